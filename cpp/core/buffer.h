@@ -1,0 +1,40 @@
+// Aligned memory. Every array that the core owns is allocated here and nowhere else.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bpcore {
+
+// One cache line, and the widest vector.
+constexpr size_t alignment = 64;
+
+constexpr int64_t round_up(int64_t value, int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// Zeroed memory of fixed size, 64-byte aligned. Movable, not copyable.
+class Buffer {
+ public:
+  Buffer() = default;
+  explicit Buffer(size_t bytes);  // throws std::bad_alloc
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  char* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+
+  template <class T>
+  T* as() const {
+    return reinterpret_cast<T*>(data_);
+  }
+
+ private:
+  char* data_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+}  // namespace bpcore

@@ -1,0 +1,23 @@
+#include "core/rng.h"
+
+#include <numeric>
+#include <utility>
+
+namespace bpcore {
+
+// Keeps the epochs' streams apart from others under the same seed (initial values, later masks).
+constexpr uint64_t shuffle_stream = uint64_t{0x73687566} << 32;
+
+void permutation(int64_t count, uint64_t seed, uint64_t epoch, int64_t* order) {
+  std::iota(order, order + count, int64_t{0});
+  const Philox random{seed, shuffle_stream ^ epoch};
+  // Fisher and Yates; the multiply-shift (Lemire 2019) maps a word to [0, i] with a bias below 2⁻³² for any
+  // array that fits in memory.
+  for (int64_t i = count - 1; i > 0; --i) {
+    const auto wide =
+        static_cast<unsigned __int128>(random.word(static_cast<uint64_t>(i))) * static_cast<uint64_t>(i + 1);
+    std::swap(order[i], order[static_cast<int64_t>(wide >> 64)]);
+  }
+}
+
+}  // namespace bpcore
