@@ -1,0 +1,127 @@
+#include "graph/executor.h"
+
+#include <cstring>
+
+#include "core/error.h"
+
+namespace bpcore {
+
+std::string Status::message() const {
+  return concat(op_, ": index ", value_, " is out of range [0, ", bound_, ")");
+}
+
+namespace {
+
+void check_slots(const char* what, const FlatLayout& layout,
+                 const std::vector<std::pair<int64_t, TensorType>>& used) {
+  for (const auto& [number, type] : used) {
+    const Slot& slot = layout.slot(number);
+    if (slot.shape != type.shape || layout.dtype() != type.dtype)
+      throw ValueError(concat("plan: ", what, ' ', slot.name, " has shape ", slot.shape, " and dtype ",
+                              name_of(layout.dtype()), " in the store, the plan was made for ", type.shape,
+                              " and ", name_of(type.dtype)));
+  }
+}
+
+}  // namespace
+
+void check_store(const Plan& plan, const Store& store) {
+  check_slots("parameter", store.parameter_layout, plan.parameters());
+  check_slots("gradient of", store.parameter_layout, plan.gradients());
+  check_slots("state", store.state_layout, plan.states());
+}
+
+Workspace::Workspace(const Plan& plan, int threads)
+    : plan_(plan),
+      threads_(threads),
+      arena_(static_cast<size_t>(plan.arena_bytes())),
+      scratch_(static_cast<size_t>(plan.scratch_bytes() * threads)) {
+  size_t count = 0;
+  for (const Instruction& instruction : plan.instructions()) {
+    first_.push_back(count);
+    for (size_t i = 0; i < instruction.operands.size(); ++i) {
+      const Location& location = instruction.operands[i];
+      if (location.space == Space::Input) input_uses_.push_back({location.index, count + i});
+    }
+    count += instruction.operands.size();
+  }
+  operands_.resize(count);
+  outputs_.resize(plan.outputs().size());
+  for (size_t i = 0; i < outputs_.size(); ++i)
+    if (plan.outputs()[i].space == Space::Input) input_outputs_.push_back({plan.outputs()[i].index, i});
+}
+
+void* Workspace::resolve(const Location& location, const Bases& bases) const {
+  const size_t index = static_cast<size_t>(location.index);
+  switch (location.space) {
+    case Space::Arena:
+      return arena_.data() + location.index;
+    case Space::Constant:
+      return plan_.constants()[index]->data();
+    case Space::Parameter:
+      return bases.parameters[index];
+    case Space::Gradient:
+      return bases.gradients[index];
+    case Space::State:
+      return bases.states[index];
+    case Space::Input:
+      return const_cast<char*>(bases.inputs[index]);  // operands are read-only after the output
+  }
+  return nullptr;
+}
+
+void Workspace::bind(const Bases& bases) {
+  size_t next = 0;
+  for (const Instruction& instruction : plan_.instructions())
+    for (const Location& location : instruction.operands) operands_[next++] = resolve(location, bases);
+  for (size_t i = 0; i < outputs_.size(); ++i) outputs_[i] = resolve(plan_.outputs()[i], bases);
+}
+
+void Workspace::bind_input(int64_t number, const char* data) {
+  for (const InputUse& use : input_uses_)
+    if (use.number == number) operands_[use.operand] = const_cast<char*>(data);
+  for (const InputUse& use : input_outputs_)
+    if (use.number == number) outputs_[use.operand] = const_cast<char*>(data);
+}
+
+void Workspace::run(const Member& member, Status& status) const {
+  const std::vector<Instruction>& instructions = plan_.instructions();
+  char* scratch = scratch_.data() + plan_.scratch_bytes() * member.rank;
+  for (size_t i = 0; i < instructions.size(); ++i) {
+    const Instruction& instruction = instructions[i];
+    if (instruction.barrier_before) member.barrier();
+    const Frame frame{operands_.data() + first_[i], scratch, &status};
+    const int64_t tasks = instruction.routine.tasks;
+    if (tasks == 1) {
+      if (member.leads()) instruction.routine.run(frame, 0);
+    } else {
+      const int64_t end = member.end(tasks);
+      for (int64_t task = member.begin(tasks); task < end; ++task) instruction.routine.run(frame, task);
+    }
+  }
+}
+
+void evaluate(const Plan& plan, const Store* store, const std::vector<const char*>& inputs, int threads,
+              const std::vector<void*>& outputs) {
+  if (!plan.gradients().empty()) throw StateError("plan: a plan with gradients is run by a session");
+  Bases bases;
+  if (store != nullptr) {
+    check_store(plan, *store);
+    bases.parameters = addresses(store->parameter_layout, store->parameters);
+    bases.states = addresses(store->state_layout, store->states);
+  } else if (!plan.parameters().empty() || !plan.states().empty()) {
+    throw StateError("plan: it has parameters and needs a store");
+  }
+  bases.inputs = inputs;
+  Workspace workspace(plan, plan.threads(threads));
+  workspace.bind(bases);
+  Status status;
+  auto program = [&](const Member& member) { workspace.run(member, status); };
+  run_team(workspace.threads(), program);
+  if (!status.ok()) throw ValueError(status.message());
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (const int64_t bytes = plan.output_types()[i].bytes(); bytes > 0)
+      std::memcpy(outputs[i], workspace.output(i), static_cast<size_t>(bytes));
+}
+
+}  // namespace bpcore

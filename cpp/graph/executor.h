@@ -1,0 +1,62 @@
+// Runs plans. A workspace is one caller's memory for one plan; the plan itself is shared.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/buffer.h"
+#include "core/parallel.h"
+#include "graph/plan.h"
+#include "graph/store.h"
+
+namespace bpcore {
+
+// Where the spaces of a plan begin, for one run.
+struct Bases {
+  std::vector<char*> parameters, gradients, states;  // by slot
+  std::vector<const char*> inputs;                   // by number
+};
+
+class Workspace {
+ public:
+  Workspace(const Plan& plan, int threads);
+
+  // Resolves every operand; after that only inputs may change. Both allocate nothing after the first time.
+  void bind(const Bases& bases);
+  void bind_input(int64_t number, const char* data);
+
+  // One evaluation, by all members of a team of at most `threads`. Every member returns when its own part is
+  // done: callers that read results put a barrier behind it.
+  void run(const Member& member, Status& status) const;
+
+  const char* output(size_t number) const { return static_cast<const char*>(outputs_[number]); }
+  int threads() const { return threads_; }
+
+ private:
+  void* resolve(const Location& location, const Bases& bases) const;
+
+  struct InputUse {
+    int64_t number;
+    size_t operand;
+  };
+
+  const Plan& plan_;
+  int threads_;
+  Buffer arena_, scratch_;
+  std::vector<void*> operands_;  // of all instructions, one after the other
+  std::vector<size_t> first_;    // of each instruction's operands
+  std::vector<InputUse> input_uses_;
+  std::vector<void*> outputs_;
+  std::vector<InputUse> input_outputs_;  // outputs that are inputs handed through
+};
+
+// Throws ValueError unless the store's slots have the shapes and dtype that the plan was made for.
+void check_store(const Plan& plan, const Store& store);
+
+// One evaluation in memory of its own, so that any number of callers may use one plan at once. `inputs` and
+// `outputs` point to arrays of the plan's types; `store` may be null for a plan without parameters and
+// states. Throws ValueError for an index out of range.
+void evaluate(const Plan& plan, const Store* store, const std::vector<const char*>& inputs, int threads,
+              const std::vector<void*>& outputs);
+
+}  // namespace bpcore

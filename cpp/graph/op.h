@@ -1,0 +1,109 @@
+// What an op is: a shape rule, a forward routine and a derivative, side by side in one class.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/shape.h"
+#include "graph/attributes.h"
+
+namespace bpcore {
+
+class Vjp;
+class Value;
+
+struct TensorType {
+  DType dtype;
+  Shape shape;
+
+  int64_t bytes() const { return shape.elements() * static_cast<int64_t>(size_of(dtype)); }
+  bool operator==(const TensorType& other) const { return dtype == other.dtype && shape == other.shape; }
+};
+
+// The first wrong index that a kernel met. Kernels never throw: they note it here, skip the element, and the
+// run ends with an error before anything is updated.
+class Status {
+ public:
+  void wrong_index(const char* op, int64_t value, int64_t bound) {
+    if (claimed_.exchange(true)) return;
+    op_ = op;
+    value_ = value;
+    bound_ = bound;
+  }
+  bool ok() const { return !claimed_.load(); }
+  void reset() { claimed_.store(false); }
+  std::string message() const;
+
+ private:
+  std::atomic<bool> claimed_{false};
+  const char* op_ = "";
+  int64_t value_ = 0, bound_ = 0;
+};
+
+// What a routine sees of one run.
+struct Frame {
+  void* const* operands;  // the output, then the inputs
+  char* scratch;          // this thread's, 64-byte aligned, of the size that the routine asked for
+  Status* status;
+
+  template <class T>
+  T* output() const {
+    return static_cast<T*>(operands[0]);
+  }
+  template <class T>
+  const T* input(int number) const {
+    return static_cast<const T*>(operands[1 + number]);
+  }
+};
+
+// A compiled op: it knows its sizes, holds no pointer and may be run by many callers at once.
+struct Routine {
+  std::function<void(const Frame&, int64_t task)> run;
+  int64_t tasks = 1;  // independent pieces, cut by shape alone so that results don't depend on who runs them
+  double cost = 0;    // rough nanoseconds on one core, for choosing the number of threads
+  int64_t scratch_bytes = 0;
+};
+
+// A node as its op sees it.
+struct Signature {
+  std::vector<TensorType> inputs;
+  const Attributes& attributes;
+
+  const TensorType& input(int number) const { return inputs[static_cast<size_t>(number)]; }
+  int count() const { return static_cast<int>(inputs.size()); }
+};
+
+class Op {
+ public:
+  virtual ~Op() = default;
+  virtual const char* name() const = 0;
+
+  // The shape rule. Throws ValueError for shapes, TypeError for dtypes, each naming the op and what came.
+  virtual TensorType infer(const Signature& node) const = 0;
+
+  // The forward computation for these sizes.
+  virtual Routine compile(const Signature& node, const TensorType& output) const = 0;
+
+  // The derivative, as graph nodes. The default differentiates decompose().
+  virtual void vjp(Vjp& node) const;
+
+  // The same value from plainer ops: what a fused op means, its test oracle and its second derivative. An op
+  // has a vjp or a decomposition.
+  virtual Value decompose(const std::vector<Value>& inputs, const Attributes& attributes) const;
+
+  // The output is the input's memory under another type; nothing runs.
+  virtual bool is_view() const { return false; }
+
+  // Integer input `number` must hold values in [0, bound); -1: no such rule.
+  virtual int64_t index_bound(const Signature&, int /*number*/) const { return -1; }
+};
+
+// Throws ValueError for a name that no op has. The list is ops/op_list.cpp.
+const Op& find_op(const std::string& name);
+std::vector<std::string> op_names();
+
+}  // namespace bpcore

@@ -1,0 +1,210 @@
+#include "graph/plan.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "graph/passes.h"
+#include "graph/planner.h"
+
+namespace bpcore {
+
+namespace {
+
+// A parallel part shorter than this does not pay for waking and meeting another thread.
+constexpr double nanoseconds_per_thread = 30e3;
+
+}  // namespace
+
+class PlanBuilder {
+ public:
+  PlanBuilder(const Graph& graph, Plan& plan)
+      : graph_(graph), plan_(plan), location_(graph.size()), base_(graph.size(), -1) {}
+
+  void build(const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients, bool training) {
+    std::vector<NodeId> roots = outputs;
+    for (const GradientRoot& root : gradients) roots.push_back(root.node);
+    if (training)
+      for (const auto& [state, value] : graph_.assignments()) roots.push_back(value);
+    const Program program = optimize(graph_, roots);
+
+    locate_leaves();
+    claim_gradients(program, gradients);
+    measure_lifetimes(program, outputs, gradients, training);
+    const Layout layout = place(lifetimes_);
+    plan_.arena_bytes_ = layout.bytes;
+    plan_.live_bytes_ = largest_live_sum(lifetimes_);
+    for (size_t i = 0; i < owners_.size(); ++i) at(owners_[i]) = {Space::Arena, layout.offsets[i]};
+
+    for (const Program::Item& item : program.items)
+      if (!item.op->is_view()) emit(item);
+    for (const GradientRoot& root : gradients)
+      if (!in_place(root)) copy(root.node, {Space::Gradient, root.slot});
+    if (training)
+      for (const auto& [state, value] : graph_.assignments())
+        copy(value, {Space::State, graph_.node(state).index});
+    for (NodeId output : outputs) {
+      plan_.outputs_.push_back(of(output));
+      plan_.output_types_.push_back(graph_.type(output));
+    }
+    find_bounds(program);
+    set_barriers();
+  }
+
+ private:
+  Location& at(NodeId id) { return location_[static_cast<size_t>(id)]; }
+
+  // The node whose memory a view shows; itself for others.
+  NodeId base(NodeId id) const {
+    while (base_[static_cast<size_t>(id)] >= 0) id = base_[static_cast<size_t>(id)];
+    return id;
+  }
+  Location of(NodeId id) { return at(base(id)); }
+  bool in_place(const GradientRoot& root) {
+    const Location place = at(root.node);
+    return place.space == Space::Gradient && place.index == root.slot;
+  }
+
+  void locate_leaves() {
+    for (NodeId id = 0; id < graph_.size(); ++id) {
+      const Node& node = graph_.node(id);
+      switch (node.leaf) {
+        case Leaf::None:
+          break;
+        case Leaf::Input:
+          at(id) = {Space::Input, node.index};
+          plan_.inputs_.push_back(node.type);
+          break;
+        case Leaf::Parameter:
+          at(id) = {Space::Parameter, node.index};
+          plan_.parameters_.emplace_back(node.index, node.type);
+          break;
+        case Leaf::State:
+          at(id) = {Space::State, node.index};
+          plan_.states_.emplace_back(node.index, node.type);
+          break;
+        case Leaf::Constant:
+          at(id) = {Space::Constant, static_cast<int64_t>(plan_.constants_.size())};
+          plan_.constants_.push_back(graph_.constant_data(node));
+          break;
+      }
+    }
+  }
+
+  // A gradient that is computed once and for one slot is computed in its slot.
+  void claim_gradients(const Program& program, const std::vector<GradientRoot>& gradients) {
+    std::vector<bool> computed(static_cast<size_t>(graph_.size()), false);
+    for (const Program::Item& item : program.items) {
+      computed[static_cast<size_t>(item.id)] = true;
+      if (item.op->is_view()) base_[static_cast<size_t>(item.id)] = item.inputs[0];
+    }
+    std::vector<int64_t> slots;
+    for (const GradientRoot& root : gradients) {
+      if (std::find(slots.begin(), slots.end(), root.slot) != slots.end())
+        throw ValueError(concat("plan: two gradients for parameter ", root.slot));
+      slots.push_back(root.slot);
+      plan_.gradients_.emplace_back(root.slot, graph_.type(root.node));
+      const NodeId owner = base(root.node);
+      if (computed[static_cast<size_t>(owner)] && at(owner).space != Space::Gradient) {
+        at(owner) = {Space::Gradient, root.slot};
+        at(root.node) = at(owner);
+      }
+    }
+  }
+
+  void measure_lifetimes(const Program& program, const std::vector<NodeId>& outputs,
+                         const std::vector<GradientRoot>& gradients, bool training) {
+    std::vector<int> lifetime_of(static_cast<size_t>(graph_.size()), -1);
+    const auto use = [&](NodeId id, int step) {
+      const int found = lifetime_of[static_cast<size_t>(base(id))];
+      if (found >= 0) lifetimes_[static_cast<size_t>(found)].last = step;
+    };
+    int step = 0;
+    for (const Program::Item& item : program.items) {
+      for (NodeId input : item.inputs) use(input, step);
+      if (!item.op->is_view() && at(item.id).space == Space::Arena) {
+        lifetime_of[static_cast<size_t>(item.id)] = static_cast<int>(lifetimes_.size());
+        lifetimes_.push_back({graph_.type(item.id).bytes(), step, step});
+        owners_.push_back(item.id);
+      }
+      ++step;
+    }
+    // What is copied or read at the end lives to the end.
+    for (NodeId output : outputs) use(output, step);
+    for (const GradientRoot& root : gradients) use(root.node, step);
+    if (training)
+      for (const auto& [state, value] : graph_.assignments()) use(value, step);
+  }
+
+  void emit(const Program::Item& item) {
+    Signature signature{{}, item.attributes};
+    std::vector<Location> operands{at(item.id)};
+    for (NodeId input : item.inputs) {
+      signature.inputs.push_back(graph_.type(input));
+      operands.push_back(of(input));
+    }
+    const TensorType& type = graph_.type(item.id);
+    const std::string activation = item.attributes.text("activation", "");
+    add(item.op->compile(signature, type), std::move(operands),
+        concat(item.op->name(), activation.empty() ? "" : "[" + activation + "]", ' ', type.shape));
+  }
+
+  void copy(NodeId from, Location to) {
+    const TensorType& type = graph_.type(from);
+    const Attributes none;
+    add(find_op("copy").compile({{type}, none}, type), {to, of(from)}, concat("copy ", type.shape));
+  }
+
+  void add(Routine routine, std::vector<Location> operands, std::string text) {
+    plan_.scratch_bytes_ = std::max(plan_.scratch_bytes_, round_up(routine.scratch_bytes, alignment));
+    (routine.tasks > 1 ? plan_.parallel_cost_ : plan_.serial_cost_) += routine.cost;
+    plan_.instructions_.push_back({std::move(routine), std::move(operands), false, std::move(text)});
+  }
+
+  void find_bounds(const Program& program) {
+    for (const Program::Item& item : program.items) {
+      Signature signature{{}, item.attributes};
+      for (NodeId input : item.inputs) signature.inputs.push_back(graph_.type(input));
+      for (int number = 0; number < signature.count(); ++number) {
+        const int64_t bound = item.op->index_bound(signature, number);
+        const Node& source = graph_.node(base(item.inputs[static_cast<size_t>(number)]));
+        if (bound < 0 || source.leaf != Leaf::Input) continue;
+        const auto same = [&](const IndexBound& known) {
+          return known.input == source.index && known.bound == bound;
+        };
+        if (std::none_of(plan_.index_bounds_.begin(), plan_.index_bounds_.end(), same))
+          plan_.index_bounds_.push_back({source.index, bound, item.op->name()});
+      }
+    }
+  }
+
+  void set_barriers() {
+    bool parallel_before = false;
+    for (Instruction& instruction : plan_.instructions_) {
+      const bool parallel = instruction.routine.tasks > 1;
+      instruction.barrier_before = parallel || parallel_before;
+      parallel_before = parallel;
+    }
+  }
+
+  const Graph& graph_;
+  Plan& plan_;
+  std::vector<Location> location_;
+  std::vector<NodeId> base_;
+  std::vector<Lifetime> lifetimes_;
+  std::vector<NodeId> owners_;  // of the lifetimes
+};
+
+Plan::Plan(const Graph& graph, const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients,
+           bool training) {
+  PlanBuilder(graph, *this).build(outputs, gradients, training);
+}
+
+int Plan::threads(int available) const {
+  // With t threads the parallel part shrinks by (1 - 1/t); take the most threads for which each share is
+  // worth it.
+  if (parallel_cost_ < serial_cost_) return 1;
+  const int worthwhile = static_cast<int>(parallel_cost_ / nanoseconds_per_thread);
+  return std::clamp(worthwhile, 1, std::max(available, 1));
+}
+
+}  // namespace bpcore

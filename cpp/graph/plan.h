@@ -1,0 +1,79 @@
+// A plan: what to run, in which order, on which places of which memory. Immutable, made once per input shape,
+// and without pointers, so that one plan serves any number of stores, arenas and threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace bpcore {
+
+enum class Space : uint8_t { Arena, Constant, Parameter, Gradient, State, Input };
+
+// A place in memory. For Arena: a byte offset; Constant and Input: a number; Parameter, Gradient, State: a
+// slot.
+struct Location {
+  Space space = Space::Arena;
+  int64_t index = 0;
+};
+
+struct Instruction {
+  Routine routine;
+  std::vector<Location> operands;  // the output, then the inputs
+  bool barrier_before;             // a parallel instruction stands on one side of this point
+  std::string text;                // "dense[relu] (32, 64)", for people and tests
+};
+
+struct GradientRoot {
+  int64_t slot;
+  NodeId node;
+};
+
+// Inputs used directly as labels or indices.
+struct IndexBound {
+  int64_t input;
+  int64_t bound;  // every value must be in [0, bound)
+  std::string op;
+};
+
+class Plan {
+ public:
+  // `outputs` are read by the caller after a run; `gradients` are written to the optimizer's gradient buffer;
+  // `training`: the graph's state assignments are made at the end of each run. Throws ValueError if a slot is
+  // given two gradients.
+  Plan(const Graph& graph, const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients,
+       bool training);
+
+  const std::vector<Instruction>& instructions() const { return instructions_; }
+  const std::vector<Location>& outputs() const { return outputs_; }
+  const std::vector<TensorType>& output_types() const { return output_types_; }
+  const std::vector<TensorType>& inputs() const { return inputs_; }
+  const std::vector<std::pair<int64_t, TensorType>>& parameters() const { return parameters_; }  // slots used
+  const std::vector<std::pair<int64_t, TensorType>>& states() const { return states_; }
+  const std::vector<std::pair<int64_t, TensorType>>& gradients() const { return gradients_; }
+  const std::vector<std::shared_ptr<const Buffer>>& constants() const { return constants_; }
+  const std::vector<IndexBound>& index_bounds() const { return index_bounds_; }
+
+  int64_t arena_bytes() const { return arena_bytes_; }
+  int64_t live_bytes() const { return live_bytes_; }  // the most that any step holds: the arena's lower bound
+  int64_t scratch_bytes() const { return scratch_bytes_; }  // of one thread
+  // As many threads as pay for this plan, at most `available`.
+  int threads(int available) const;
+
+ private:
+  friend class PlanBuilder;
+  std::vector<Instruction> instructions_;
+  std::vector<Location> outputs_;
+  std::vector<TensorType> output_types_, inputs_;
+  std::vector<std::pair<int64_t, TensorType>> parameters_, states_, gradients_;
+  std::vector<std::shared_ptr<const Buffer>> constants_;
+  std::vector<IndexBound> index_bounds_;
+  int64_t arena_bytes_ = 0, live_bytes_ = 0, scratch_bytes_ = 0;
+  double serial_cost_ = 0, parallel_cost_ = 0;  // nanoseconds
+};
+
+}  // namespace bpcore

@@ -1,0 +1,111 @@
+#include "graph/simplify.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "graph/value.h"
+
+namespace bpcore {
+
+namespace {
+
+bool is(const Node& node, const char* op) { return std::strcmp(node.op->name(), op) == 0; }
+
+// Shape changes that change nothing.
+NodeId drop_no_op(Graph& graph, const Node& node) {
+  if (!is(node, "reshape") && !is(node, "broadcast_to") && !is(node, "cast")) return -1;
+  return graph.type(node.inputs[0]) == node.type ? node.inputs[0] : -1;
+}
+
+// 1 · x and x · 1: every derivative begins with a seed of one.
+NodeId drop_factor_one(Graph& graph, const Node& node) {
+  if (!is(node, "multiply")) return -1;
+  for (size_t side : {size_t{0}, size_t{1}}) {
+    double value = 0;
+    if (graph.scalar_value(node.inputs[side], &value) && value == 1 &&
+        graph.type(node.inputs[1 - side]) == node.type)
+      return node.inputs[1 - side];
+  }
+  return -1;
+}
+
+// x² and √x need no logarithm.
+NodeId plain_power(Graph& graph, const Node& node) {
+  double exponent = 0;
+  if (!is(node, "power") || !graph.scalar_value(node.inputs[1], &exponent)) return -1;
+  const Value base(graph, node.inputs[0]);
+  if (!(base.type() == node.type)) return -1;
+  if (exponent == 1) return base.id();
+  if (exponent == 2) return (base * base).id();
+  return -1;
+}
+
+// log(softmax(x)) → log_softmax(x), which does not overflow to -inf.
+NodeId stable_log_softmax(Graph& graph, const Node& node) {
+  if (!is(node, "log") || !graph.is(node.inputs[0], "softmax")) return -1;
+  const Node& softmax = graph.node(node.inputs[0]);
+  return graph.add("log_softmax", softmax.inputs, softmax.attributes);
+}
+
+// -Σ one_hot(labels) · log_softmax(logits) over the last axis → cross_entropy(logits, labels).
+NodeId fused_cross_entropy(Graph& graph, const Node& node) {
+  if (!is(node, "neg") || !graph.is(node.inputs[0], "sum")) return -1;
+  const Node& total = graph.node(node.inputs[0]);
+  const Node& product = graph.node(total.inputs[0]);
+  const int64_t last = product.type.shape.rank() - 1;
+  if (!graph.is(total.inputs[0], "multiply") || total.attributes.flag("keepdims") ||
+      total.attributes.integers("axes") != std::vector<int64_t>{last})
+    return -1;
+  for (size_t side : {size_t{0}, size_t{1}}) {
+    const NodeId labels = product.inputs[side], scores = product.inputs[1 - side];
+    if (!graph.is(labels, "one_hot") || !graph.is(scores, "log_softmax")) continue;
+    if (!(graph.type(labels) == graph.type(scores))) continue;
+    const Node& log_softmax = graph.node(scores);
+    const int64_t axis = log_softmax.attributes.integer("axis");
+    if (axis != -1 && axis != last) continue;
+    return graph.add("cross_entropy", {log_softmax.inputs[0], graph.node(labels).inputs[0]});
+  }
+  return -1;
+}
+
+// The reduction kernels take one run of neighbouring axes; several runs are reduced one after the other.
+NodeId one_run_of_axes(Graph& graph, const Node& node) {
+  if (!is(node, "sum") && !is(node, "mean") && !is(node, "max") && !is(node, "min")) return -1;
+  const Shape& shape = graph.type(node.inputs[0]).shape;
+  std::vector<bool> reduced(static_cast<size_t>(shape.rank()), false);
+  for (int64_t axis : node.attributes.integers("axes"))
+    reduced[static_cast<size_t>(normalize_axis(node.op->name(), axis, shape.rank()))] = true;
+  std::vector<int64_t> run;  // the last run
+  bool more = false;         // axes reduced before it, with a kept one of size > 1 between
+  bool open = true;
+  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
+    if (reduced[static_cast<size_t>(axis)]) {
+      if (open)
+        run.push_back(axis);
+      else
+        more = true;
+    } else if (!run.empty() && shape[axis] != 1) {
+      open = false;
+    }
+  }
+  if (!more) return -1;
+  const char* op = node.op->name();
+  const NodeId last = graph.add(op, node.inputs, {{"axes", run}, {"keepdims", true}});
+  std::vector<int64_t> others;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    if (reduced[static_cast<size_t>(axis)] && std::find(run.begin(), run.end(), axis) == run.end())
+      others.push_back(axis);
+  const NodeId all = graph.add(op, {last}, {{"axes", others}, {"keepdims", true}});
+  return reshape({graph, all}, node.type.shape).id();
+}
+
+}  // namespace
+
+NodeId simplify(Graph& graph, const Node& candidate) {
+  for (const auto rule :
+       {drop_no_op, drop_factor_one, plain_power, stable_log_softmax, fused_cross_entropy, one_run_of_axes})
+    if (const NodeId found = rule(graph, candidate); found >= 0) return found;
+  return -1;
+}
+
+}  // namespace bpcore
