@@ -1,0 +1,131 @@
+// relu, sigmoid, tanh, and their backward passes, which read the output only.
+#include <algorithm>
+
+#include "kernels/vector_math.h"
+#include "ops/activation.h"
+#include "ops/binary.h"
+
+namespace bpcore {
+
+namespace {
+
+template <class T>
+void apply_activation(Activation activation, int64_t count, const T* x, T* y) {
+  using Block = kernels::MathBlock<T>;
+  switch (activation) {
+    case Activation::None:
+      break;
+    case Activation::Relu:
+      for (int64_t i = 0; i < count; ++i) y[i] = x[i] <= T(0) ? T(0) : x[i];  // NaN stays NaN
+      break;
+    case Activation::Sigmoid:
+      kernels::map_blocks<T>(count, x, y, T(0),
+                             [](const Block& block) { return kernels::sigmoid<T>(block); });
+      break;
+    case Activation::Tanh:
+      kernels::map_blocks<T>(count, x, y, T(0), [](const Block& block) -> Block { return block.tanh(); });
+      break;
+  }
+}
+
+class ActivationOp final : public Op {
+ public:
+  ActivationOp(const char* name, const char* gradient) : name_(name), gradient_(gradient) {}
+  const char* name() const override { return name_; }
+
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 1);
+    expect_float(name(), node, 0);
+    return node.input(0);
+  }
+
+  Routine compile(const Signature&, const TensorType& output) const override {
+    const int64_t elements = output.shape.elements();
+    const Activation activation = activation_from_name(name_);
+    Routine routine;
+    routine.tasks = kernels::elementwise_tasks(elements);
+    routine.cost = (activation == Activation::Relu ? 0.2 : 1.0) * static_cast<double>(elements);
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      routine.run = [elements, activation](const Frame& frame, int64_t task) {
+        const auto range = kernels::elementwise_range(elements, task);
+        apply_activation(activation, range.end - range.begin, frame.input<T>(0) + range.begin,
+                         frame.output<T>() + range.begin);
+      };
+    });
+    return routine;
+  }
+
+  void vjp(Vjp& node) const override { node.set(0, apply(gradient_, {node.seed(), node.output()})); }
+
+ private:
+  const char *name_, *gradient_;
+};
+
+// Backward: (gradient g of the output, output y) → gradient of the input.
+
+struct ReluGrad {
+  static constexpr const char* name = "relu_grad";
+  static constexpr bool float_only = true;
+  template <class T>
+  T operator()(T g, T y) const {
+    return y > T(0) ? g : T(0);
+  }
+  static void vjp(Vjp& node) {
+    if (node.needs(0)) node.set(0, apply(name, {node.seed(), node.input(1)}));
+  }
+};
+
+struct SigmoidGrad {  // g · y · (1 - y)
+  static constexpr const char* name = "sigmoid_grad";
+  static constexpr bool float_only = true;
+  template <class T>
+  T operator()(T g, T y) const {
+    return g * y * (T(1) - y);
+  }
+  static void vjp(Vjp& node) {
+    if (node.needs(0)) node.set(0, apply(name, {node.seed(), node.input(1)}));
+    if (node.needs(1)) node.set(1, node.seed() * node.input(0) * (1 - 2 * node.input(1)));
+  }
+};
+
+struct TanhGrad {  // g · (1 - y²)
+  static constexpr const char* name = "tanh_grad";
+  static constexpr bool float_only = true;
+  template <class T>
+  T operator()(T g, T y) const {
+    return g * (T(1) - y * y);
+  }
+  static void vjp(Vjp& node) {
+    if (node.needs(0)) node.set(0, apply(name, {node.seed(), node.input(1)}));
+    if (node.needs(1)) node.set(1, -2 * node.seed() * node.input(0) * node.input(1));
+  }
+};
+
+}  // namespace
+
+Activation activation_from_name(const std::string& name) {
+  if (name.empty()) return Activation::None;
+  if (name == "relu") return Activation::Relu;
+  if (name == "sigmoid") return Activation::Sigmoid;
+  if (name == "tanh") return Activation::Tanh;
+  throw ValueError(concat("activation must be relu, sigmoid or tanh, not ", name));
+}
+
+void activate(Activation activation, int64_t count, float* x) {
+  apply_activation<float>(activation, count, x, x);
+}
+void activate(Activation activation, int64_t count, double* x) {
+  apply_activation<double>(activation, count, x, x);
+}
+
+void add_activation_ops(OpList& ops) {
+  ops.push_back(std::make_unique<ActivationOp>("relu", "relu_grad"));
+  ops.push_back(std::make_unique<ActivationOp>("sigmoid", "sigmoid_grad"));
+  ops.push_back(std::make_unique<ActivationOp>("tanh", "tanh_grad"));
+  ops.push_back(std::make_unique<BinaryOp<ReluGrad>>());
+  ops.push_back(std::make_unique<BinaryOp<SigmoidGrad>>());
+  ops.push_back(std::make_unique<BinaryOp<TanhGrad>>());
+}
+
+}  // namespace bpcore

@@ -1,0 +1,168 @@
+// gather, its reverse scatter_add, and one_hot. Indices are int64 in [0, size); negative ones do not count
+// from the end.
+#include <cstring>
+
+#include "graph/autodiff.h"
+#include "ops/op_list.h"
+#include "ops/rules.h"
+
+namespace bpcore {
+
+namespace {
+
+// output[o, i, :] = x[o, indices[i], :], as np.take(x, indices, axis).
+class Gather final : public Op {
+ public:
+  const char* name() const override { return "gather"; }
+
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 2);
+    expect_dtype(name(), node, 1, DType::Int64);
+    const Shape& shape = node.input(0).shape;
+    const int axis = normalize_axis(name(), node.attributes.integer("axis"), shape.rank());
+    Shape result = shape.head(axis);
+    for (int64_t size : node.input(1).shape) result.append(size);
+    for (int i = axis + 1; i < shape.rank(); ++i) result.append(shape[i]);
+    return {node.input(0).dtype, result};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const Shape& shape = node.input(0).shape;
+    const AxisSplit split =
+        split_at(shape, normalize_axis(name(), node.attributes.integer("axis"), shape.rank()));
+    const int64_t count = node.input(1).shape.elements();
+    const int64_t bytes = split.inner * static_cast<int64_t>(size_of(output.dtype));
+    Routine routine;
+    routine.tasks = tasks_for(split.outer * count, bytes);
+    routine.cost = 2.0 * static_cast<double>(split.outer * count) + 0.1 * static_cast<double>(output.bytes());
+    routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
+      const int64_t* indices = frame.input<int64_t>(1);
+      const Share share = share_of(split.outer * count, tasks, task);
+      for (int64_t at = share.begin; at < share.end; ++at) {
+        const int64_t index = indices[at % count];
+        if (index < 0 || index >= split.size) {
+          frame.status->wrong_index("gather", index, split.size);
+          continue;
+        }
+        if (bytes > 0)
+          std::memcpy(frame.output<char>() + at * bytes,
+                      frame.input<char>(0) + (at / count * split.size + index) * bytes,
+                      static_cast<size_t>(bytes));
+      }
+    };
+    return routine;
+  }
+
+  int64_t index_bound(const Signature& node, int number) const override {
+    const Shape& shape = node.input(0).shape;
+    return number == 1 ? shape[normalize_axis(name(), node.attributes.integer("axis"), shape.rank())] : -1;
+  }
+
+  void vjp(Vjp& node) const override {
+    if (!node.needs(0)) return;
+    const Shape& shape = node.input(0).shape();
+    const int axis = normalize_axis(name(), node.attributes().integer("axis"), shape.rank());
+    node.set(0, apply("scatter_add", {node.seed(), node.input(1)},
+                      {{"axis", int64_t{axis}}, {"size", shape[axis]}}));
+  }
+};
+
+// output[o, indices[i], :] += g[o, i, :], over zeros, in the order of the indices.
+class ScatterAdd final : public Op {
+ public:
+  const char* name() const override { return "scatter_add"; }
+
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 2);
+    expect_not_bool(name(), node, 0);
+    expect_dtype(name(), node, 1, DType::Int64);
+    const Shape &source = node.input(0).shape, &indices = node.input(1).shape;
+    const int axis = static_cast<int>(node.attributes.integer("axis"));
+    Shape result = source.head(axis);
+    result.append(node.attributes.integer("size"));
+    for (int i = axis + indices.rank(); i < source.rank(); ++i) result.append(source[i]);
+    return {node.input(0).dtype, result};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const AxisSplit split = split_at(output.shape, static_cast<int>(node.attributes.integer("axis")));
+    const int64_t count = node.input(1).shape.elements();
+    Routine routine;
+    routine.cost = 0.5 * static_cast<double>(output.shape.elements() + node.input(0).shape.elements());
+    with_any(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      routine.run = [split, count](const Frame& frame, int64_t) {
+        T* out = frame.output<T>();
+        std::fill_n(out, split.outer * split.size * split.inner, T(0));
+        for (int64_t o = 0; o < split.outer; ++o)
+          for (int64_t i = 0; i < count; ++i) {
+            const int64_t index = frame.input<int64_t>(1)[i];
+            if (index < 0 || index >= split.size) {
+              frame.status->wrong_index("scatter_add", index, split.size);
+              continue;
+            }
+            const T* g = frame.input<T>(0) + (o * count + i) * split.inner;
+            T* to = out + (o * split.size + index) * split.inner;
+            for (int64_t j = 0; j < split.inner; ++j) to[j] = static_cast<T>(to[j] + g[j]);
+          }
+      };
+    });
+    return routine;
+  }
+
+  void vjp(Vjp& node) const override {
+    node.set(0, apply("gather", {node.seed(), node.input(1)}, {{"axis", node.attributes().integer("axis")}}));
+  }
+};
+
+// indices (...) → (..., depth): 1 at the index, 0 elsewhere.
+class OneHot final : public Op {
+ public:
+  const char* name() const override { return "one_hot"; }
+
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 1);
+    expect_dtype(name(), node, 0, DType::Int64);
+    const int64_t depth = node.attributes.integer("depth");
+    if (depth < 1) throw ValueError(concat("one_hot: depth must be at least 1, got ", depth));
+    Shape shape = node.input(0).shape;
+    shape.append(depth);
+    return {dtype_from_name(node.attributes.text("dtype", "float32")), shape};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const int64_t count = node.input(0).shape.elements(), depth = output.shape.last();
+    Routine routine;
+    routine.tasks = tasks_for(count, depth);
+    routine.cost = 0.2 * static_cast<double>(count * depth);
+    with_any(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      routine.run = [count, depth, tasks = routine.tasks](const Frame& frame, int64_t task) {
+        const Share share = share_of(count, tasks, task);
+        std::fill(frame.output<T>() + share.begin * depth, frame.output<T>() + share.end * depth, T(0));
+        for (int64_t i = share.begin; i < share.end; ++i) {
+          const int64_t index = frame.input<int64_t>(0)[i];
+          if (index < 0 || index >= depth)
+            frame.status->wrong_index("one_hot", index, depth);
+          else
+            frame.output<T>()[i * depth + index] = T(1);
+        }
+      };
+    });
+    return routine;
+  }
+
+  int64_t index_bound(const Signature& node, int) const override { return node.attributes.integer("depth"); }
+
+  void vjp(Vjp&) const override {}
+};
+
+}  // namespace
+
+void add_index_ops(OpList& ops) {
+  ops.push_back(std::make_unique<Gather>());
+  ops.push_back(std::make_unique<ScatterAdd>());
+  ops.push_back(std::make_unique<OneHot>());
+}
+
+}  // namespace bpcore

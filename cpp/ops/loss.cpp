@@ -1,0 +1,220 @@
+// Fused losses: cross_entropy, binary_cross_entropy, squared_error. Each gives a loss per row or element.
+#include "graph/autodiff.h"
+#include "kernels/elementwise.h"
+#include "kernels/softmax.h"
+#include "ops/op_list.h"
+#include "ops/rules.h"
+
+namespace bpcore {
+
+namespace {
+
+Value one_hot_like(Value labels, Value logits) {
+  return apply("one_hot", {labels},
+               {{"depth", logits.shape().last()}, {"dtype", std::string(name_of(logits.dtype()))}});
+}
+
+void expect_logits_and_labels(const char* op, const Signature& node) {
+  expect_float(op, node, 0);
+  expect_dtype(op, node, 1, DType::Int64);
+  const Shape &logits = node.input(0).shape, &labels = node.input(1).shape;
+  if (logits.rank() == 0 || logits.last() == 0 || logits.head(logits.rank() - 1) != labels)
+    throw ValueError(concat(op, ": logits of shape ", logits, " need labels of shape ",
+                            logits.rank() == 0 ? Shape{} : logits.head(logits.rank() - 1), ", got ", labels));
+}
+
+// logits (..., C), labels (...) → log Σ exp(logits) - logits[label]
+class CrossEntropy final : public Op {
+ public:
+  const char* name() const override { return "cross_entropy"; }
+
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 2);
+    expect_logits_and_labels(name(), node);
+    return {node.input(0).dtype, node.input(1).shape};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const int64_t rows = output.shape.elements(), classes = node.input(0).shape.last();
+    Routine routine;
+    routine.tasks = tasks_for(rows, classes);
+    routine.cost = 1.5 * static_cast<double>(rows * classes) + 20.0 * static_cast<double>(rows);
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      routine.run = [rows, classes, tasks = routine.tasks](const Frame& frame, int64_t task) {
+        const Share share = share_of(rows, tasks, task);
+        for (int64_t row = share.begin; row < share.end; ++row) {
+          const T* logits = frame.input<T>(0) + row * classes;
+          const int64_t label = frame.input<int64_t>(1)[row];
+          if (label < 0 || label >= classes)
+            frame.status->wrong_index("cross_entropy", label, classes);
+          else
+            frame.output<T>()[row] = kernels::log_sum_exp(logits, classes) - logits[label];
+        }
+      };
+    });
+    return routine;
+  }
+
+  int64_t index_bound(const Signature& node, int number) const override {
+    return number == 1 ? node.input(0).shape.last() : -1;
+  }
+
+  void vjp(Vjp& node) const override {
+    node.set(0, apply("cross_entropy_grad", {node.input(0), node.input(1), node.seed()}));
+  }
+
+  Value decompose(const std::vector<Value>& inputs, const Attributes&) const override {
+    const Value scores = apply("log_softmax", {inputs[0]}, {{"axis", int64_t{-1}}});
+    return -sum(one_hot_like(inputs[1], inputs[0]) * scores, {-1});
+  }
+};
+
+// logits (..., C), labels (...), seed (...) → (softmax(logits) - one_hot(labels)) · seed
+class CrossEntropyGrad final : public Op {
+ public:
+  const char* name() const override { return "cross_entropy_grad"; }
+
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 3);
+    expect_logits_and_labels(name(), node);
+    expect_same_dtype(name(), node, 0, 2);
+    if (node.input(2).shape != node.input(1).shape)
+      throw ValueError(
+          concat(name(), ": seed of shape ", node.input(2).shape, " for labels of ", node.input(1).shape));
+    return node.input(0);
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const int64_t rows = node.input(1).shape.elements(), classes = output.shape.last();
+    Routine routine;
+    routine.tasks = tasks_for(rows, classes);
+    routine.cost = 2.0 * static_cast<double>(rows * classes) + 20.0 * static_cast<double>(rows);
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      routine.run = [rows, classes, tasks = routine.tasks](const Frame& frame, int64_t task) {
+        const Share share = share_of(rows, tasks, task);
+        for (int64_t row = share.begin; row < share.end; ++row) {
+          T* out = frame.output<T>() + row * classes;
+          const int64_t label = frame.input<int64_t>(1)[row];
+          if (label < 0 || label >= classes) {
+            frame.status->wrong_index("cross_entropy", label, classes);
+            continue;
+          }
+          kernels::softmax_row(frame.input<T>(0) + row * classes, classes, out);
+          out[label] -= T(1);
+          const T seed = frame.input<T>(2)[row];
+          for (int64_t j = 0; j < classes; ++j) out[j] *= seed;
+        }
+      };
+    });
+    return routine;
+  }
+
+  void vjp(Vjp& node) const override { Op::vjp(node); }
+
+  Value decompose(const std::vector<Value>& inputs, const Attributes&) const override {
+    const Value scores = apply("softmax", {inputs[0]}, {{"axis", int64_t{-1}}});
+    return (scores - one_hot_like(inputs[1], inputs[0])) * with_last_axis(inputs[2]);
+  }
+};
+
+// Elementwise losses of two arrays of one shape.
+template <class Rule>
+class ElementwiseLoss final : public Op {
+ public:
+  const char* name() const override { return Rule::name; }
+
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 2);
+    expect_float(name(), node, 0);
+    expect_same_dtype(name(), node, 0, 1);
+    if (node.input(0).shape != node.input(1).shape)
+      throw ValueError(concat(name(), ": prediction of shape ", node.input(0).shape, " and target of shape ",
+                              node.input(1).shape, " must be of one shape"));
+    return node.input(0);
+  }
+
+  Routine compile(const Signature&, const TensorType& output) const override {
+    const int64_t elements = output.shape.elements();
+    Routine routine;
+    routine.tasks = kernels::elementwise_tasks(elements);
+    routine.cost = Rule::nanoseconds * static_cast<double>(elements);
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      routine.run = [elements](const Frame& frame, int64_t task) {
+        const auto range = kernels::elementwise_range(elements, task);
+        Rule::run(range.end - range.begin, frame.input<T>(0) + range.begin, frame.input<T>(1) + range.begin,
+                  frame.output<T>() + range.begin);
+      };
+    });
+    return routine;
+  }
+
+  void vjp(Vjp& node) const override { Rule::vjp(node); }
+
+  Value decompose(const std::vector<Value>& inputs, const Attributes&) const override {
+    return Rule::decompose(inputs[0], inputs[1]);
+  }
+};
+
+// max(x, 0) - x·t + log(1 + exp(-|x|)) for logits x: -t·log σ(x) - (1-t)·log(1-σ(x)) without overflow.
+struct BinaryCrossEntropy {
+  static constexpr const char* name = "binary_cross_entropy";
+  static constexpr double nanoseconds = 2.0;
+
+  template <class T>
+  static void run(int64_t count, const T* logits, const T* targets, T* out) {
+    kernels::map_blocks<T>(count, logits, out, T(0),
+                           [](const kernels::MathBlock<T>& x) -> kernels::MathBlock<T> {
+                             return x.max(T(0)) + kernels::exponential<T>(-x.abs()).log1p();
+                           });
+    for (int64_t i = 0; i < count; ++i) out[i] -= logits[i] * targets[i];
+  }
+
+  static void vjp(Vjp& node) {
+    const Value x = node.input(0), target = node.input(1), seed = node.seed();
+    if (node.needs(0)) node.set(0, (apply("sigmoid", {x}) - target) * seed);
+    if (node.needs(1)) node.set(1, -(x * seed));
+  }
+
+  static Value decompose(Value x, Value target) {
+    const Value decay = apply("exp", {-apply("abs", {x})});
+    return apply("maximum", {x, x.scalar(0)}) - x * target + apply("log", {1.0 + decay});
+  }
+};
+
+// (p - t)²
+struct SquaredError {
+  static constexpr const char* name = "squared_error";
+  static constexpr double nanoseconds = 0.3;
+
+  template <class T>
+  static void run(int64_t count, const T* prediction, const T* target, T* __restrict out) {
+    for (int64_t i = 0; i < count; ++i) {
+      const T difference = prediction[i] - target[i];
+      out[i] = difference * difference;
+    }
+  }
+
+  static void vjp(Vjp& node) {
+    const Value slope = 2.0 * node.seed() * (node.input(0) - node.input(1));
+    node.set(0, slope);
+    if (node.needs(1)) node.set(1, -slope);
+  }
+
+  static Value decompose(Value prediction, Value target) {
+    return (prediction - target) * (prediction - target);
+  }
+};
+
+}  // namespace
+
+void add_loss_ops(OpList& ops) {
+  ops.push_back(std::make_unique<CrossEntropy>());
+  ops.push_back(std::make_unique<CrossEntropyGrad>());
+  ops.push_back(std::make_unique<ElementwiseLoss<BinaryCrossEntropy>>());
+  ops.push_back(std::make_unique<ElementwiseLoss<SquaredError>>());
+}
+
+}  // namespace bpcore

@@ -1,0 +1,99 @@
+// matmul: NumPy's matrix product, batched and broadcasting, with either factor read transposed.
+#include "kernels/gemm.h"
+#include "kernels/loops.h"
+
+#include "graph/autodiff.h"
+#include "ops/op_list.h"
+#include "ops/rules.h"
+
+namespace bpcore {
+
+namespace {
+
+struct Sizes {
+  int64_t m, n, k;
+  bool transpose_a, transpose_b;
+};
+
+Sizes matrix_sizes(const Signature& node) {
+  const Shape &a = node.input(0).shape, &b = node.input(1).shape;
+  if (a.rank() < 2 || b.rank() < 2)
+    throw ValueError(concat("matmul: shapes ", a, " and ", b, " must have at least two axes"));
+  const bool transpose_a = node.attributes.flag("transpose_a"),
+             transpose_b = node.attributes.flag("transpose_b");
+  const int64_t a_rows = a[a.rank() - 2], a_columns = a.last(), b_rows = b[b.rank() - 2],
+                b_columns = b.last();
+  const Sizes sizes{transpose_a ? a_columns : a_rows, transpose_b ? b_rows : b_columns,
+                    transpose_a ? a_rows : a_columns, transpose_a, transpose_b};
+  if (sizes.k != (transpose_b ? b_columns : b_rows))
+    throw ValueError(concat("matmul: shapes ", a, transpose_a ? " transposed" : "", " and ", b,
+                            transpose_b ? " transposed" : "", " do not fit together"));
+  return sizes;
+}
+
+Shape batch_of(const Shape& shape) { return shape.head(shape.rank() - 2); }
+
+Value product(Value a, bool transpose_a, Value b, bool transpose_b) {
+  return apply("matmul", {a, b}, {{"transpose_a", transpose_a}, {"transpose_b", transpose_b}});
+}
+
+class Matmul final : public Op {
+ public:
+  const char* name() const override { return "matmul"; }
+
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 2);
+    expect_float(name(), node, 0);
+    expect_same_dtype(name(), node, 0, 1);
+    const Sizes sizes = matrix_sizes(node);
+    Shape result = broadcast(name(), batch_of(node.input(0).shape), batch_of(node.input(1).shape));
+    result.append(sizes.m);
+    result.append(sizes.n);
+    return {node.input(0).dtype, result};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const Sizes sizes = matrix_sizes(node);
+    const Shape a = batch_of(node.input(0).shape), b = batch_of(node.input(1).shape);
+    const auto batches = kernels::broadcast_walk<2>(batch_of(output.shape), {a, b});
+    Routine routine;
+    routine.cost = 2e-2 * static_cast<double>(batches.elements * sizes.m * sizes.n * sizes.k);
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      const kernels::Gemm<T> gemm({sizes.m, sizes.n, sizes.k, sizes.transpose_a, sizes.transpose_b,
+                                   node.input(0).shape.last(), node.input(1).shape.last(), sizes.n});
+      // Small products are taken several to a task.
+      const int64_t pieces = batches.elements * gemm.tasks();
+      routine.tasks = gemm.tasks() > 1 ? pieces : tasks_for(pieces, sizes.m * sizes.n * sizes.k, 1 << 18);
+      routine.scratch_bytes = gemm.scratch_elements() * static_cast<int64_t>(sizeof(T));
+      routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
+        const Share share = share_of(pieces, tasks, task);
+        for (int64_t piece = share.begin; piece < share.end; ++piece) {
+          const int64_t batch = piece / gemm.tasks();
+          batches.runs({batch, batch + 1}, [&](int64_t, const std::array<int64_t, 2>& offset, int64_t) {
+            gemm.run(piece % gemm.tasks(), frame.input<T>(0) + offset[0] * sizes.m * sizes.k,
+                     frame.input<T>(1) + offset[1] * sizes.k * sizes.n,
+                     frame.output<T>() + batch * sizes.m * sizes.n, nullptr, false,
+                     reinterpret_cast<T*>(frame.scratch));
+          });
+        }
+      };
+    });
+    return routine;
+  }
+
+  // C = op(A)·op(B): the gradient of op(A) is G·op(B)ᵀ, that of op(B) is op(A)ᵀ·G; of A itself, transposed
+  // again.
+  void vjp(Vjp& node) const override {
+    const bool ta = node.attributes().flag("transpose_a"), tb = node.attributes().flag("transpose_b");
+    const Value a = node.input(0), b = node.input(1), g = node.seed();
+    if (node.needs(0)) node.set(0, ta ? product(b, tb, g, true) : product(g, false, b, !tb));
+    if (node.needs(1)) node.set(1, tb ? product(g, true, a, ta) : product(a, !ta, g, false));
+  }
+};
+
+}  // namespace
+
+void add_matmul_ops(OpList& ops) { ops.push_back(std::make_unique<Matmul>()); }
+
+}  // namespace bpcore

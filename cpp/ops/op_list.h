@@ -1,0 +1,26 @@
+// Every op there is. A new family adds its function here and calls it in op_list.cpp.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "graph/op.h"
+
+namespace bpcore {
+
+using OpList = std::vector<std::unique_ptr<const Op>>;
+
+void add_activation_ops(OpList& ops);
+void add_arithmetic_ops(OpList& ops);
+void add_comparison_ops(OpList& ops);
+void add_copy_ops(OpList& ops);
+void add_dense_ops(OpList& ops);
+void add_index_ops(OpList& ops);
+void add_loss_ops(OpList& ops);
+void add_matmul_ops(OpList& ops);
+void add_reduction_ops(OpList& ops);
+void add_softmax_ops(OpList& ops);
+void add_unary_ops(OpList& ops);
+void add_view_ops(OpList& ops);
+
+}  // namespace bpcore
