@@ -1,0 +1,112 @@
+#include "training/rows.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+namespace bpcore {
+
+namespace {
+
+template <class Visitor>
+auto with_sample(SampleType type, Visitor&& visitor) {
+  switch (type) {
+    case SampleType::Bool:
+      return visitor(TypeTag<Bool>{});
+    case SampleType::Int8:
+      return visitor(TypeTag<int8_t>{});
+    case SampleType::Int16:
+      return visitor(TypeTag<int16_t>{});
+    case SampleType::Int32:
+      return visitor(TypeTag<int32_t>{});
+    case SampleType::Int64:
+      return visitor(TypeTag<int64_t>{});
+    case SampleType::UInt8:
+      return visitor(TypeTag<uint8_t>{});
+    case SampleType::UInt16:
+      return visitor(TypeTag<uint16_t>{});
+    case SampleType::UInt32:
+      return visitor(TypeTag<uint32_t>{});
+    case SampleType::UInt64:
+      return visitor(TypeTag<uint64_t>{});
+    case SampleType::Float32:
+      return visitor(TypeTag<float>{});
+    case SampleType::Float64:
+      break;
+  }
+  return visitor(TypeTag<double>{});
+}
+
+template <class From, class To>
+void gather(const SampleArray& from, const int64_t* rows, int64_t count, void* to) {
+  const int64_t width = from.row_elements;
+  for (int64_t i = 0; i < count; ++i) {
+    const From* row = reinterpret_cast<const From*>(from.data) + rows[i] * width;
+    To* out = static_cast<To*>(to) + i * width;
+    if constexpr (std::is_same_v<From, To>) {
+      std::memcpy(out, row, static_cast<size_t>(width) * sizeof(To));
+    } else {
+      for (int64_t j = 0; j < width; ++j) out[j] = static_cast<To>(row[j]);
+    }
+  }
+}
+
+}  // namespace
+
+size_t size_of(SampleType type) {
+  return with_sample(type, [](auto tag) { return sizeof(typename decltype(tag)::type); });
+}
+
+GatherFunction gather_function(SampleType from, DType to) {
+  return with_sample(from, [&](auto source) {
+    return with_any(to, [&](auto target) -> GatherFunction {
+      return gather<typename decltype(source)::type, typename decltype(target)::type>;
+    });
+  });
+}
+
+bool same_representation(SampleType from, DType to) {
+  return with_sample(from, [&](auto source) {
+    return with_any(to, [&](auto target) {
+      return std::is_same_v<typename decltype(source)::type, typename decltype(target)::type>;
+    });
+  });
+}
+
+int64_t first_not_finite(const SampleArray& array, DType to) {
+  return with_sample(array.type, [&](auto tag) -> int64_t {
+    using T = typename decltype(tag)::type;
+    if constexpr (!std::is_floating_point_v<T>) {
+      return -1;  // every integer fits into a float32's range
+    } else {
+      const double largest = to == DType::Float32 ? double{std::numeric_limits<float>::max()}
+                                                  : std::numeric_limits<double>::max();
+      const T* values = reinterpret_cast<const T*>(array.data);
+      for (int64_t i = 0; i < array.rows * array.row_elements; ++i)
+        if (!(std::fabs(static_cast<double>(values[i])) <= largest)) return i;
+      return -1;
+    }
+  });
+}
+
+int64_t first_outside(const SampleArray& array, int64_t low, int64_t high) {
+  return with_sample(array.type, [&](auto tag) -> int64_t {
+    using T = typename decltype(tag)::type;
+    const T* values = reinterpret_cast<const T*>(array.data);
+    for (int64_t i = 0; i < array.rows * array.row_elements; ++i) {
+      if constexpr (std::is_same_v<T, uint64_t>) {
+        const bool above = high <= 0 || values[i] >= static_cast<uint64_t>(high);
+        if (above || (low > 0 && values[i] < static_cast<uint64_t>(low))) return i;
+      } else if constexpr (std::is_floating_point_v<T>) {
+        if (!(values[i] >= static_cast<T>(low) && values[i] < static_cast<T>(high))) return i;
+      } else {
+        const int64_t value = static_cast<int64_t>(values[i]);
+        if (value < low || value >= high) return i;
+      }
+    }
+    return -1;
+  });
+}
+
+}  // namespace bpcore
