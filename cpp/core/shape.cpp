@@ -19,7 +19,9 @@ Shape::Shape(const std::vector<int64_t>& sizes) {
 
 int64_t Shape::elements() const {
   int64_t count = 1;
-  for (int64_t size : *this) count *= size;
+  bool overflows = false;
+  for (int64_t size : *this) overflows |= __builtin_mul_overflow(count, size, &count);
+  if (overflows || count > max_elements) throw ValueError(concat("shape: ", *this, " is too large"));
   return count;
 }
 

@@ -12,6 +12,7 @@ namespace bpcore {
 class Shape {
  public:
   static constexpr int max_rank = 8;
+  static constexpr int64_t max_elements = int64_t{1} << 56;  // so that counts of bytes and their sums fit in int64
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> sizes);
@@ -21,7 +22,7 @@ class Shape {
   int rank() const { return rank_; }
   int64_t operator[](int axis) const { return sizes_[axis]; }
   int64_t& operator[](int axis) { return sizes_[axis]; }
-  int64_t elements() const;
+  int64_t elements() const;  // throws ValueError beyond max_elements
   int64_t last() const { return sizes_[rank_ - 1]; }
 
   void append(int64_t size);  // throws ValueError beyond max_rank

@@ -8,6 +8,7 @@
 namespace bpcore {
 
 NodeId Graph::append(Node node) {
+  node.type.shape.elements();  // throws where it is too large
   nodes_.push_back(std::move(node));
   return size() - 1;
 }

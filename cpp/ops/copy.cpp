@@ -135,6 +135,7 @@ struct Box {
     if (start.size() != rank || size.size() != rank || step.size() != rank)
       throw ValueError(concat(op, ": start, size and step need one entry for each of ", rank, " axes"));
     for (size_t axis = 0; axis < rank; ++axis) {
+      if (step[axis] == 0) throw ValueError(concat(op, ": step of axis ", axis, " must not be zero"));
       const int64_t last = start[axis] + (size[axis] - 1) * step[axis], count = whole[static_cast<int>(axis)];
       if (size[axis] < 0 ||
           (size[axis] > 0 && (start[axis] < 0 || start[axis] >= count || last < 0 || last >= count)))

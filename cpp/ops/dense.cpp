@@ -39,7 +39,7 @@ class Dense final : public Op {
 
   Routine compile(const Signature& node, const TensorType& output) const override {
     const int64_t in = node.input(1).shape[0], out = node.input(1).shape[1];
-    const int64_t rows = node.input(0).shape.elements() / in;
+    const int64_t rows = output.shape.head(output.shape.rank() - 1).elements();
     const Activation activation = activation_from_name(node.attributes.text("activation", ""));
     const bool has_bias = node.count() == 3;
     Routine routine;

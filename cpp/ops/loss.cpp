@@ -46,10 +46,12 @@ class CrossEntropy final : public Op {
         for (int64_t row = share.begin; row < share.end; ++row) {
           const T* logits = frame.input<T>(0) + row * classes;
           const int64_t label = frame.input<int64_t>(1)[row];
-          if (label < 0 || label >= classes)
+          if (label < 0 || label >= classes) {
             frame.status->wrong_index("cross_entropy", label, classes);
-          else
-            frame.output<T>()[row] = kernels::log_sum_exp(logits, classes) - logits[label];
+            continue;
+          }
+          const auto sum = kernels::log_sum_exp(logits, classes);
+          frame.output<T>()[row] = sum.largest - logits[label] + sum.rest;
         }
       };
     });
@@ -66,7 +68,7 @@ class CrossEntropy final : public Op {
 
   Value decompose(const std::vector<Value>& inputs, const Attributes&) const override {
     const Value scores = apply("log_softmax", {inputs[0]}, {{"axis", int64_t{-1}}});
-    return -sum(one_hot_like(inputs[1], inputs[0]) * scores, {-1});
+    return sum(one_hot_like(inputs[1], inputs[0]) * -scores, {-1});  // -sum would become cross_entropy again
   }
 };
 

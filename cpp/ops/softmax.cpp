@@ -72,8 +72,8 @@ class Softmax final : public Op {
   template <class T>
   static void run_row(const T* x, int64_t count, T* y, bool log) {
     if (!log) return kernels::softmax_row(x, count, y);
-    const T shift = kernels::log_sum_exp(x, count);
-    for (int64_t i = 0; i < count; ++i) y[i] = x[i] - shift;
+    const auto shift = kernels::log_sum_exp(x, count);
+    for (int64_t i = 0; i < count; ++i) y[i] = x[i] - shift.largest - shift.rest;
   }
 
   const char* name_;

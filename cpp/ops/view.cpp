@@ -21,19 +21,17 @@ class Reshape final : public View {
     expect_inputs(name(), node, 1);
     const Shape& from = node.input(0).shape;
     const std::vector<int64_t>& wanted = node.attributes.integers("shape");
-    int64_t known = 1;
     int unknown = -1;
     Shape to;
     for (int64_t size : wanted) {
       if (size < -1 || (size == -1 && unknown >= 0))
         throw ValueError(concat("reshape: sizes must be at least 0, and one may be -1, got ", size));
-      if (size == -1)
-        unknown = to.rank();
-      else
-        known *= size;
+      if (size == -1) unknown = to.rank();
       to.append(size == -1 ? 1 : size);
     }
-    if (unknown >= 0 && known > 0) to[unknown] = from.elements() / known;
+    if (unknown >= 0 && to.elements() == 0)
+      throw ValueError(concat("reshape: the size for -1 is undefined beside a size of 0, for shape ", from));
+    if (unknown >= 0) to[unknown] = from.elements() / to.elements();
     if (to.elements() != from.elements())
       throw ValueError(
           concat("reshape: ", from.elements(), " elements of shape ", from, " do not fit into shape ", to));
