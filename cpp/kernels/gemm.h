@@ -1,0 +1,80 @@
+// Matrix products with a fused bias and relu, for row-major matrices.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/simd.h"
+
+namespace bpcore::kernels {
+
+struct GemmShape {
+  int64_t m, n, k;
+  bool transpose_a, transpose_b;  // A is stored (k, m), B is stored (n, k)
+  int64_t lda, ldb, ldc;          // elements between rows as stored
+};
+
+// C (m, n) = op(A) (m, k) op(B) (k, n) [+ bias (n)] [relu], for T float and double.
+//
+// Every element of C is one chain acc = fma(a[i, p], b[p, j], acc), p = 0 ... k - 1, from zero (a product and
+// a sum, both rounded, where the instruction set has no fused one); then + bias, then relu, which keeps NaN.
+// So the bits do not depend on blocking, tiles, threads or the other rows. With k = 0, C is zero (+ bias).
+//
+// The constructor takes every decision, from the shape alone; an object is immutable and may be shared by
+// threads. The product is cut in tasks() independent tiles of C: each task runs once, on any thread.
+template <class T>
+class Gemm {
+ public:
+  explicit Gemm(const GemmShape& shape);
+
+  int64_t tasks() const { return tile_rows_ * tile_columns_; }
+
+  // Elements of scratch, 64-byte aligned, for one task at a time: threads that run tasks at once have their
+  // own.
+  int64_t scratch_elements() const { return scratch_elements_; }
+
+  struct Tile {
+    int64_t row_begin, row_end, column_begin, column_end;
+  };
+  Tile tile(int64_t task) const;
+
+  // a, b, c: as the shape says, c not overlapping the others; bias (n) or null. Writes tile(task) of c only,
+  // reads nothing outside the matrices.
+  void run(int64_t task, const T* a, const T* b, T* c, const T* bias, bool relu, T* scratch) const;
+
+ private:
+  // Where part i of `parts` nearly equal parts of 0 ... total begins. Small products are one part: no
+  // division.
+  static int64_t part_begin(int64_t i, int64_t total, int64_t parts) {
+    return parts == 1 ? i * total : i * total / parts;
+  }
+  int64_t row_begin(int64_t panel) const { return part_begin(panel, shape_.m, row_panels_); }
+  int64_t column_begin(int64_t panel) const {
+    const int64_t column = part_begin(panel, column_vectors_, column_panels_) * simd::kWidth<T>;
+    return column < shape_.n ? column : shape_.n;
+  }
+
+  struct Panels {  // of a tile
+    int64_t row_begin, row_end, column_begin, column_end;
+  };
+  Panels panels(int64_t task) const;
+  void choose_tiles();
+  void pack_rows(const Panels& tile, const T* a, int64_t depth, T* packed) const;
+
+  GemmShape shape_;
+  int64_t row_panels_;      // of nearly equal height, no more than a micro-kernel's rows
+  int64_t column_vectors_;  // of kWidth columns, the last perhaps partial
+  int64_t column_panels_;   // of nearly equal numbers of vectors, no more than panel_columns_ columns
+  int64_t depth_blocks_;    // of nearly equal depth
+  int64_t panel_columns_;
+  int64_t tile_rows_ = 1;  // the grid of tasks
+  int64_t tile_columns_ = 1;
+  int64_t packed_a_ = 0;  // elements of a task's packed A; a packed panel of B follows it in scratch
+  int64_t scratch_elements_ = 0;
+  bool pack_a_ = false;
+  bool pack_b_ = false;
+};
+
+extern template class Gemm<float>;
+extern template class Gemm<double>;
+
+}  // namespace bpcore::kernels

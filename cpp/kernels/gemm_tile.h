@@ -1,0 +1,140 @@
+// Micro-kernels of the matrix product: a tile of C that fits in the registers.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/gemm_blocks.h"
+#include "kernels/simd.h"
+
+namespace bpcore::kernels {
+
+template <class T>
+struct TileCall {
+  const T* a;     // (rows, depth) or (depth, rows), see TileA
+  const T* b;     // (depth, columns), stride b_stride
+  T* c;           // (rows, columns), stride c_stride
+  const T* bias;  // (columns), or null; added after the last step of k
+  int64_t depth;
+  int64_t a_stride, b_stride, c_stride;
+  int last_columns;  // columns in the last vector, 1 ... kWidth; only masked kernels look
+  bool accumulate;   // go on from what C holds instead of from zero
+  bool relu;
+};
+
+enum class TileA {
+  kRowMajor,  // element (i, p) at i * a_stride + p: A as it stands
+  kByDepth,   // element (i, p) at p * a_stride + i: a packed panel, or a transposed A as it stands
+};
+
+template <class T>
+using TileKernel = void (*)(const TileCall<T>&);
+
+// C (Rows, Vectors * kWidth) = [C +] A B [+ bias] [relu]. Each element is one chain of fused multiply-adds in
+// the order of k, the same in every kernel. All loops over registers must be unrolled fully, or the compiler
+// keeps the accumulators in memory.
+template <class T, int Rows, int Vectors, TileA Layout, bool Masked>
+void gemm_tile(const TileCall<T>& t) {
+  using V = simd::Vec<T>;
+  constexpr int kW = simd::kWidth<T>;
+  const simd::Mask<T> mask(Masked ? t.last_columns : kW);
+  const auto load = [mask](const T* row, int v) {
+    return Masked && v == Vectors - 1 ? simd::load(row + v * kW, mask) : simd::load(row + v * kW);
+  };
+
+  V acc[Rows][Vectors];
+  const int64_t c_stride = t.c_stride;
+  if (t.accumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = load(t.c + i * c_stride, v);
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = V{};
+    }
+  }
+
+  const T* a = t.a;
+  const T* b = t.b;
+  const int64_t a_stride = t.a_stride, b_stride = t.b_stride;
+  for (int64_t p = t.depth; p > 0; --p) {
+    V row[Vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) row[v] = load(b, v);
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+      const V x = simd::broadcast(Layout == TileA::kByDepth ? a[i] : a[i * a_stride]);
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = simd::fma(x, row[v], acc[i][v]);
+    }
+    a += Layout == TileA::kByDepth ? a_stride : 1;
+    b += b_stride;
+  }
+
+  if (t.bias != nullptr) {
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      const V bias = load(t.bias, v);
+#pragma GCC unroll 16
+      for (int i = 0; i < Rows; ++i) acc[i][v] += bias;
+    }
+  }
+  if (t.relu) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = simd::relu(acc[i][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) {
+    T* c = t.c + i * c_stride;
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      if (Masked && v == Vectors - 1) {
+        simd::store(c + v * kW, acc[i][v], mask);
+      } else {
+        simd::store(c + v * kW, acc[i][v]);
+      }
+    }
+  }
+}
+
+// The kernels of one layout of A by rows - 1, vectors - 1 and whether the last vector is a partial one.
+template <class T, TileA Layout>
+class TileTable {
+ public:
+  static constexpr TileKernel<T> find(int rows, int vectors, bool masked) {
+    return kKernels[(rows - 1) * kVectors + vectors - 1][masked];
+  }
+
+ private:
+  static constexpr GemmBlocks kBlocks = gemm_blocks<T>();
+  static constexpr int kVectors = kBlocks.wide_vectors;
+  using Pair = std::array<TileKernel<T>, 2>;
+
+  template <int Rows, int Vectors>
+  static constexpr Pair pair() {
+    if constexpr (Vectors > kBlocks.vectors && Rows > kBlocks.wide_rows) {
+      return {nullptr, nullptr};
+    } else if constexpr (Vectors == 1) {  // always a tail: not worth a kernel without the mask
+      return {gemm_tile<T, Rows, 1, Layout, true>, gemm_tile<T, Rows, 1, Layout, true>};
+    } else {
+      return {gemm_tile<T, Rows, Vectors, Layout, false>, gemm_tile<T, Rows, Vectors, Layout, true>};
+    }
+  }
+
+  template <int... Index>
+  static constexpr auto make(std::integer_sequence<int, Index...>) {
+    return std::array<Pair, sizeof...(Index)>{pair<Index / kVectors + 1, Index % kVectors + 1>()...};
+  }
+
+  static constexpr auto kKernels = make(std::make_integer_sequence<int, kBlocks.rows * kVectors>{});
+};
+
+}  // namespace bpcore::kernels

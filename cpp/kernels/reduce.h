@@ -1,0 +1,84 @@
+// Sums and extremes of rows and columns, each in an order that depends on the sizes alone.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/shape.h"
+
+namespace bpcore::kernels {
+
+struct Sum {
+  template <class T>
+  static constexpr T identity = T(0);
+  template <class T>
+  T operator()(T total, T x) const {
+    return total + x;
+  }
+};
+
+// Extremes hand NaN through, as NumPy does: once a NaN is met it stays.
+struct Max {
+  template <class T>
+  T operator()(T best, T x) const {
+    return (x > best || x != x) && best == best ? x : best;
+  }
+};
+struct Min {
+  template <class T>
+  T operator()(T best, T x) const {
+    return (x < best || x != x) && best == best ? x : best;
+  }
+};
+
+// Σ x or extreme over `count` neighbours: 16 running values side by side, folded in halves. Long rows are
+// summed in blocks, so that rounding errors don't grow with the length. count >= 1.
+template <class T, class Combine>
+T reduce_row(const T* x /* (count) */, int64_t count, Combine combine) {
+  constexpr int64_t lanes = 16, block = 4096;
+  if (count > block) {
+    const int64_t half = (count / 2 + block - 1) / block * block;
+    return combine(reduce_row(x, half, combine), reduce_row(x + half, count - half, combine));
+  }
+  if (count < lanes) {
+    T total = x[0];
+    for (int64_t i = 1; i < count; ++i) total = combine(total, x[i]);
+    return total;
+  }
+  T lane[lanes];
+  std::copy(x, x + lanes, lane);
+  const int64_t rest = count % lanes, whole = count - rest;
+  for (int64_t i = lanes; i < whole; i += lanes)
+    for (int64_t j = 0; j < lanes; ++j) lane[j] = combine(lane[j], x[i + j]);
+  for (int64_t j = 0; j < rest; ++j) lane[j] = combine(lane[j], x[whole + j]);
+  for (int64_t width = lanes / 2; width > 0; width /= 2)
+    for (int64_t j = 0; j < width; ++j) lane[j] = combine(lane[j], lane[j + width]);
+  return lane[0];
+}
+
+// Columns a task of reduce_columns takes.
+constexpr int64_t reduce_columns_width = 64;
+
+// out[j] = reduction of x[0 … rows)[j] for `width` <= 64 columns; rows are `stride` apart. Rows are taken in
+// blocks of 128, again so that rounding errors don't grow with their number. rows >= 1.
+template <class T, class Combine>
+void reduce_columns(const T* x /* (rows, width), stride apart */, int64_t rows, int64_t width, int64_t stride,
+                    T* out, Combine combine) {
+  constexpr int64_t block = 128;
+  T total[reduce_columns_width];
+  for (int64_t first = 0; first < rows; first += block) {
+    T part[reduce_columns_width];
+    std::copy(x + first * stride, x + first * stride + width, part);
+    for (int64_t row = first + 1; row < std::min(rows, first + block); ++row) {
+      const T* line = x + row * stride;
+      for (int64_t j = 0; j < width; ++j) part[j] = combine(part[j], line[j]);
+    }
+    if (first == 0)
+      std::copy(part, part + width, total);
+    else
+      for (int64_t j = 0; j < width; ++j) total[j] = combine(total[j], part[j]);
+  }
+  std::copy(total, total + width, out);
+}
+
+}  // namespace bpcore::kernels
