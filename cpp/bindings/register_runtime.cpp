@@ -6,13 +6,7 @@ namespace bpcore::bindings {
 void register_runtime(py::module_& module) {
   module.def("isa", [] { return BPCORE_ISA_NAME; });
   module.def("max_threads", &max_threads);
-  module.def("openmp", [] {
-#if defined(_OPENMP)
-    return true;
-#else
-    return false;
-#endif
-  });
+  module.def("openmp", &has_openmp);
   module.def(
       "first_not_finite",
       [](const py::array& array, const std::string& dtype) {

@@ -39,6 +39,14 @@ int max_threads() {
 #endif
 }
 
+bool has_openmp() {
+#if defined(_OPENMP)
+  return true;
+#else
+  return false;
+#endif
+}
+
 void Team::barrier() {
   const uint32_t round = round_.load(std::memory_order_acquire);
   if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {

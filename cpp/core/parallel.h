@@ -13,6 +13,9 @@ namespace bpcore {
 // without OpenMP.
 int max_threads();
 
+// Whether the core was built with OpenMP.
+bool has_openmp();
+
 class Team {
  public:
   explicit Team(int size) : size_(size) {}

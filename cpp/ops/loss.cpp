@@ -160,7 +160,8 @@ class ElementwiseLoss final : public Op {
   }
 };
 
-// max(x, 0) - x·t + log(1 + exp(-|x|)) for logits x: -t·log σ(x) - (1-t)·log(1-σ(x)) without overflow.
+// max(x, 0) - x·t + log(1 + exp(-|x|)) for logits x: -t·log σ(x) - (1-t)·log(1-σ(x)) without overflow. The first two
+// terms are computed as x · ([x > 0] - t), since their difference would lose the digits of a small loss.
 struct BinaryCrossEntropy {
   static constexpr const char* name = "binary_cross_entropy";
   static constexpr double nanoseconds = 2.0;
@@ -169,9 +170,9 @@ struct BinaryCrossEntropy {
   static void run(int64_t count, const T* logits, const T* targets, T* out) {
     kernels::map_blocks<T>(count, logits, out, T(0),
                            [](const kernels::MathBlock<T>& x) -> kernels::MathBlock<T> {
-                             return x.max(T(0)) + kernels::exponential<T>(-x.abs()).log1p();
+                             return kernels::exponential<T>(-x.abs()).log1p();
                            });
-    for (int64_t i = 0; i < count; ++i) out[i] -= logits[i] * targets[i];
+    for (int64_t i = 0; i < count; ++i) out[i] += logits[i] * ((logits[i] > T(0) ? T(1) : T(0)) - targets[i]);
   }
 
   static void vjp(Vjp& node) {
