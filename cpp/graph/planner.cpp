@@ -14,17 +14,12 @@ int64_t padded(const Lifetime& value) { return round_up(std::max<int64_t>(value.
 
 bool meet(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
 
-}  // namespace
-
-Layout place(const std::vector<Lifetime>& lifetimes) {
-  std::vector<size_t> by_size(lifetimes.size());
-  std::iota(by_size.begin(), by_size.end(), size_t{0});
-  std::stable_sort(by_size.begin(), by_size.end(),
-                   [&](size_t a, size_t b) { return lifetimes[a].bytes > lifetimes[b].bytes; });
-
+// Each value in the given order goes into the smallest gap between those placed before that live at the same
+// time.
+Layout place_in_order(const std::vector<Lifetime>& lifetimes, const std::vector<size_t>& order) {
   Layout layout{std::vector<int64_t>(lifetimes.size(), 0), 0};
   std::vector<size_t> placed;  // sorted by offset
-  for (size_t current : by_size) {
+  for (size_t current : order) {
     const int64_t size = padded(lifetimes[current]);
     int64_t free_from = 0, best = -1, best_gap = std::numeric_limits<int64_t>::max();
     for (size_t other : placed) {
@@ -45,6 +40,33 @@ Layout place(const std::vector<Lifetime>& lifetimes) {
     placed.insert(at, current);
   }
   return layout;
+}
+
+int64_t duration(const Lifetime& value) { return value.last - value.first + 1; }
+
+}  // namespace
+
+Layout place(const std::vector<Lifetime>& lifetimes) {
+  using Before = bool (*)(const Lifetime& a, const Lifetime& b);
+  static constexpr Before orders[] = {
+      [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; },
+      [](const Lifetime& a, const Lifetime& b) { return a.bytes * duration(a) > b.bytes * duration(b); },
+      [](const Lifetime& a, const Lifetime& b) { return duration(a) > duration(b); },
+      [](const Lifetime& a, const Lifetime& b) { return a.first < b.first; },
+      [](const Lifetime& a, const Lifetime& b) { return a.last > b.last; },
+  };
+  const int64_t least = largest_live_sum(lifetimes);
+  Layout best{{}, std::numeric_limits<int64_t>::max()};
+  for (const Before before : orders) {
+    std::vector<size_t> order(lifetimes.size());
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return before(lifetimes[a], lifetimes[b]); });
+    Layout layout = place_in_order(lifetimes, order);
+    if (layout.bytes < best.bytes) best = std::move(layout);
+    if (best.bytes == least) break;
+  }
+  return best;
 }
 
 int64_t largest_live_sum(const std::vector<Lifetime>& lifetimes) {

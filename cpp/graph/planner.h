@@ -17,8 +17,9 @@ struct Layout {
   int64_t bytes = 0;             // of the whole arena
 };
 
-// No two values that live at the same time overlap. Largest first, each into the smallest gap that holds it
-// (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference", greedy by size).
+// No two values that live at the same time overlap. Greedy, each value into the smallest gap that holds it
+// (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference"), in several orders:
+// largest first is best for most networks, others for some. The smallest arena is taken.
 Layout place(const std::vector<Lifetime>& lifetimes);
 
 // The most bytes that live at one step: no arena can be smaller.

@@ -38,6 +38,7 @@ void map_blocks(int64_t count, const T* x, T* out, T pad, Function function) {
 template <class T>
 MathBlock<T> exponential(const MathBlock<T>& x) {
   constexpr T far = sizeof(T) == 4 ? T(87) : T(708);
+  if (!(x.abs() > far).any()) return x.exp();
   MathBlock<T> y;
   for (int i = 0; i < math_block<T>; ++i) y[i] = x[i] > far || x[i] < -far ? x[i] / 2 : x[i];
   MathBlock<T> e = y.exp();  // by itself: inside a select, Eigen would compute it element by element
@@ -51,6 +52,7 @@ template <class T>
 MathBlock<T> logarithm(const MathBlock<T>& x) {
   constexpr T smallest = std::numeric_limits<T>::min(), scale = T(0x1p60),
               log_scale = T(41.58883083359671856503);
+  if (!(x < smallest).any()) return x.log();
   MathBlock<T> y;
   for (int i = 0; i < math_block<T>; ++i) y[i] = x[i] < smallest ? x[i] * scale : x[i];
   y = MathBlock<T>(y.log());

@@ -109,7 +109,7 @@ Activation activation_from_name(const std::string& name) {
   if (name == "relu") return Activation::Relu;
   if (name == "sigmoid") return Activation::Sigmoid;
   if (name == "tanh") return Activation::Tanh;
-  throw ValueError(concat("activation must be relu, sigmoid or tanh, not ", name));
+  throw ValueError(concat("dense: activation must be relu, sigmoid or tanh, not ", name));
 }
 
 void activate(Activation activation, int64_t count, float* x) {

@@ -78,8 +78,14 @@ class ScatterAdd final : public Op {
     expect_dtype(name(), node, 1, DType::Int64);
     const Shape &source = node.input(0).shape, &indices = node.input(1).shape;
     const int axis = static_cast<int>(node.attributes.integer("axis"));
+    const int64_t size = node.attributes.integer("size");
+    bool fits = axis >= 0 && axis + indices.rank() <= source.rank() && size >= 0;
+    for (int i = 0; fits && i < indices.rank(); ++i) fits = source[axis + i] == indices[i];
+    if (!fits)
+      throw ValueError(concat("scatter_add: shape ", source, " does not fit indices of shape ", indices, " at axis ",
+                              axis, " for size ", size));
     Shape result = source.head(axis);
-    result.append(node.attributes.integer("size"));
+    result.append(size);
     for (int i = axis + indices.rank(); i < source.rank(); ++i) result.append(source[i]);
     return {node.input(0).dtype, result};
   }
