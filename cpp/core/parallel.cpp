@@ -13,8 +13,9 @@ namespace bpcore {
 
 namespace {
 
-// About a microsecond: longer than members of one step are usually apart, far shorter than a time slice.
-constexpr int spins_before_sleep = 2000;
+// A few microseconds (a pause takes 40 to 140 cycles): longer than members of one step are usually apart, far
+// shorter than a time slice.
+constexpr int spins_before_sleep = 200;
 
 void pause_briefly() {
 #if defined(__x86_64__)

@@ -25,6 +25,7 @@ class PlanBuilder {
     for (const GradientRoot& root : gradients) roots.push_back(root.node);
     if (training)
       for (const auto& [state, value] : graph_.assignments()) roots.push_back(value);
+    for (NodeId root : roots) graph_.node(root);  // throws for one that isn't there
     const Program program = optimize(graph_, roots);
 
     locate_leaves();

@@ -1,6 +1,5 @@
 #include "graph/simplify.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "graph/value.h"
@@ -68,35 +67,40 @@ NodeId fused_cross_entropy(Graph& graph, const Node& node) {
   return -1;
 }
 
-// The reduction kernels take one run of neighbouring axes; several runs are reduced one after the other.
+// The reduction kernels take one run of neighbouring axes. Several runs of a sum are reduced one after the
+// other; an extreme's are brought together first, so that its derivative sees all equal elements at once.
 NodeId one_run_of_axes(Graph& graph, const Node& node) {
-  if (!is(node, "sum") && !is(node, "mean") && !is(node, "max") && !is(node, "min")) return -1;
+  const bool extreme = is(node, "max") || is(node, "min");
+  if (!extreme && !is(node, "sum") && !is(node, "mean")) return -1;
+  const char* op = node.op->name();
   const Shape& shape = graph.type(node.inputs[0]).shape;
   std::vector<bool> reduced(static_cast<size_t>(shape.rank()), false);
   for (int64_t axis : node.attributes.integers("axes"))
-    reduced[static_cast<size_t>(normalize_axis(node.op->name(), axis, shape.rank()))] = true;
-  std::vector<int64_t> run;  // the last run
-  bool more = false;         // axes reduced before it, with a kept one of size > 1 between
-  bool open = true;
+    reduced[static_cast<size_t>(normalize_axis(op, axis, shape.rank()))] = true;
+
+  std::vector<int64_t> kept, last_run, earlier;
+  bool run_ended = false;
   for (int axis = shape.rank() - 1; axis >= 0; --axis) {
     if (reduced[static_cast<size_t>(axis)]) {
-      if (open)
-        run.push_back(axis);
-      else
-        more = true;
-    } else if (!run.empty() && shape[axis] != 1) {
-      open = false;
+      (run_ended ? earlier : last_run).insert((run_ended ? earlier : last_run).begin(), axis);
+    } else {
+      kept.insert(kept.begin(), axis);
+      run_ended = run_ended || (!last_run.empty() && shape[axis] != 1);
     }
   }
-  if (!more) return -1;
-  const char* op = node.op->name();
-  const NodeId last = graph.add(op, node.inputs, {{"axes", run}, {"keepdims", true}});
-  std::vector<int64_t> others;
-  for (int axis = 0; axis < shape.rank(); ++axis)
-    if (reduced[static_cast<size_t>(axis)] && std::find(run.begin(), run.end(), axis) == run.end())
-      others.push_back(axis);
-  const NodeId all = graph.add(op, {last}, {{"axes", others}, {"keepdims", true}});
-  return reshape({graph, all}, node.type.shape).id();
+  if (earlier.empty()) return -1;
+  const Value x(graph, node.inputs[0]);
+  if (!extreme) {
+    const Value partial = apply(op, {x}, {{"axes", last_run}, {"keepdims", true}});
+    return reshape(apply(op, {partial}, {{"axes", earlier}, {"keepdims", true}}), node.type.shape).id();
+  }
+  std::vector<int64_t> order = kept, trailing;
+  order.insert(order.end(), earlier.begin(), earlier.end());
+  order.insert(order.end(), last_run.begin(), last_run.end());
+  for (int64_t axis = static_cast<int64_t>(kept.size()); axis < shape.rank(); ++axis)
+    trailing.push_back(axis);
+  const Value together = apply("transpose", {x}, {{"axes", order}});
+  return reshape(apply(op, {together}, {{"axes", trailing}, {"keepdims", false}}), node.type.shape).id();
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "core/shape.h"
+#include "kernels/simd.h"
 
 namespace bpcore::kernels {
 
@@ -17,17 +17,18 @@ struct Sum {
   }
 };
 
-// Extremes hand NaN through, as NumPy does: once a NaN is met it stays.
+// Extremes hand NaN through, as NumPy does: once a NaN is met it stays. As selections, they work on vectors
+// too.
 struct Max {
   template <class T>
   T operator()(T best, T x) const {
-    return (x > best || x != x) && best == best ? x : best;
+    return x <= best ? best : (best == best ? x : best);
   }
 };
 struct Min {
   template <class T>
   T operator()(T best, T x) const {
-    return (x < best || x != x) && best == best ? x : best;
+    return x >= best ? best : (best == best ? x : best);
   }
 };
 
@@ -45,11 +46,18 @@ T reduce_row(const T* x /* (count) */, int64_t count, Combine combine) {
     for (int64_t i = 1; i < count; ++i) total = combine(total, x[i]);
     return total;
   }
-  T lane[lanes];
-  std::copy(x, x + lanes, lane);
+  constexpr int64_t vector = simd::kWidth<T>, vectors = lanes / vector;
   const int64_t rest = count % lanes, whole = count - rest;
-  for (int64_t i = lanes; i < whole; i += lanes)
-    for (int64_t j = 0; j < lanes; ++j) lane[j] = combine(lane[j], x[i + j]);
+  simd::Vec<T> part[vectors];
+#pragma GCC unroll 16
+  for (int64_t v = 0; v < vectors; ++v) part[v] = simd::load(x + v * vector);
+  for (int64_t i = lanes; i < whole; i += lanes) {
+#pragma GCC unroll 16
+    for (int64_t v = 0; v < vectors; ++v) part[v] = combine(part[v], simd::load(x + i + v * vector));
+  }
+  T lane[lanes];
+#pragma GCC unroll 16
+  for (int64_t v = 0; v < vectors; ++v) simd::store(lane + v * vector, part[v]);
   for (int64_t j = 0; j < rest; ++j) lane[j] = combine(lane[j], x[whole + j]);
   for (int64_t width = lanes / 2; width > 0; width /= 2)
     for (int64_t j = 0; j < width; ++j) lane[j] = combine(lane[j], lane[j + width]);

@@ -82,8 +82,8 @@ class ScatterAdd final : public Op {
     bool fits = axis >= 0 && axis + indices.rank() <= source.rank() && size >= 0;
     for (int i = 0; fits && i < indices.rank(); ++i) fits = source[axis + i] == indices[i];
     if (!fits)
-      throw ValueError(concat("scatter_add: shape ", source, " does not fit indices of shape ", indices, " at axis ",
-                              axis, " for size ", size));
+      throw ValueError(concat("scatter_add: shape ", source, " does not fit indices of shape ", indices,
+                              " at axis ", axis, " for size ", size));
     Shape result = source.head(axis);
     result.append(size);
     for (int i = axis + indices.rank(); i < source.rank(); ++i) result.append(source[i]);

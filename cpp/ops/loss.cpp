@@ -160,8 +160,9 @@ class ElementwiseLoss final : public Op {
   }
 };
 
-// max(x, 0) - x·t + log(1 + exp(-|x|)) for logits x: -t·log σ(x) - (1-t)·log(1-σ(x)) without overflow. The first two
-// terms are computed as x · ([x > 0] - t), since their difference would lose the digits of a small loss.
+// max(x, 0) - x·t + log(1 + exp(-|x|)) for logits x: -t·log σ(x) - (1-t)·log(1-σ(x)) without overflow. The
+// first two terms are computed as x · ([x > 0] - t), since their difference would lose the digits of a small
+// loss.
 struct BinaryCrossEntropy {
   static constexpr const char* name = "binary_cross_entropy";
   static constexpr double nanoseconds = 2.0;

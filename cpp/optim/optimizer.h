@@ -28,7 +28,6 @@ class Optimizer {
                       int64_t step) const = 0;
 
   int64_t elements() const { return elements_; }
-  int64_t tasks() const { return (elements_ + update_elements - 1) / update_elements; }
   DType dtype() const { return dtype_; }
   const std::vector<std::pair<std::string, Buffer>>& slots() const { return slots_; }  // PyTorch's names
 

@@ -95,7 +95,32 @@ Session::Part Session::make_part(std::shared_ptr<const Plan> plan, int64_t rows,
   if (update_) bases.gradients = addresses(store_->parameter_layout, update_->gradients);
   for (const Input& input : inputs_) bases.inputs.push_back(input.batch.data());
   workspace->bind(bases);
-  return {std::move(plan), std::move(workspace), rows};
+  std::vector<Range> updated = update_ ? updated_ranges(*plan) : std::vector<Range>{};
+  return {std::move(plan), std::move(workspace), rows, std::move(updated)};
+}
+
+// The slots that the plan computes gradients for, neighbours merged, cut into tasks. A frozen parameter, or
+// one that this loss doesn't reach, is in none: neither weight decay nor momentum moves it.
+std::vector<Session::Range> Session::updated_ranges(const Plan& plan) const {
+  std::vector<Range> slots;
+  const int64_t step = static_cast<int64_t>(alignment / size_of(store_->parameter_layout.dtype()));
+  for (const auto& [number, type] : plan.gradients()) {
+    const int64_t begin = store_->parameter_layout.slot(number).offset;
+    slots.push_back({begin, begin + round_up(type.shape.elements(), step)});
+  }
+  std::sort(slots.begin(), slots.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::vector<Range> merged;
+  for (const Range& slot : slots) {
+    if (!merged.empty() && merged.back().end == slot.begin)
+      merged.back().end = slot.end;
+    else
+      merged.push_back(slot);
+  }
+  std::vector<Range> tasks;
+  for (const Range& range : merged)
+    for (int64_t begin = range.begin; begin < range.end; begin += update_elements)
+      tasks.push_back({begin, std::min(range.end, begin + update_elements)});
+  return tasks;
 }
 
 void Session::begin_epoch(uint64_t epoch, bool shuffle) {
@@ -156,6 +181,16 @@ void Session::finish(const Part& part) {
   if (update_) ++update_->optimizer->steps;
 }
 
+void Session::update(const Member& member, const Part& part, double rate) const {
+  const Optimizer& optimizer = *update_->optimizer;
+  const int64_t tasks = static_cast<int64_t>(part.updated.size());
+  for (int64_t task = member.begin(tasks); task < member.end(tasks); ++task) {
+    const Range& range = part.updated[static_cast<size_t>(task)];
+    optimizer.update(store_->parameters.data(), update_->gradients.data(), range.begin, range.end, rate,
+                     optimizer.steps);
+  }
+}
+
 void Session::program(const Member& member) {
   for (int64_t step = 0; step < wanted_; ++step) {
     Part& part = tail_.plan && position_ == steps_per_epoch_ - 1 ? tail_ : full_;
@@ -167,13 +202,7 @@ void Session::program(const Member& member) {
     if (member.leads()) finish(part);
     member.barrier();
     if (!go_on_) return;
-    if (update_) {
-      const Optimizer& optimizer = *update_->optimizer;
-      for (int64_t task = member.begin(optimizer.tasks()); task < member.end(optimizer.tasks()); ++task)
-        optimizer.update(store_->parameters.data(), update_->gradients.data(), task * update_elements,
-                         std::min(optimizer.elements(), (task + 1) * update_elements), rates_[step],
-                         optimizer.steps);
-    }
+    if (update_) update(member, part, rates_[step]);
     member.barrier();
     if (member.leads()) {
       ++position_;

@@ -48,10 +48,14 @@ class Session {
   const std::vector<double>& last() const { return last_; }      // outputs of the last step
 
  private:
+  struct Range {  // of elements of the flat buffers
+    int64_t begin, end;
+  };
   struct Part {  // a plan with its memory
     std::shared_ptr<const Plan> plan;
     std::unique_ptr<Workspace> workspace;
     int64_t rows;
+    std::vector<Range> updated;  // what it has gradients for: other parameters stay as they are
   };
   struct Input {
     SampleArray array;
@@ -63,9 +67,11 @@ class Session {
   Part make_part(std::shared_ptr<const Plan> plan, int64_t rows, int threads);
   void check(const Plan& plan, int64_t rows) const;
   void program(const Member& member);
+  std::vector<Range> updated_ranges(const Plan& plan) const;
   void gather(const Member& member, const Part& part);
   void prepare(Part& part);
   void finish(const Part& part);
+  void update(const Member& member, const Part& part, double rate) const;
 
   std::shared_ptr<Store> store_;
   std::shared_ptr<Update> update_;
