@@ -1,0 +1,30 @@
+"""bpcore: a backpropagation core. Models are described in Python and trained natively."""
+
+from bpcore import callbacks, data, losses, metrics, nn, ops, optim, runtime
+from bpcore.autodiff import grad, value_and_grad
+from bpcore.gradcheck import GradientError, check_gradients
+from bpcore.history import History
+from bpcore.tensor import Tensor
+from bpcore.tracing import training
+from bpcore.trainer import Trainer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GradientError",
+    "History",
+    "Tensor",
+    "Trainer",
+    "callbacks",
+    "check_gradients",
+    "data",
+    "grad",
+    "losses",
+    "metrics",
+    "nn",
+    "ops",
+    "optim",
+    "runtime",
+    "training",
+    "value_and_grad",
+]

@@ -1,0 +1,121 @@
+"""Callbacks: what may happen between the steps of `Trainer.fit`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bpcore.arrays import Array
+    from bpcore.trainer import Trainer
+
+__all__ = ["Callback", "EarlyStopping"]
+
+
+class Callback:
+    """Override what you need. Each method is given the trainer and the values known at that point.
+
+    `trainer.epochs` and `trainer.steps` count what is done. Setting ``trainer.stop_training = True`` ends the
+    run after the step, or the epoch, at hand. With `every_steps` set to N, `on_step` is called after every
+    Nth step of the trainer, and the steps between run natively without a stop; None never calls it.
+    """
+
+    every_steps: int | None = None
+
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """Before the first epoch of a run. `logs` is empty."""
+
+    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """Before each epoch. `logs` is empty."""
+
+    def on_step(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """After every Nth step. `logs` holds loss and metrics of that step's batch."""
+
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """After each epoch. `logs` holds its loss and metrics, with "val_" those of validation."""
+
+    def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """After the last epoch, an early stop or Ctrl-C. `logs` holds the last epoch's values."""
+
+
+class EarlyStopping(Callback):
+    """Stops once `monitor` has not improved for `patience` epochs in a row.
+
+    Args:
+        monitor: name of the value to look at, such as "val_loss" or "val_accuracy".
+        patience: epochs without improvement that are tolerated, at least 1.
+        min_delta: how much better counts as an improvement, at least 0.
+        mode: "min", "max", or "auto": "max" for names that contain "accuracy", else "min".
+        restore_best: put the parameters and states of the best epoch back at the end of the run.
+
+    Afterwards, `best` is the best value and `best_epoch` its epoch, None if there was none. A value that
+    isn't there, as "val_loss" without validation data, is a ValueError at the end of the first epoch.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 5,
+        min_delta: float = 0.0,
+        mode: Literal["auto", "min", "max"] = "auto",
+        restore_best: bool = True,
+    ) -> None:
+        if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)):
+            raise TypeError(f"EarlyStopping: patience must be an integer, got {patience!r}")
+        if patience < 1:
+            raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
+        if not 0 <= min_delta < math.inf:
+            raise ValueError(f"EarlyStopping: min_delta must be finite and at least 0, got {min_delta}")
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f'EarlyStopping: mode must be "auto", "min" or "max", got {mode!r}')
+        self.monitor = monitor
+        self.patience = int(patience)
+        self.min_delta = float(min_delta)
+        self.mode = mode if mode != "auto" else ("max" if "accuracy" in monitor else "min")
+        self.restore_best = restore_best
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self._waited = 0
+        self._kept: tuple[Array, Array] | None = None
+
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+        """Starts anew."""
+        self._forget()
+
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """Keeps the best values and counts the epochs since."""
+        if self.monitor not in logs:
+            raise ValueError(
+                f"EarlyStopping: there is no {self.monitor!r} to look at; this run has {', '.join(logs)}"
+                f"{' (val_ needs validation data)' if self.monitor.startswith('val_') else ''}"
+            )
+        value = logs[self.monitor]
+        if self._improves(value):
+            self.best, self.best_epoch, self._waited = value, trainer.epochs, 0
+            if self.restore_best:
+                self._kept = trainer.snapshot()
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
+            trainer.stop_training = True
+
+    def _improves(self, value: float) -> bool:
+        if math.isnan(value):
+            return False
+        if self.best is None:
+            return True
+        gain = self.best - value if self.mode == "min" else value - self.best
+        return gain > self.min_delta
+
+    def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+        """Puts the best epoch's values back."""
+        if self._kept is not None:
+            trainer.restore(self._kept)
+            self._kept = None

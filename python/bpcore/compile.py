@@ -1,0 +1,137 @@
+"""Plans of what a trainer computes for a batch: loss, metrics, gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bpcore import ops
+from bpcore._native import core
+from bpcore.arrays import FLOATS
+from bpcore.autodiff import gradients_of
+from bpcore.tensor import Tensor
+from bpcore.tracing import Runner, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bpcore._core import Plan
+    from bpcore.arrays import Array
+    from bpcore.checks import Signature
+    from bpcore.losses import Loss
+    from bpcore.metrics import Metric
+    from bpcore.nn.module import Module
+    from bpcore.nn.parameter import Storage
+
+__all__ = ["Task"]
+
+
+class Task:
+    """What is learned: a model with a loss against targets, or with an objective of its own.
+
+    Its plans give scalars: the mean loss of the batch, then for the loss and for each metric, a sum over the
+    batch's elements and its weight, their number unless samples are weighted. Over an epoch, sums are divided
+    by weights.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss | None,
+        objective: Callable[..., Any] | None,
+        metrics: dict[str, Metric],
+    ) -> None:
+        self.model = model
+        self._loss = loss
+        self._objective = objective
+        self._metrics = metrics
+        self.names = ["loss", *metrics]
+
+    def values(self, outputs: Array) -> dict[str, float]:
+        """Name -> value from a plan's outputs, or from their totals over an epoch."""
+        sums, weights = outputs[1::2], outputs[2::2]
+        ratios = [float(s) / float(w) if w else math.nan for s, w in zip(sums, weights, strict=True)]
+        return dict(zip(self.names, ratios, strict=True))
+
+    def describe(self, trace: Trace, signature: Signature) -> list[Tensor]:
+        """Adds the whole computation to `trace`, with an input for each array, and returns its outputs."""
+        tensors = [
+            Tensor(trace, trace.graph.input((signature.rows, *shape), dtype))
+            for shape, dtype in signature.arrays
+        ]
+        weight = tensors.pop() if signature.weighted else None
+        if self._objective is not None:
+            value = self._objective(self.model, *tensors)
+            if getattr(value, "shape", None) != ():
+                raise ValueError(f"the objective must return a scalar tensor, got {_described(value)}")
+            mean, pairs = _summed("objective", value, None, signature.rows)
+        else:
+            target = tensors.pop() if signature.target else None
+            prediction = self.model(*tensors)
+            value = self._loss(prediction, target) if self._loss is not None else None
+            mean, pairs = _summed("loss", value, weight, signature.rows)
+            for name, metric in self._metrics.items():
+                pairs += _summed(f"metric {name}", metric(prediction, target), weight, signature.rows)[1]
+        return [mean, *pairs]
+
+    def training_plan(self, signature: Signature, storage: Storage) -> Plan:
+        """The plan of a step: it ends in the gradients, and writes the states."""
+        with Trace(training=True, storage=storage, own_only=True) as trace:
+            outputs = self.describe(trace, signature)
+            slots, gradients = _gradients(trace, outputs[0])
+        ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
+        return core.Plan(trace.graph, [output.node for output in outputs], ends, True)
+
+    def evaluation_plan(self, signature: Signature, storage: Storage) -> Plan:
+        """The plan of loss and metrics in inference mode."""
+        with Trace(storage=storage, own_only=True) as trace:
+            outputs = self.describe(trace, signature)
+        # A session stops where its first output is not finite; evaluation doesn't, so that is a weight here.
+        nodes = [output.node for output in (outputs[2], *outputs[1:])]
+        return core.Plan(trace.graph, nodes)
+
+    def gradient_runner(self, signature: Signature, storage: Storage) -> tuple[list[int], Runner]:
+        """The parameters' slots, and what computes the loss, then the gradient of each, in training mode."""
+        with Trace(training=True, storage=storage, own_only=True) as trace:
+            loss = self.describe(trace, signature)[0]
+            slots, gradients = _gradients(trace, loss)
+        return slots, trace.runner([loss.node, *(gradient.node for gradient in gradients)])
+
+
+def _gradients(trace: Trace, loss: Tensor) -> tuple[list[int], list[Tensor]]:
+    leaves = trace.parameters()
+    if not leaves:
+        raise ValueError("the loss does not depend on any trainable parameter of the model")
+    tensors = [Tensor(trace, node) for _, node in leaves]
+    return [slot for slot, _ in leaves], gradients_of(loss, tensors, trace)
+
+
+def _summed(who: str, value: Any, weight: Tensor | None, rows: int) -> tuple[Tensor, list[Tensor]]:
+    """(mean, [sum, weight]) of a value per element or of a scalar, which counts for all rows of its batch."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{who}: expected a tensor computed from the model's output, got {_described(value)}")
+    dtype = value.trace.dtype or "float32"
+    if value.dtype not in FLOATS:
+        value = ops.cast(value, dtype)
+    if value.ndim == 0:
+        if weight is not None:
+            raise ValueError(f"{who}: it is a scalar for the whole batch, so samples can't be weighted")
+        return value, [value * rows, _constant(value, rows)]
+    if weight is None:
+        total = ops.sum(value)
+        return total / value.size, [total, _constant(value, value.size)]
+    if value.shape[0] != rows:
+        raise ValueError(f"{who}: its values have shape {value.shape}, so {rows} samples can't be weighted")
+    total = ops.sum(value * ops.reshape(weight, (rows,) + (1,) * (value.ndim - 1)))
+    weights = ops.sum(weight) * (value.size // rows)
+    return total / ops.where(weights > 0, weights, 1), [total, weights]
+
+
+def _constant(like: Tensor, number: int) -> Tensor:
+    return Tensor(like.trace, like.trace.graph.constant(np.asarray(number, like.dtype)))
+
+
+def _described(value: Any) -> str:
+    return f"a tensor of shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__

@@ -1,0 +1,241 @@
+"""What a trainer runs on: the model's storage, the optimizer's state, and the plans made for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bpcore import checks, runtime, tracing
+from bpcore._native import core
+from bpcore.arrays import Array, as_array, to_float
+from bpcore.cache import PlanCache
+from bpcore.fitting import Pace
+from bpcore.nn import build
+from bpcore.nn.calling import Compiled, compile_call
+from bpcore.tensor import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bpcore._core import Optimizer as Updates
+    from bpcore._core import Plan, Session
+    from bpcore.checks import Samples, Signature
+    from bpcore.compile import Task
+    from bpcore.nn.parameter import Parameter, Storage
+    from bpcore.optim import Optimizer
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """Makes sessions and results of checked samples. Nothing of the model exists or moves before `ready`."""
+
+    def __init__(self, task: Task, optimizer: Optimizer, seed: int, dtype: str, threads: int | None) -> None:
+        self.task = task
+        self._updates: Updates | None = None  # once the parameters exist
+        self.optimizer = optimizer
+        self._seed = seed
+        self._dtype = dtype
+        self._threads = threads
+        self._storage: Storage | None = None
+        self._parameters: list[Parameter] = []  # in the storage's order
+        self._plans: PlanCache[Any] = PlanCache(16, "Trainer")
+
+    def threads(self) -> int:
+        """The most threads that a native call may use."""
+        return runtime.threads() if self._threads is None else self._threads
+
+    @property
+    def updates(self) -> Updates:
+        """The optimizer's state."""
+        self.ready(None)
+        assert self._updates is not None
+        return self._updates
+
+    @property
+    def steps(self) -> int:
+        """Updates done so far."""
+        return 0 if self._updates is None else self._updates.steps
+
+    def optimizer_slots(self) -> list[str]:
+        """Names of what the optimizer keeps for each parameter, as "exp_avg"."""
+        return list(self.updates.slots)
+
+    def optimizer_state(self) -> dict[str, Array]:
+        """``optimizer.<slot>.<parameter>`` -> array, a writable view."""
+        names, updates = self.ready(None).parameters, self.updates
+        return {
+            f"optimizer.{slot}.{name}": updates.slot(slot, number)
+            for slot in updates.slots
+            for number, name in enumerate(names)
+        }
+
+    # The model's parameters
+
+    def check_model(self) -> None:
+        """ValueError for a model with nothing to train, TypeError for one that the dtype would narrow."""
+        variables = [variable for _, variable in self.task.model.named_variables()]
+        trained = [variable for variable in variables if getattr(variable, "trainable", False)]
+        if not trained:
+            raise ValueError("Trainer: the model has no trainable parameters")
+        if self._dtype == "float32" and build.dtype_of(self.task.model) == "float64":
+            raise TypeError('Trainer: the model is float64, so the trainer must be too: dtype="float64"')
+        if all(variable.known for variable in variables):
+            self.ready(None)
+
+    def ready(self, signature: Signature | None, predicting: bool = False) -> Storage:
+        """The storage of the model, packed at the first call.
+
+        Sizes that are not known are found by tracing a call with `signature`.
+        RuntimeError if the model has been packed into another one since, or if sizes are unknown without a
+        signature.
+        """
+        if self._storage is None:
+            with build.LOCK:
+                if self._storage is None:
+                    storage = self._pack(signature, predicting)
+                    self._updates = core.Optimizer(self.optimizer.name, self.optimizer.hyper(), storage.store)
+                    self._parameters, _ = build.collect(self.task.model)
+                    self._storage = storage
+        if self._storage.moved:
+            raise RuntimeError(
+                "the parameters of this trainer's model lie elsewhere now: it became a part of a larger "
+                "model or got a trainer of another dtype; make a new Trainer"
+            )
+        return self._storage
+
+    def _pack(self, signature: Signature | None, predicting: bool) -> Storage:
+        model = self.task.model
+        if signature is not None and not all(variable.known for _, variable in model.named_variables()):
+            with build.sizing(model, self._dtype) as trace:
+                if predicting:
+                    shapes = [((signature.rows, *shape), dtype) for shape, dtype in signature.arrays]
+                    model(*(Tensor(trace, trace.graph.input(shape, dtype)) for shape, dtype in shapes))
+                else:
+                    self.task.describe(trace, signature)
+        storage = build.packed(model)
+        if storage is None or storage.dtype != self._dtype:
+            storage = build.pack(model, self._seed, self._dtype)
+        return storage
+
+    # What runs
+
+    def training(self, who: str, data: Samples, batch_size: int) -> Session:
+        """A session that trains on `data`; labels out of range are a ValueError."""
+        storage = self.ready(data.signature(batch_size, self._dtype))
+        plan, tail = self._plan_pair("training", data, batch_size, storage)
+        checks.check_indices(who, plan, data)
+        return self._session(plan, tail, storage, self.updates, data, batch_size)
+
+    def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, float]]:
+        """What computes loss and metrics over `data`, as often as it is called."""
+        batch_size = min(batch_size, data.rows)
+        storage = self.ready(data.signature(batch_size, self._dtype))
+        plan, tail = self._plan_pair("evaluation", data, batch_size, storage)
+        checks.check_indices(who, plan, data)
+        session = self._session(plan, tail, storage, None, data, batch_size)
+        pace = Pace()
+
+        def evaluate() -> dict[str, float]:
+            session.begin_epoch(0, False)
+            while session.position < session.steps_per_epoch:
+                steps = min(pace.steps(), session.steps_per_epoch - session.position)
+                pace.run(session, steps, np.zeros(steps))
+            return self.task.values(session.totals)
+
+        return evaluate
+
+    def step(self, data: Samples, rate: Array) -> float:
+        """One update on the batch `data`; its mean loss, which is not finite if there was no update."""
+        signature = data.signature(data.rows, self._dtype)
+        storage = self.ready(signature)
+
+        def make() -> tuple[Session, list[Array], Plan]:
+            plan = self.task.training_plan(signature, storage)
+            buffers = [np.empty_like(array) for array in data.arrays]
+            own = data._replace(arrays=tuple(buffers))
+            return self._session(plan, None, storage, self.updates, own, data.rows), buffers, plan
+
+        key = ("step", signature, tuple(array.dtype.str for array in data.arrays), self._trainable())
+        session, buffers, plan = self._plans.get(key, make)
+        checks.check_indices("step", plan, data)
+        for buffer, array in zip(buffers, data.arrays, strict=True):
+            buffer[...] = array
+        session.begin_epoch(0, False)
+        session.run(1, rate)
+        return float(session.last[0])
+
+    def gradients(self, data: Samples) -> dict[str, Array]:
+        """Name -> gradient of the mean loss of the batch `data` by each parameter that it depends on."""
+        signature = data.signature(data.rows, self._dtype)
+        storage = self.ready(signature)
+        slots, runner = self._plans.get(
+            ("gradients", signature, self._trainable()),
+            lambda: self.task.gradient_runner(signature, storage),
+        )
+        checks.check_indices("gradients", runner.plan, data)
+        kinds = [dtype for _, dtype in signature.arrays]
+        arrays = [np.asarray(array, kind, order="C") for array, kind in zip(data.arrays, kinds, strict=True)]
+        _, *values = runner(arrays, threads=self.threads())
+        return {storage.parameters[slot]: value for slot, value in zip(slots, values, strict=True)}
+
+    def predict(self, data: Samples, batch_size: int) -> list[Any]:
+        """The model's output for each batch of `data`."""
+        batch_size = min(batch_size, data.rows)
+        storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
+        parts = []
+        for start in range(0, data.rows, batch_size):
+            batch = [as_array(array[start : start + batch_size], "predict") for array in data.arrays]
+            arrays = [to_float(array, self._dtype, "predict") for array in batch]
+            compiled = self._prediction([(array.shape, array.dtype.name) for array in arrays], storage)
+            if start == 0:
+                checks.check_indices("predict", compiled.runner.plan, data)
+            parts.append(compiled(arrays, self.threads()))
+        return parts
+
+    def _prediction(self, specs: list[tuple[tuple[int, ...], str]], storage: Storage) -> Compiled:
+        made: Compiled = self._plans.get(
+            ("predict", tuple(specs), tracing.mode() is None),
+            lambda: compile_call(self.task.model, specs, storage),
+        )
+        return made
+
+    def _trainable(self) -> tuple[bool, ...]:
+        """Which parameters are trained, which may change between two calls."""
+        return tuple(parameter.trainable for parameter in self._parameters)
+
+    def _plan_pair(
+        self, kind: str, data: Samples, batch_size: int, storage: Storage
+    ) -> tuple[Plan, Plan | None]:
+        """The plans of a full batch and of the smaller last one."""
+        make = self.task.training_plan if kind == "training" else self.task.evaluation_plan
+
+        def plan(rows: int) -> Plan:
+            signature = data.signature(rows, self._dtype)
+            key = (kind, signature, tracing.mode() is None, self._trainable())
+            made: Plan = self._plans.get(key, lambda: make(signature, storage))
+            return made
+
+        rest = data.rows % batch_size
+        return plan(batch_size), plan(rest) if rest else None
+
+    def _session(
+        self,
+        plan: Plan,
+        tail: Plan | None,
+        storage: Storage,
+        updates: Updates | None,
+        data: Samples,
+        batch_size: int,
+    ) -> Session:
+        return core.Session(
+            plan,
+            tail,
+            storage.store,
+            updates,
+            list(data.arrays),
+            batch_size,
+            seed=self._seed,
+            threads=self.threads(),
+        )

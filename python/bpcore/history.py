@@ -1,0 +1,72 @@
+"""What `Trainer.fit` returns: the values of each epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["History"]
+
+
+class History:
+    """Values by epoch: ``history["val_loss"]`` is a list with one float for each finished epoch.
+
+    `epochs` numbers them, counted from 1 over all calls of `fit` of one trainer, `before` of which are in
+    earlier histories; `seconds` is the time each took, validation included.
+    """
+
+    def __init__(self, before: int = 0) -> None:
+        self._before = before
+        self._rows: list[tuple[float, dict[str, float]]] = []
+
+    def append(self, seconds: float, values: Mapping[str, float]) -> None:
+        """Adds a finished epoch, in one go: an interrupted run never leaves half of one."""
+        self._rows.append((seconds, dict(values)))
+
+    @property
+    def last_epoch(self) -> int:
+        """Number of the last finished epoch, which is how many there were."""
+        return self._before + len(self._rows)
+
+    @property
+    def epochs(self) -> list[int]:
+        """Numbers of the finished epochs."""
+        return list(range(self._before + 1, self.last_epoch + 1))
+
+    @property
+    def seconds(self) -> list[float]:
+        """Wall-clock seconds of each finished epoch."""
+        return [seconds for seconds, _ in self._rows]
+
+    def __getitem__(self, name: str) -> list[float]:
+        if name not in self:
+            raise KeyError(f"no {name!r} in the history; it has {', '.join(self) or 'no epochs'}")
+        return [values[name] for _, values in self._rows]
+
+    def __contains__(self, name: object) -> bool:
+        return bool(self._rows) and name in self._rows[0][1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows[0][1] if self._rows else ())
+
+    def keys(self) -> list[str]:
+        """Names of the values: "loss", metrics, and the same with "val_" where there was validation."""
+        return list(self)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Draws the curves of loss and metrics; see `bpcore.plotting.plot_history`. Needs matplotlib."""
+        from bpcore.plotting import plot_history
+
+        return plot_history(self, path)
+
+    def __repr__(self) -> str:
+        if not self._rows:
+            return "History(no epochs)"
+        values = ", ".join(f"{name} {value:.4g}" for name, value in self._rows[-1][1].items())
+        return f"History({len(self)} epochs; last: {values})"

@@ -1,0 +1,24 @@
+"""Things that have names: looked up with a helpful error."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["lookup"]
+
+T = TypeVar("T")
+
+
+def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """`known[name]`; a ValueError that names the nearest known ones if there is none."""
+    try:
+        return known[name]
+    except KeyError:
+        from difflib import get_close_matches  # only needed to say it nicely
+
+        near = get_close_matches(name, known, n=2, cutoff=0.4)
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise ValueError(f"unknown {kind} {name!r}; {hint}known: {', '.join(sorted(known))}") from None

@@ -1,0 +1,23 @@
+"""Layers and what they are made of."""
+
+from bpcore.nn import init
+from bpcore.nn.activations import Identity, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from bpcore.nn.containers import Sequential
+from bpcore.nn.dense import Dense
+from bpcore.nn.module import Module
+from bpcore.nn.parameter import Parameter, State
+
+__all__ = [
+    "Dense",
+    "Identity",
+    "LogSoftmax",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "State",
+    "Tanh",
+    "init",
+]

@@ -1,0 +1,155 @@
+"""How parameters come to be: named, sized by one trace, packed into the flat buffers of a `Storage`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from threading import RLock
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bpcore._native import core
+from bpcore.arrays import FLOATS
+from bpcore.nn.parameter import Parameter, State, Storage, Variable
+from bpcore.tensor import Tensor
+from bpcore.tracing import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bpcore.arrays import Array
+    from bpcore.nn.module import Module
+
+__all__ = ["LOCK", "build_for", "collect", "dtype_of", "pack", "packed", "size_by_tracing", "sizing"]
+
+
+def collect(model: Module) -> tuple[list[Parameter], list[State]]:
+    """The parameters and states of `model` in definition order, each once, and now called by its path."""
+    for path, module in model.named_modules():
+        module._bpcore.path = path
+    parameters: list[Parameter] = []
+    states: list[State] = []
+    for name, variable in model.named_variables():
+        variable.name = name
+        if isinstance(variable, Parameter):
+            parameters.append(variable)
+        elif isinstance(variable, State):
+            states.append(variable)
+    return parameters, states
+
+
+def dtype_of(model: Module) -> str | None:
+    """The widest dtype of the values that exist in `model`, None if there are none."""
+    variables = (variable for _, variable in model.named_variables())
+    found = [v.dtype for v in variables if v.storage is not None or v.given is not None]
+    return max(found, key=FLOATS.index) if found else None
+
+
+def packed(model: Module) -> Storage | None:
+    """The storage that holds exactly `model`, None if there is none."""
+    parameters, states = list[Variable](), list[Variable]()
+    for _, variable in model.named_variables():
+        (states if variable.is_state else parameters).append(variable)
+    first = next(iter(parameters + states), None)
+    storage = None if first is None else first.storage
+    if storage is None or len(parameters) != len(storage.parameters) or len(states) != len(storage.states):
+        return None
+    in_place = all(
+        variable.storage is storage and variable.slot == slot
+        for variables in (parameters, states)
+        for slot, variable in enumerate(variables)
+    )
+    return storage if in_place else None
+
+
+# Held while parameters come to be, which threads that use a new model at the same time may all want to do.
+LOCK = RLock()
+
+
+@contextmanager
+def sizing(model: Module, dtype: str) -> Iterator[Trace]:
+    """A trace that fills in the sizes of `model`'s parameters as they are used; if it fails, none of them."""
+    collect(model)
+    before = [(variable, variable.sizes) for _, variable in model.named_variables()]
+    try:
+        with Trace(building=True, training=True, dtype=dtype) as trace:
+            yield trace
+    except BaseException:
+        for variable, sizes in before:
+            variable.sizes = sizes
+        raise
+
+
+def size_by_tracing(model: Module, inputs: Sequence[tuple[Sequence[int], str]], dtype: str) -> None:
+    """Calls `model` on symbolic inputs of these shapes and dtypes, to find the sizes of its parameters."""
+    with sizing(model, dtype) as trace:
+        model(*(Tensor(trace, trace.graph.input(shape, kind)) for shape, kind in inputs))
+
+
+def pack(model: Module, seed: int, dtype: str) -> Storage:
+    """Lays the parameters and states of `model` out in a storage of their own.
+
+    Values that exist are kept (float32 ones may become float64); the others are drawn by their initializer,
+    keyed by `seed` and name. RuntimeError if a size is not known, TypeError for float64 values in a float32
+    model.
+    """
+    parameters, states = collect(model)
+    everything: list[Variable] = [*parameters, *states]
+    missing = [variable.name for variable in everything if not variable.known]
+    if missing:
+        raise RuntimeError(
+            f"the sizes of {', '.join(missing)} are not known yet: give every layer its in_features, call "
+            "model.build(input_shape), or use the model once"
+        )
+    values = {id(variable): _value(variable, seed, dtype) for variable in everything}
+    store = core.Store([(p.name, p.shape) for p in parameters], [(s.name, s.shape) for s in states], dtype)
+    storage = Storage(store, tuple(p.name for p in parameters), tuple(s.name for s in states))
+    for group in (parameters, states):
+        for slot, variable in enumerate(group):
+            if variable.storage is not None:
+                variable.storage.moved = True
+            variable.storage, variable.slot, variable.given = storage, slot, None
+            variable.value[...] = values[id(variable)]
+    for _, module in model.named_modules():
+        module._bpcore.built = True
+    return storage
+
+
+def _value(variable: Variable, seed: int, dtype: str) -> Array:
+    if variable.storage is not None or variable.given is not None:
+        value = variable.value if variable.given is None else variable.given
+        if value.dtype == np.float64 and dtype == "float32":
+            raise TypeError(
+                f'{variable!r} has float64 values, which a float32 model would cut short; use dtype="float64"'
+            )
+        return value
+    values = np.asarray(variable.init(variable.shape, seed, _stream(variable.name)))
+    if values.shape != variable.shape:
+        raise ValueError(f"{variable!r}: its initializer gave values of shape {values.shape}")
+    return values
+
+
+def _stream(name: str) -> int:
+    """A number of 63 bits for `name`, the same in every process (Python's own hash is not)."""
+    from hashlib import blake2b  # loads OpenSSL, too slow for an import of bpcore
+
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def build_for(
+    model: Module, inputs: Sequence[tuple[Sequence[int], str]], dtype: str | None = None, seed: int = 0
+) -> None:
+    """Makes the parameters of `model` exist, sized by inputs of these shapes and dtypes.
+
+    A model of which everything exists, in one storage or several, stays as it is. `dtype` is for a model of
+    which nothing does, "float32" if None.
+    """
+    with LOCK:
+        variables = [variable for _, variable in model.named_variables()]
+        if any(variable.storage is None for variable in variables):
+            dtype = dtype_of(model) or dtype or "float32"
+            if not all(variable.known for variable in variables):
+                size_by_tracing(model, inputs, dtype)
+            pack(model, seed, dtype)
+    for _, module in model.named_modules():
+        module._bpcore.built = True

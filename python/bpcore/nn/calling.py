@@ -1,0 +1,129 @@
+"""What a call of a module does: on symbolic tensors its own Python, on arrays a plan made of it and kept."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bpcore import runtime, tracing, tree
+from bpcore.arrays import FLOATS, Array, as_array, to_float
+from bpcore.nn.build import build_for, dtype_of
+from bpcore.tensor import Operand, Tensor
+from bpcore.tracing import Runner, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bpcore.nn.module import Module
+    from bpcore.nn.parameter import Storage
+
+__all__ = ["Compiled", "callable_on_arrays", "compile_call", "storage_of"]
+
+
+def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a module's `__call__`, written for tensors, take NumPy arrays as well."""
+
+    @functools.wraps(call)
+    def wrapper(self: Module, *inputs: Any, **options: Any) -> Any:
+        trace = tracing.current()
+        if trace is None and not any(_is_symbolic(each) for each in inputs):
+            return _call_on_arrays(self, inputs, options)
+        if trace is not None and not trace.building and not self._bpcore.built:
+            specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, (Operand, np.ndarray))]
+            build_for(self, specs, next((kind for _, kind in specs if kind in FLOATS), trace.dtype))
+        output = call(self, *inputs, **options)
+        self._bpcore.output = tree.rebuild(output, lambda leaf: getattr(leaf, "shape", ()))
+        return output
+
+    return wrapper
+
+
+def _is_symbolic(value: Any) -> bool:
+    """Whether `value` is a tensor, or a sequence that begins with one."""
+    return isinstance(value, Tensor) or (
+        isinstance(value, (tuple, list)) and bool(value) and _is_symbolic(value[0])
+    )
+
+
+class Compiled(NamedTuple):
+    """A traced call: what runs it, and its result, with stand-ins for the outputs of the plan."""
+
+    runner: Runner
+    result: Any
+    storage: Storage | None
+
+    def __call__(self, arrays: list[Array], threads: int) -> Any:
+        """The result for `arrays`, of the shapes and dtypes that were traced."""
+        outputs = self.runner(arrays, threads=threads)
+        return tree.rebuild(self.result, lambda leaf: outputs[leaf.at] if isinstance(leaf, _Output) else leaf)
+
+
+class _Output:
+    """Stands in a result for an output of the plan."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+
+def compile_call(
+    call: Callable[..., Any], inputs: list[tuple[tuple[int, ...], str]], storage: Storage | None
+) -> Compiled:
+    """Traces `call` on symbolic inputs of these shapes and dtypes and plans it."""
+    outputs: list[int] = []
+
+    def number(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        outputs.append(leaf.node)
+        return _Output(len(outputs) - 1)
+
+    with Trace(storage=storage) as trace:
+        tensors = [Tensor(trace, trace.graph.input(shape, dtype)) for shape, dtype in inputs]
+        result = tree.rebuild(call(*tensors), number)
+        runner = trace.runner(outputs)
+    return Compiled(runner, result, storage)
+
+
+def storage_of(model: Module) -> Storage | None:
+    """Where parameters of `model` lie, None if they don't exist; a part's lie in the whole's storage."""
+    found = (variable.storage for _, variable in model.named_variables())
+    return next((storage for storage in found if storage is not None), None)
+
+
+def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    who = type(model).__name__
+    dynamic = [isinstance(each, (np.ndarray, np.generic, list, tuple, Operand)) for each in inputs]
+    arrays = [as_array(each, who) for each, is_array in zip(inputs, dynamic, strict=True) if is_array]
+    storage = storage_of(model)
+    has_variables = storage is not None or next(model.named_variables(), None) is not None
+    if has_variables:
+        dtype = storage.dtype if storage is not None else dtype_of(model) or "float32"
+        arrays = [to_float(array, dtype, who) for array in arrays]
+    if not model._bpcore.built:
+        build_for(model, [(array.shape, array.dtype.name) for array in arrays])
+        storage = storage_of(model)
+    fixed = tuple(each for each, is_array in zip(inputs, dynamic, strict=True) if not is_array)
+    specs = [(array.shape, array.dtype.name) for array in arrays]
+    kinds = tuple(map(type, (*fixed, *options.values())))  # 1 and True are one key otherwise
+    key = (tuple(specs), tuple(dynamic), fixed, tuple(options.items()), kinds, tracing.mode() is None)
+    try:
+        hash(key)
+    except TypeError:
+        raise TypeError(
+            f"{who}: what is not an array must be hashable, and arrays are passed by position"
+        ) from None
+
+    def call(*tensors: Tensor) -> Any:
+        rest, others = iter(tensors), iter(fixed)
+        return model(*(next(rest) if is_array else next(others) for is_array in dynamic), **options)
+
+    def make() -> Compiled:
+        return compile_call(call, specs, storage)
+
+    compiled = model._bpcore.plans.get(key, make)
+    if compiled.storage is not storage:  # the model was packed anew, by a trainer or into a larger one
+        model._bpcore.plans.clear()
+        compiled = model._bpcore.plans.get(key, make)
+    return compiled(arrays, runtime.threads())

@@ -1,0 +1,172 @@
+"""Optimizers: their settings. The updates themselves run natively, over all parameters at once.
+
+Formulas and names are PyTorch's. `lr` is a number, or a function of the step (updates done so far, from 0).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from bpcore.names import lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bpcore.arrays import Array
+
+__all__ = ["SGD", "Adam", "Optimizer", "resolve"]
+
+LearningRate: TypeAlias = "float | Callable[[int], float]"
+
+
+class Optimizer:
+    """What all optimizers share: a name, a learning rate, and the settings that the core wants."""
+
+    name: ClassVar[str]
+
+    def __init__(self, lr: LearningRate) -> None:
+        self.lr = lr if callable(lr) else _number(self, "lr", lr)
+
+    def hyper(self) -> dict[str, float | bool]:
+        """The settings besides `lr`, by the core's names."""
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """What makes the same optimizer again: its name and arguments; `lr` is None for a function."""
+        raise NotImplementedError
+
+    def rates(self, step: int, count: int) -> Array:
+        """The rates of `count` steps from `step` on, float64; ValueError for negative or non-finite ones."""
+        if not callable(self.lr):
+            return np.full(count, self.lr)
+        rates = np.array([float(self.lr(step + i)) for i in range(count)])
+        wrong = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
+        if wrong.size:
+            at = int(wrong[0])
+            raise ValueError(f"the learning rate's function gave {rates[at]} for step {step + at}")
+        return rates
+
+    def __repr__(self) -> str:
+        arguments = {**self.config(), "lr": self.lr}
+        return (
+            f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in arguments.items() if k != 'name')})"
+        )
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent, with momentum if asked for.
+
+    With gradient g (plus weight_decay · w): without momentum, w -= lr·g. With it, v = momentum·v + g (v = g
+    at the first step) and w -= lr·v, or with Nesterov's form w -= lr·(g + momentum·v).
+
+    Args:
+        lr: learning rate, a number ≥ 0 or a function of the step.
+        momentum: in [0, 1).
+        nesterov: Nesterov's form, which needs a momentum.
+        weight_decay: L2 penalty, ≥ 0.
+
+    Raises ValueError for values out of range, TypeError for what is not a number.
+    """
+
+    name = "sgd"
+
+    def __init__(
+        self, lr: LearningRate, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(lr)
+        self.momentum = _number(self, "momentum", momentum, below=1.0)
+        self.nesterov = bool(nesterov)
+        self.weight_decay = _number(self, "weight_decay", weight_decay)
+        if self.nesterov and self.momentum == 0.0:
+            raise ValueError("SGD: nesterov=True needs a momentum above 0")
+
+    def hyper(self) -> dict[str, float | bool]:
+        """The settings besides `lr`, by the core's names."""
+        return {"momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay}
+
+    def config(self) -> dict[str, Any]:
+        """What makes the same optimizer again."""
+        return {"name": self.name, "lr": None if callable(self.lr) else self.lr, **self.hyper()}
+
+
+class Adam(Optimizer):
+    """Adam: D. P. Kingma and J. Ba, Adam: a method for stochastic optimization (2015).
+
+    With gradient g (plus weight_decay · w) at step t = 1, 2, ...: m = β₁m + (1-β₁)g, v = β₂v + (1-β₂)g²,
+    w -= lr · (m / (1-β₁ᵗ)) / (sqrt(v / (1-β₂ᵗ)) + eps).
+
+    Args:
+        lr: learning rate, a number ≥ 0 or a function of the step.
+        betas: (β₁, β₂), each in [0, 1).
+        eps: > 0.
+        weight_decay: L2 penalty, ≥ 0.
+
+    Raises ValueError for values out of range, TypeError for what is not a number.
+    """
+
+    name = "adam"
+
+    def __init__(
+        self,
+        lr: LearningRate = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(lr)
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise TypeError(f"Adam: betas must be a pair of numbers, got {betas!r}")
+        self.betas = (
+            _number(self, "betas[0]", betas[0], below=1.0),
+            _number(self, "betas[1]", betas[1], below=1.0),
+        )
+        self.eps = _number(self, "eps", eps)
+        if self.eps == 0.0:
+            raise ValueError("Adam: eps must be above 0")
+        self.weight_decay = _number(self, "weight_decay", weight_decay)
+
+    def hyper(self) -> dict[str, float | bool]:
+        """The settings besides `lr`, by the core's names."""
+        beta1, beta2 = self.betas
+        return {"beta1": beta1, "beta2": beta2, "eps": self.eps, "weight_decay": self.weight_decay}
+
+    def config(self) -> dict[str, Any]:
+        """What makes the same optimizer again."""
+        lr = None if callable(self.lr) else self.lr
+        rest = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
+        return {"name": self.name, "lr": lr, **rest}
+
+
+def _number(owner: Optimizer, name: str, value: Any, below: float = math.inf) -> float:
+    """`value` as a float that is at least 0, finite and less than `below`."""
+    who = type(owner).__name__
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+    number = float(value)
+    if not 0.0 <= number < below:  # also false for NaN
+        limit = "finite and at least 0" if below == math.inf else f"in [0, {below:g})"
+        raise ValueError(f"{who}: {name} must be {limit}, got {value}")
+    return number
+
+
+_NAMED: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "sgd": lambda lr=1e-2, **rest: SGD(lr, **rest)}
+
+
+def resolve(optimizer: Any) -> Optimizer:
+    """An optimizer from None (Adam with its defaults), a name ("sgd" has lr = 0.01) or itself."""
+    if optimizer is None:
+        return Adam()
+    if isinstance(optimizer, str):
+        return lookup("optimizer", optimizer, _NAMED)()
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    raise TypeError(f"an optimizer is a name or an object such as optim.Adam(1e-3), got {optimizer!r}")
+
+
+def from_config(config: dict[str, Any]) -> Optimizer | None:
+    """The optimizer that `Optimizer.config` describes; None if its learning rate was a function."""
+    arguments = {key: value for key, value in config.items() if key != "name"}
+    return None if arguments["lr"] is None else lookup("optimizer", config["name"], _NAMED)(**arguments)

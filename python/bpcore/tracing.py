@@ -1,0 +1,161 @@
+"""Tracing: what one run of ordinary Python over symbolic tensors leaves behind, a graph and what feeds it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bpcore._native import core
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from bpcore._core import Plan, Store
+    from bpcore.arrays import Array
+
+__all__ = ["Leaf", "Trace", "current", "mode", "training"]
+
+
+class Leaf(Protocol):
+    """A model's parameter or state, as a trace sees it: where it lies and what it is called."""
+
+    is_state: bool
+    name: str
+    storage: Any
+    slot: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its axes."""
+
+    @property
+    def value(self) -> Array:
+        """The array itself."""
+
+
+_current: ContextVar[Trace | None] = ContextVar("bpcore_trace", default=None)
+_training_seed: ContextVar[int | None] = ContextVar("bpcore_training_seed", default=None)
+
+
+def current() -> Trace | None:
+    """The trace that Python code runs in at the moment, in this thread; None outside of any."""
+    return _current.get()
+
+
+class training:
+    """Calls of models inside ``with bp.training(seed):`` run in training mode; `seed` keys random numbers."""
+
+    def __init__(self, seed: int = 0) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise TypeError(f"training: seed must be an integer, got {type(seed).__name__}")
+        self._seed = seed
+        self._tokens: list[Token[int | None]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(_training_seed.set(self._seed))
+
+    def __exit__(self, *_: object) -> None:
+        _training_seed.reset(self._tokens.pop())
+
+
+def mode() -> int | None:
+    """The seed of the innermost ``with bp.training(seed):``, None outside of any."""
+    return _training_seed.get()
+
+
+class Trace:
+    """A graph being described. Entering it makes parameters symbolic; leaving it ends that.
+
+    Parameters and states of `storage` become leaves of the graph, read in place by every run. Others (of
+    another model) become inputs behind the ordinary ones, fed at each run; with `own_only`, for plans that
+    have no such inputs, they are an error. A `building` trace is for finding sizes only: nothing needs to
+    exist yet.
+    """
+
+    def __init__(
+        self,
+        *,
+        training: bool = False,
+        storage: Any = None,
+        dtype: str | None = None,
+        own_only: bool = False,
+        building: bool = False,
+    ) -> None:
+        self.graph = core.Graph()
+        self.training = training or mode() is not None
+        self.storage = storage
+        self.dtype: str | None = storage.dtype if storage is not None else dtype
+        self.building = building
+        self._own_only = own_only
+        self._feeds: list[Leaf] = []
+        # By the leaf's id; the leaf is kept with its node, so that no other one gets the same id.
+        self._nodes: dict[int, tuple[Leaf, int]] = {}
+        self._tokens: list[Token[Trace | None]] = []
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_current.set(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.reset(self._tokens.pop())
+
+    def leaf(self, leaf: Leaf) -> int:
+        """The node that stands for a parameter or a state, made at its first use."""
+        known = self._nodes.get(id(leaf))
+        if known is not None:
+            return known[1]
+        if self.building:
+            node = self._add_leaf(leaf, len(self._nodes), self.dtype or "float32")
+        elif leaf.storage is None:
+            raise RuntimeError(f"{leaf} has no value yet: its model's sizes are not known; see Module.build")
+        elif leaf.storage is self.storage:
+            node = self._add_leaf(leaf, leaf.slot, leaf.storage.dtype)
+        elif self._own_only:
+            raise RuntimeError(
+                f"{leaf} does not belong to the trained model; compute what needs it outside and pass it in "
+                "as an input, or make its module a part of the model"
+            )
+        else:
+            node = self.graph.input(leaf.shape, leaf.storage.dtype, leaf.name)
+            self._feeds.append(leaf)
+        self._nodes[id(leaf)] = (leaf, node)
+        return node
+
+    def _add_leaf(self, leaf: Leaf, slot: int, dtype: str) -> int:
+        add = self.graph.state if leaf.is_state else self.graph.parameter
+        return add(slot, leaf.shape, dtype, leaf.name)
+
+    def assign(self, leaf: Leaf, node: int) -> None:
+        """Writes `node` to a state once the step has read all there is to read; only training plans do it."""
+        if self.building or leaf.storage is self.storage:
+            self.graph.assign_state(self.leaf(leaf), node)
+
+    def parameters(self) -> list[tuple[int, int]]:
+        """(slot, node) of each trainable parameter of the trace's storage that was used, by slot."""
+        own = (pair for pair in self._nodes.values() if pair[0].storage is self.storage)
+        return sorted((leaf.slot, node) for leaf, node in own if getattr(leaf, "trainable", False))
+
+    def runner(self, outputs: Sequence[int]) -> Runner:
+        """What computes `outputs`; it writes no states."""
+        store = None if self.storage is None else self.storage.store
+        return Runner(core.Plan(self.graph, list(outputs)), store, self._feeds)
+
+
+class Runner:
+    """A plan with all it needs but the ordinary inputs."""
+
+    def __init__(self, plan: Plan, store: Store | None, feeds: Sequence[Leaf]) -> None:
+        self.plan = plan
+        self._store = store
+        self._feeds = tuple(feeds)
+
+    def __call__(self, inputs: Sequence[Array], threads: int = 1) -> list[Array]:
+        """The outputs for `inputs`: C-contiguous, of the shapes and dtypes that were traced."""
+        if self._feeds:
+            inputs = [*inputs, *(leaf.value for leaf in self._feeds)]
+        return self.plan.run(self._store, inputs, threads=threads)

@@ -1,0 +1,301 @@
+"""The trainer: a model, what it should learn, and how."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bpcore import checkpoint, checks, losses, optim, tree
+from bpcore import metrics as metrics_
+from bpcore.arrays import Array, check_float_dtype
+from bpcore.compile import Task
+from bpcore.engine import Engine
+from bpcore.fitting import Run
+from bpcore.history import History
+from bpcore.nn import Module
+from bpcore.progress import Progress
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+
+    from bpcore.callbacks import Callback
+    from bpcore.checks import Samples
+
+__all__ = ["Trainer"]
+
+_LARGEST_SEED = 2**63
+_SETTINGS = {"model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics"}
+
+
+class Trainer:
+    """Trains `model` to a small loss between its output and targets, or to a small objective.
+
+    Args:
+        model: a `nn.Module` with parameters.
+        loss: "mse", "cross_entropy", "binary_cross_entropy", or a function of (prediction, target) that
+            returns a loss per element or a scalar.
+        optimizer: "sgd", "adam", or an object of `bpcore.optim`; Adam with lr = 1e-3 if None.
+        objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
+        metrics: "accuracy", or functions of (prediction, target) that return a value per element or a scalar.
+        seed: keys initial values, shuffling and whatever else is random; the same seed, the same bits.
+        dtype: "float32" or "float64", of parameters and computation.
+        threads: the most threads to use; `bpcore.runtime.threads` if None. Results don't depend on it.
+
+    Attributes: `history`, of the last `fit`; `steps` and `epochs`, done so far; `stop_training`, which a
+        callback may set.
+
+    Raises ValueError for unknown names, settings out of range and a model without trainable parameters;
+    TypeError for things of another kind, and for a float64 model in a float32 trainer.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Any = None,
+        optimizer: Any = None,
+        *,
+        objective: Callable[..., Any] | None = None,
+        metrics: Iterable[Any] = (),
+        seed: int = 0,
+        dtype: str = "float32",
+        threads: int | None = None,
+    ) -> None:
+        if not isinstance(model, Module):
+            raise TypeError(f"Trainer: model must be a nn.Module, got {type(model).__name__}")
+        if (loss is None) == (objective is None):
+            raise ValueError("Trainer: give either loss= or objective=")
+        if objective is not None and not callable(objective):
+            raise TypeError(f"Trainer: objective must be a function, got {type(objective).__name__}")
+        self.model = model
+        self.seed = checks.count("Trainer", "seed", seed, 0)
+        if self.seed >= _LARGEST_SEED:
+            raise ValueError(f"Trainer: seed must be below 2**63, got {seed}")
+        self.dtype = check_float_dtype(dtype, "Trainer")
+        self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
+        self.optimizer = optim.resolve(optimizer)
+        self.loss, function, self.loss_is_known = losses.resolve(loss)
+        self.objective = objective
+        self.metrics, self.own_metrics = metrics_.resolve(metrics)
+        if objective is not None and self.metrics:
+            raise ValueError(
+                "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
+            )
+        self.task = Task(model, function, objective, self.metrics)
+        self.history = History()
+        self.stop_training = False
+        self._engine = Engine(self.task, self.optimizer, self.seed, self.dtype, self.threads)
+        self._engine.check_model()
+        self._busy = Lock()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _SETTINGS and name in self.__dict__:
+            raise AttributeError(f"Trainer: {name} can't be changed; make a new Trainer of the same model")
+        super().__setattr__(name, value)
+
+    # Training
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        epochs: int,
+        batch_size: int = 32,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        callbacks: Iterable[Callback] = (),
+        progress: bool = True,
+        check_finite: bool = True,
+    ) -> History:
+        """Trains for `epochs` more epochs and returns their values.
+
+        Args:
+            x: input, one row a sample; a tuple of arrays for a model, or an objective, of several inputs.
+            y: target, one row a sample; None with an objective.
+            epochs: how often to go through the data.
+            batch_size: samples a step; the last batch of an epoch may be smaller.
+            validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch; with an objective,
+                its inputs.
+            validation_split: fraction of the samples, the last ones, that are kept for validation instead.
+            shuffle: draw a new order for each epoch, keyed by the seed and the epoch.
+            sample_weight: how much each sample counts, shape (samples,).
+            callbacks: see `bpcore.callbacks`.
+            progress: show a progress bar.
+            check_finite: refuse NaN and infinity in the data.
+
+        Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
+        finite raises FloatingPointError before that step's update. Ctrl-C raises KeyboardInterrupt between
+        two steps, once callbacks have been told that training ends: the trainer can go on, and `history` has
+        the finished epochs.
+        """
+        with self._alone("fit"):
+            epochs = checks.count("fit", "epochs", epochs, 0)
+            batch_size = checks.count("fit", "batch_size", batch_size, 1)
+            listeners = checks.callback_list(callbacks)
+            data = self._samples("fit", x, y, sample_weight, check_finite)
+            held_out = self._validation(validation_data, check_finite)
+            if validation_split:
+                if held_out is not None:
+                    raise ValueError("fit: give either validation_data or validation_split")
+                data, held_out = data.split(checks.split_at(data.rows, validation_split))
+            batch_size = min(batch_size, data.rows)
+            session = self._engine.training("fit", data, batch_size)
+            validate = None if held_out is None else self._engine.evaluation("fit: validation", held_out, 256)
+            run = Run(self, session, data.rows, batch_size, listeners, Progress(epochs, data.rows, progress))
+            return run.epochs(epochs, shuffle, validate)
+
+    def step(self, *inputs: Any) -> float:
+        """One step on one batch; its mean loss.
+
+        `inputs` are (x, y), (x, y, sample_weight), or those of the objective. Raises as `fit` does.
+        """
+        with self._alone("step"):
+            data = self._batch("step", inputs)
+            loss = self._engine.step(data, self.optimizer.rates(self.steps, 1))
+            if not math.isfinite(loss):
+                raise FloatingPointError(
+                    f"step: the loss is {loss} at step {self.steps}; nothing was updated"
+                )
+            return loss
+
+    def gradients(self, *inputs: Any) -> dict[str, Array]:
+        """Name -> gradient of each parameter for a batch, given as to `step`; changes nothing."""
+        return self._engine.gradients(self._batch("gradients", inputs))
+
+    # Use
+
+    def evaluate(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        batch_size: int = 256,
+        sample_weight: Any = None,
+        check_finite: bool = True,
+    ) -> dict[str, float]:
+        """Loss and metrics over all samples, in inference mode: sums over the whole set, then divided."""
+        batch_size = checks.count("evaluate", "batch_size", batch_size, 1)
+        data = self._samples("evaluate", x, y, sample_weight, check_finite)
+        return self._engine.evaluation("evaluate", data, batch_size)()
+
+    def predict(self, x: Any, *, batch_size: int = 256, check_finite: bool = True) -> Any:
+        """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it."""
+        batch_size = checks.count("predict", "batch_size", batch_size, 1)
+        data = checks.samples("predict", checks.inputs_of(x), None, None, self.dtype, check_finite)
+        parts = self._engine.predict(data, batch_size)
+        columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
+        rest = iter(columns)
+        return tree.rebuild(parts[0], lambda _: next(rest))
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Name -> array of every parameter: writable views of what is trained, not copies."""
+        self._engine.ready(None)
+        return self.model.parameters
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done so far, over all calls of `fit`."""
+        return self.history.last_epoch
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps done so far."""
+        return self._engine.steps
+
+    def snapshot(self) -> tuple[Array, Array]:
+        """A copy of all parameters and states, for `restore`."""
+        store = self._engine.ready(None).store
+        return store.flat_parameters.copy(), store.flat_states.copy()
+
+    def restore(self, snapshot: tuple[Array, Array]) -> None:
+        """Puts the values of a `snapshot` of this trainer back; the optimizer's state stays as it is."""
+        store = self._engine.ready(None).store
+        store.flat_parameters[...], store.flat_states[...] = snapshot
+
+    @property
+    def optimizer_state(self) -> dict[str, Array]:
+        """``optimizer.<slot>.<parameter>`` -> array of the optimizer's state: writable views, not copies."""
+        return self._engine.optimizer_state()
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
+
+        The file is replaced at once or not at all. Functions (a loss, a metric, an objective, a learning
+        rate) are not in it, only their names.
+        """
+        self._engine.ready(None)
+        checkpoint.save(self, self._engine, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], model: Module, **overrides: Any) -> Trainer:
+        """A trainer that goes on where the one that was saved stopped, with `model` in its place.
+
+        Args:
+            path: a file that `save` has written.
+            model: a model of the same structure; it is given the saved values.
+            overrides: arguments of `Trainer` to use in place of the saved ones. Functions, which files can't
+                hold, must be given again here: loss, objective, metrics, and an optimizer whose learning rate
+                was one.
+
+        Raises ValueError, before the model is changed, if the file is damaged, belongs to another model, or
+        lacks something that must be given again.
+        """
+        arguments, restore = checkpoint.read(path, model, overrides)
+        trainer = cls(model, **arguments)
+        trainer.history = History(restore(trainer._engine))
+        return trainer
+
+    # Arguments
+
+    @contextmanager
+    def _alone(self, who: str) -> Iterator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError(f"{who}: this trainer is in the middle of a fit or a step already")
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+    def _samples(self, who: str, x: Any, y: Any, weight: Any, check_finite: bool) -> Samples:
+        if self.objective is not None:
+            if y is not None or weight is not None:
+                raise TypeError(
+                    f"{who}: an objective has inputs only; pass all of them as a tuple, x=(a, b, ...)"
+                )
+            inputs = list(x) if isinstance(x, tuple) else [x]
+        elif y is None:
+            raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
+        else:
+            inputs = checks.inputs_of(x)
+        data = checks.samples(who, inputs, y, weight, self.dtype, check_finite)
+        if self.loss_is_known and self.loss == "binary_cross_entropy":
+            checks.check_probabilities(who, data)
+        return data
+
+    def _batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
+        if self.objective is not None:
+            return self._samples(who, inputs, None, None, True)
+        if len(inputs) not in (2, 3):
+            raise TypeError(f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments")
+        x, y, weight = (*inputs, None)[:3]
+        return self._samples(who, x, y, weight, True)
+
+    def _validation(self, given: Any, check_finite: bool) -> Samples | None:
+        if given is None:
+            return None
+        if self.objective is not None:
+            return self._samples("fit: validation", given, None, None, check_finite)
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            raise TypeError("fit: validation_data must be (x, y) or (x, y, sample_weight)")
+        x, y, weight = (*given, None)[:3]
+        return self._samples("fit: validation", x, y, weight, check_finite)
