@@ -1,0 +1,155 @@
+"""What a plan runs: dead nodes go, chains become one instruction, with the values of the plain ops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support import references
+from tests.support.draw import integers, normal
+from tests.support.graphs import Graph, f32, f64, i64
+from tests.support.networks import Network
+
+
+def test_dead_nodes_are_not_run() -> None:
+    graph = Graph()
+    x = graph.input(f64(4))
+    used = graph.add("tanh", x)
+    graph.add("exp", graph.add("neg", x))
+    assert graph.plan(used).instructions == ["tanh (4,)"]
+
+
+def test_views_are_not_run() -> None:
+    graph = Graph()
+    x = graph.input(f64(2, 3))
+    y = graph.add("exp", graph.add("identity", graph.add("reshape", x, shape=[6])))
+    assert graph.plan(graph.add("stop_gradient", y)).instructions == ["exp (6,)"]
+
+
+def _layer(graph: Graph, activation: str, bias_first: bool = False) -> tuple[int, int]:
+    """The product and the activated layer."""
+    x, weight, bias = graph.input(f64(5, 4)), graph.input(f64(4, 3)), graph.input(f64(3))
+    product = graph.add("matmul", x, weight)
+    shifted = graph.add("add", bias, product) if bias_first else graph.add("add", product, bias)
+    return product, graph.add(activation, shifted) if activation else shifted
+
+
+@pytest.mark.parametrize("bias_first", [False, True])
+@pytest.mark.parametrize("activation", ["", "relu", "sigmoid", "tanh"])
+def test_product_bias_and_activation_are_one_instruction(activation: str, bias_first: bool) -> None:
+    graph = Graph()
+    _, layer = _layer(graph, activation, bias_first)
+    plan = graph.plan(layer)
+    assert plan.instructions == [f"dense[{activation}] (5, 3)" if activation else "dense (5, 3)"]
+    arrays = [normal((5, 4)), normal((4, 3)), normal((3,))]
+    np.testing.assert_allclose(
+        plan.run(None, arrays)[0], references.dense(*arrays, activation or None), rtol=1e-13
+    )
+
+
+def test_value_that_somebody_else_reads_is_not_fused_away() -> None:
+    graph = Graph()
+    product, layer = _layer(graph, "relu")
+    plan = graph.plan(layer, product)
+    assert plan.instructions == ["matmul (5, 3)", "add (5, 3)", "relu (5, 3)"]
+    arrays = [normal((5, 4)), normal((4, 3)), normal((3,))]
+    np.testing.assert_allclose(plan.run(None, arrays)[1], arrays[0] @ arrays[1], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "bias", "attributes"),
+    [
+        ((5, 4), (4, 3), (5, 3), {}),
+        ((5, 4), (4, 3), (1,), {}),
+        ((5, 4), (4, 1), (3,), {}),
+        ((2, 5, 4), (2, 4, 3), (3,), {}),
+        ((4, 5), (4, 3), (3,), {"transpose_a": True}),
+    ],
+)
+def test_other_sums_of_products_are_not_dense_layers(
+    x: tuple, weight: tuple, bias: tuple, attributes: dict
+) -> None:
+    graph = Graph()
+    nodes = [graph.input(f64(*shape)) for shape in (x, weight, bias)]
+    total = graph.add("add", graph.add("matmul", *nodes[:2], **attributes), nodes[2])
+    plan = graph.plan(total)
+    assert [line.split()[0] for line in plan.instructions] == ["matmul", "add"]
+    arrays = [normal(shape) for shape in (x, weight, bias)]
+    np.testing.assert_allclose(
+        plan.run(None, arrays)[0],
+        references.matmul(*arrays[:2], **attributes) + arrays[2],
+        rtol=1e-13,
+        atol=1e-15,
+    )
+
+
+@pytest.mark.parametrize(("rows", "width", "columns"), [(3, 0, 4), (0, 2, 4), (3, 2, 0)])
+def test_empty_layers_run(rows: int, width: int, columns: int) -> None:
+    graph = Graph()
+    x, weight, bias = (
+        graph.input(f32(rows, width)),
+        graph.input(f32(width, columns)),
+        graph.input(f32(columns)),
+    )
+    layer = graph.add("relu", graph.add("add", graph.add("matmul", x, weight), bias))
+    arrays = [normal(shape).astype("float32") for shape in ((rows, width), (width, columns), (columns,))]
+    np.testing.assert_allclose(graph.run([layer], *arrays)[0], references.dense(*arrays, "relu"), rtol=1e-6)
+
+
+def test_a_layers_derivatives_need_its_output_only() -> None:
+    plan = Network([6, 5, 4, 3], batch=7).training_plan()
+    names = [line.split()[0] for line in plan.instructions]
+    assert names.count("dense[relu]") == 2
+    assert "add" not in names
+    assert "relu" not in names
+
+
+def _hand_written_cross_entropy(graph: Graph, log_of_softmax: bool) -> int:
+    logits, labels = graph.input(f64(6, 5)), graph.input(i64(6))
+    if log_of_softmax:
+        scores = graph.add("log", graph.add("softmax", logits, axis=1))
+    else:
+        scores = graph.add("log_softmax", logits, axis=-1)
+    chosen = graph.add("multiply", graph.add("one_hot", labels, depth=5, dtype="float64"), scores)
+    return graph.add("neg", graph.add("sum", chosen, axes=[1], keepdims=False))
+
+
+@pytest.mark.parametrize("log_of_softmax", [False, True])
+def test_hand_written_cross_entropy_is_fused(log_of_softmax: bool) -> None:
+    graph = Graph()
+    plan = graph.plan(_hand_written_cross_entropy(graph, log_of_softmax))
+    assert plan.instructions == ["cross_entropy (6,)"]
+    logits, labels = 2e3 * normal((6, 5)), integers((6,), 0, 5)
+    np.testing.assert_allclose(plan.run(None, [logits, labels])[0], references.cross_entropy(logits, labels))
+
+
+def test_hand_written_cross_entropy_keeps_its_derivative() -> None:
+    graph = Graph()
+    loss = graph.sum(_hand_written_cross_entropy(graph, log_of_softmax=True))
+    (gradient,) = graph.core.gradients(loss, [0])
+    logits, labels = normal((6, 5)), integers((6,), 0, 5)
+    want = references.softmax(logits) - references.one_hot(labels, 5, "float64")
+    np.testing.assert_allclose(graph.run([gradient], logits, labels)[0], want, atol=1e-15)
+
+
+def test_log_of_softmax_becomes_log_softmax_and_stays_finite() -> None:
+    graph = Graph()
+    x = graph.input(f64(2, 3))
+    plan = graph.plan(graph.add("log", graph.add("softmax", x, axis=0)))
+    assert plan.instructions == ["log_softmax (2, 3)"]
+    logits = np.array([[1e4, 0, 5], [-1e4, 0, 6]])
+    np.testing.assert_allclose(plan.run(None, [logits])[0], references.log_softmax(logits, 0))
+
+
+@pytest.mark.parametrize("axes", [[0], [0, 1], []])
+def test_sums_over_other_axes_are_not_cross_entropy(axes: list[int]) -> None:
+    graph = Graph()
+    logits, labels = graph.input(f64(5, 5)), graph.input(i64(5))
+    scores = graph.add("log_softmax", logits, axis=1)
+    chosen = graph.add("multiply", graph.add("one_hot", labels, depth=5, dtype="float64"), scores)
+    total = graph.add("neg", graph.add("sum", chosen, axes=axes, keepdims=False))
+    values = normal((5, 5)), integers((5,), 0, 5)
+    want = -np.sum(
+        references.one_hot(values[1], 5, "float64") * references.log_softmax(values[0]), tuple(axes)
+    )
+    np.testing.assert_allclose(graph.run([total], *values)[0], want)

@@ -1,0 +1,143 @@
+"""exp, log, sqrt, square, abs, neg, sign, logical_not, cast."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import bpcore as bp
+from bpcore import ops
+from tests.support.check_op import Case
+from tests.support.draw import VECTOR_SHAPES, integers, mask, normal, off_grid, positive
+from tests.support.graphs import boolean, f32, f64, i64, infer
+
+CASES = [
+    case
+    for shape in VECTOR_SHAPES
+    for case in [
+        Case(ops.exp, np.exp, normal(shape), epsilons=4, order=2),
+        Case(ops.log, np.log, positive(shape), epsilons=4, order=2),
+        Case(ops.sqrt, np.sqrt, positive(shape), exact=True, order=2),
+        Case(ops.abs, np.abs, off_grid(shape), exact=True),
+        Case(ops.neg, np.negative, normal(shape), exact=True, order=2),
+        Case(ops.sign, np.sign, off_grid(shape), exact=True),
+        Case(ops.abs, np.abs, integers(shape, -9, 9), exact=True),
+        Case(ops.neg, np.negative, integers(shape, -9, 9), exact=True),
+        Case(ops.sign, np.sign, integers(shape, -9, 9), exact=True),
+        Case(ops.logical_not, np.logical_not, mask(shape), exact=True),
+        *(
+            Case(ops.cast, lambda x, dtype: x.astype(dtype), x, dtype=dtype, exact=True, differentiable=False)
+            for x, dtypes in [
+                (3 * normal(shape), ("float32", "int64", "bool")),
+                (integers(shape, -9, 9), ("float32", "float64", "bool")),
+                (mask(shape), ("float32", "float64", "int64")),
+            ]
+            for dtype in dtypes
+        ),
+    ]
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_values_and_derivatives(case: Case) -> None:
+    case.check()
+
+
+def test_derivative_of_cast_is_cast_back() -> None:
+    weights = normal((5,), key=1)
+    gradient = bp.grad(lambda x: ops.sum(ops.cast(x, "float32") * weights.astype("float32")))(normal((5,)))
+    assert gradient.dtype == "float64"
+    np.testing.assert_array_equal(gradient, weights.astype("float32"))
+
+
+def test_no_derivative_flows_through_a_cast_to_integers() -> None:
+    gradient = bp.grad(lambda x: ops.sum(ops.cast(ops.cast(x, "int64"), "float64")))(normal((4,)))
+    np.testing.assert_array_equal(gradient, np.zeros(4))
+
+
+SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, 1e30]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("op", "reference"),
+    [
+        (ops.exp, np.exp),
+        (ops.log, np.log),
+        (ops.sqrt, np.sqrt),
+        (ops.abs, np.abs),
+        (ops.neg, np.negative),
+        (ops.sign, np.sign),
+    ],
+)
+def test_special_values_as_numpy(op, reference, dtype: str) -> None:
+    x = np.array(SPECIAL, dtype)
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(op(x), reference(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_exp_from_underflow_to_overflow(dtype: str) -> None:
+    info = np.finfo(dtype)
+    x = np.linspace(np.log(float(info.tiny)) - 40, np.log(float(info.max)) + 10, 1001).astype(dtype)
+    with np.errstate(all="ignore"):
+        want = np.exp(x.astype(np.longdouble)).astype(dtype)
+    np.testing.assert_allclose(
+        ops.exp(x), want, rtol=4 * float(info.eps), atol=4 * float(info.smallest_subnormal)
+    )
+    assert ops.exp(np.array(-200 if dtype == "float32" else -800, dtype)) == 0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_log_sqrt_and_abs_of_subnormals(dtype: str) -> None:
+    info = np.finfo(dtype)
+    x = np.array([info.smallest_subnormal, info.tiny / 1000, info.tiny / 2, info.tiny], dtype)
+    np.testing.assert_allclose(ops.log(x), np.log(x), rtol=4 * float(info.eps))
+    np.testing.assert_array_equal(ops.sqrt(x), np.sqrt(x))
+    np.testing.assert_array_equal(ops.abs(-x), x)
+
+
+def test_least_integer_is_its_own_negative() -> None:
+    least = np.array([np.iinfo(np.int64).min])
+    np.testing.assert_array_equal(ops.neg(least), least)
+    np.testing.assert_array_equal(ops.abs(least), least)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_floats_that_int64_cannot_hold_become_the_least_integer(dtype: str) -> None:
+    x = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30], dtype)
+    np.testing.assert_array_equal(ops.cast(x, "int64"), np.full(5, np.iinfo(np.int64).min))
+
+
+def test_derivatives_at_kinks_are_zero() -> None:
+    zeros = np.zeros(3)
+    for op in (ops.abs, ops.sign):
+        np.testing.assert_array_equal(bp.grad(lambda x, op=op: ops.sum(op(x)))(zeros), zeros)
+
+
+@pytest.mark.parametrize(
+    ("op", "types"),
+    [
+        ("exp", [i64(3)]),
+        ("log", [boolean(3)]),
+        ("sqrt", [i64(3)]),
+        ("abs", [boolean(3)]),
+        ("neg", [boolean(3)]),
+        ("sign", [boolean(3)]),
+        ("logical_not", [f32(3)]),
+    ],
+)
+def test_wrong_dtype_is_a_type_error_that_names_the_op(op: str, types: list) -> None:
+    with pytest.raises(TypeError, match=rf"^{op}: input 0 must be .*{types[0][1]}"):
+        infer(op, *types)
+
+
+@pytest.mark.parametrize("op", ["exp", "log", "sqrt", "abs", "neg", "sign", "logical_not", "cast"])
+def test_wrong_number_of_inputs_is_a_value_error(op: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{op}: expected 1 inputs, got 2"):
+        infer(op, f64(3), f64(3), dtype="bool")
+
+
+def test_cast_to_an_unknown_dtype_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="float16"):
+        infer("cast", f64(3), dtype="float16")

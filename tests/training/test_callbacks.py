@@ -1,0 +1,286 @@
+"""Callbacks: when each is called, with what, and what it may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bpcore as bp
+from bpcore import optim
+from bpcore.callbacks import Callback, EarlyStopping
+from tests.training.problems import bits, blobs, network
+
+
+class Recorder(Callback):
+    """Writes down each event with the counts at that point and a copy of its values."""
+
+    def __init__(self, every_steps: int | None = None) -> None:
+        self.every_steps = every_steps
+        self.events: list[tuple[str, int, int, dict[str, float]]] = []
+
+    def _note(self, event: str, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
+        self.events.append((event, trainer.epochs, trainer.steps, dict(logs)))
+
+    def on_train_begin(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
+        self._note("train begin", trainer, logs)
+
+    def on_epoch_begin(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
+        self._note("epoch begin", trainer, logs)
+
+    def on_step(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
+        self._note("step", trainer, logs)
+
+    def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
+        self._note("epoch end", trainer, logs)
+
+    def on_train_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
+        self._note("train end", trainer, logs)
+
+    def steps(self) -> list[int]:
+        return [step for event, _, step, _ in self.events if event == "step"]
+
+
+def _trainer(**options: Any) -> bp.Trainer:
+    return bp.Trainer(network(8, 3), "cross_entropy", optim.Adam(0.01), metrics=["accuracy"], **options)
+
+
+def _fit(trainer: bp.Trainer, *callbacks: Callback, epochs: int = 2, **options: Any) -> bp.History:
+    x, y = blobs(40)
+    return trainer.fit(
+        x, y, epochs=epochs, batch_size=16, callbacks=list(callbacks), progress=False, **options
+    )
+
+
+def test_events_come_in_order_with_the_counts_of_what_is_done() -> None:
+    """40 samples in batches of 16: three steps an epoch."""
+    recorder = Recorder(every_steps=2)
+    _fit(_trainer(), recorder)
+    assert [event[:3] for event in recorder.events] == [
+        ("train begin", 0, 0),
+        ("epoch begin", 0, 0),
+        ("step", 0, 2),
+        ("epoch end", 1, 3),
+        ("epoch begin", 1, 3),
+        ("step", 1, 4),
+        ("step", 1, 6),
+        ("epoch end", 2, 6),
+        ("train end", 2, 6),
+    ]
+
+
+def test_values_are_those_of_the_history() -> None:
+    trainer, recorder = _trainer(), Recorder()
+    history = _fit(trainer, recorder, validation_data=blobs(20))
+    ends = [logs for event, _, _, logs in recorder.events if event == "epoch end"]
+    assert ends == [{name: history[name][i] for name in history} for i in range(2)]
+    assert list(ends[0]) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    begins = [logs for event, _, _, logs in recorder.events if event in ("train begin", "epoch begin")]
+    assert begins == [{}, {}, {}]
+    assert recorder.events[-1][3] == ends[-1]
+
+
+def test_a_steps_values_are_those_of_its_batch() -> None:
+    x, y = blobs(40)
+    stepped = _trainer()
+    expected = [stepped.step(x[i : i + 16], y[i : i + 16]) for i in (0, 16, 32)]
+    recorder = Recorder(every_steps=1)
+    _fit(_trainer(), recorder, epochs=1, shuffle=False)
+    logs = [logs for event, _, _, logs in recorder.events if event == "step"]
+    assert [each["loss"] for each in logs] == pytest.approx(expected, rel=1e-6)
+    assert all(set(each) == {"loss", "accuracy"} for each in logs)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 4, 5, 7, 100])
+def test_on_step_comes_after_exactly_every_nth_step_of_the_trainer(every: int) -> None:
+    """Over epochs (of 40 steps) and calls of fit: the count is the trainer's."""
+    x, y = blobs(40)
+    trainer, recorder = _trainer(), Recorder(every)
+    for epochs in (2, 1):
+        trainer.fit(x, y, epochs=epochs, batch_size=1, callbacks=[recorder], progress=False)
+    assert recorder.steps() == list(range(every, 121, every))
+
+
+def test_several_callbacks_each_have_their_own_steps() -> None:
+    recorders = [Recorder(2), Recorder(None), Recorder(5)]
+    trainer = _trainer()
+    trainer.fit(*blobs(40), epochs=1, batch_size=2, callbacks=recorders, progress=False)
+    assert [recorder.steps() for recorder in recorders] == [list(range(2, 21, 2)), [], [5, 10, 15, 20]]
+
+
+def test_callbacks_do_not_change_training() -> None:
+    alone, watched = _trainer(), _trainer()
+    _fit(alone, epochs=3)
+    _fit(watched, Recorder(1), Recorder(2), epochs=3)
+    assert bits(alone) == bits(watched)
+    assert alone.history["loss"] == watched.history["loss"]
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_stop_training_ends_after_the_step_at_hand(at: int) -> None:
+    class Stop(Callback):
+        every_steps = 1
+
+        def on_step(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
+            trainer.stop_training = trainer.steps == at
+
+    trainer, recorder = _trainer(), Recorder()
+    history = _fit(trainer, Stop(), recorder, epochs=5)
+    assert trainer.steps == at
+    assert len(history) == at // 3
+    assert recorder.events[-1][0] == "train end"
+    assert _fit(trainer, epochs=1)["loss"], "the next run is not stopped"
+
+
+def test_one_callback_need_not_be_in_a_list() -> None:
+    recorder = Recorder()
+    _trainer().fit(*blobs(40), epochs=1, callbacks=recorder, progress=False)
+    assert recorder.events
+
+
+@pytest.mark.parametrize(
+    "event", ["on_train_begin", "on_epoch_begin", "on_step", "on_epoch_end", "on_train_end"]
+)
+def test_an_exception_in_a_callback_comes_through_and_leaves_the_trainer_usable(event: str) -> None:
+    class Failing(Callback):
+        every_steps = 2
+
+    def fail(self: Callback, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG001
+        raise ZeroDivisionError("mine")
+
+    setattr(Failing, event, fail)
+    trainer = _trainer()
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        _fit(trainer, Failing())
+    done = {"on_train_begin": 0, "on_epoch_begin": 0, "on_step": 2, "on_epoch_end": 3, "on_train_end": 6}[
+        event
+    ]
+    assert trainer.steps == done
+    assert len(trainer.history) == done // 3
+
+    x, y = blobs(40)
+    assert np.isfinite(trainer.predict(x)).all()
+    assert np.isfinite(trainer.step(x, y))
+    assert len(_fit(trainer, epochs=2)) == 2
+
+
+def test_callbacks_may_use_the_trainer() -> None:
+    """predict, evaluate, gradients and save between two steps; fit and step are refused."""
+    x, y = blobs(40)
+    found: dict[str, Any] = {}
+
+    class Using(Callback):
+        every_steps = 2
+
+        def on_step(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
+            found["prediction"] = trainer.predict(x).shape
+            found["loss"] = trainer.evaluate(x, y)["loss"]
+            found["gradients"] = list(trainer.gradients(x, y))
+            for method in (lambda: trainer.step(x, y), lambda: trainer.fit(x, y, epochs=1)):
+                with pytest.raises(RuntimeError, match="in the middle of a fit"):
+                    method()
+
+    alone, watched = _trainer(), _trainer()
+    _fit(alone)
+    _fit(watched, Using())
+    assert found["prediction"] == (40, 3)
+    assert np.isfinite(found["loss"])
+    assert len(found["gradients"]) == 4
+    assert bits(alone) == bits(watched)
+
+
+# EarlyStopping
+
+
+class Scripted(EarlyStopping):
+    """Is shown the values of a script in place of the real ones, and keeps the bits of each epoch."""
+
+    def __init__(self, values: list[float], **options: Any) -> None:
+        super().__init__(**options)
+        self.values = values
+        self.bits: list[bytes] = []
+
+    def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
+        self.bits.append(bits(trainer))
+        super().on_epoch_end(trainer, {self.monitor: self.values[len(self.bits) - 1]})
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "best", "done"),
+    [
+        ([5, 4, 3, 4, 5, 1], {"patience": 2}, 3, 5),
+        ([5, 4, 4, 4, 3, 9], {"patience": 3}, 5, 6),
+        ([5, 6, 4, 5, 3, 4], {"patience": 2}, 5, 6),
+        ([5, 4.9, 4.8, 4.7, 4.6, 1], {"patience": 2, "min_delta": 0.5}, 1, 3),
+        ([1, 2, 3, 2, 1, 9], {"patience": 2, "mode": "max"}, 3, 5),
+        ([np.nan, 4, np.nan, np.nan, 3, 3], {"patience": 2}, 2, 4),
+    ],
+)
+def test_early_stopping_stops_and_restores_the_best_epochs_bits(
+    values: list[float], options: dict[str, Any], best: int, done: int
+) -> None:
+    trainer, stopping = _trainer(), Scripted(values, **options)
+    history = _fit(trainer, stopping, epochs=6)
+    assert len(history) == done
+    assert stopping.best_epoch == best
+    assert stopping.best == values[best - 1]
+    assert bits(trainer) == stopping.bits[best - 1]
+    assert stopping.bits[best - 1] != stopping.bits[done - 1]
+
+
+def test_early_stopping_looks_at_accuracy_from_the_other_side() -> None:
+    stopping = Scripted([0.1, 0.5, 0.4, 0.3, 0.9, 0.9], monitor="val_accuracy", patience=2)
+    assert len(_fit(_trainer(), stopping, epochs=6)) == 4
+    assert stopping.best == 0.5
+
+
+def test_early_stopping_without_restoring_keeps_the_last_bits() -> None:
+    trainer, stopping = _trainer(), Scripted([1, 2, 3], patience=2, restore_best=False)
+    _fit(trainer, stopping, epochs=3)
+    assert bits(trainer) == stopping.bits[2]
+
+
+def test_early_stopping_begins_anew_with_each_fit() -> None:
+    trainer, stopping = _trainer(), Scripted([1, 2, 9, 8, 7], patience=1)
+    assert len(_fit(trainer, stopping, epochs=2)) == 2
+    assert len(_fit(trainer, stopping, epochs=3)) == 3
+    assert stopping.best == 7
+
+
+def test_early_stopping_on_real_validation_data() -> None:
+    """Labels are noise, so that it overfits; what is left is the best epoch's validation loss."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 4)).astype(np.float32), rng.integers(0, 3, 40)
+    held_out = rng.normal(size=(40, 4)).astype(np.float32), rng.integers(0, 3, 40)
+    trainer = bp.Trainer(network(32, 3), "cross_entropy", optim.Adam(0.02))
+    stopping = EarlyStopping(patience=3)
+    history = trainer.fit(x, y, epochs=100, validation_data=held_out, callbacks=[stopping], progress=False)
+    assert len(history) == stopping.best_epoch + 3 < 100  # type: ignore[operator]
+    assert stopping.best == min(history["val_loss"])
+    assert trainer.evaluate(*held_out)["loss"] == stopping.best
+
+
+def test_early_stopping_names_what_it_cannot_find() -> None:
+    trainer = _trainer()
+    with pytest.raises(ValueError, match="no 'val_loss' to look at.*needs validation data"):
+        _fit(trainer, EarlyStopping())
+    assert np.isfinite(trainer.step(*blobs(40)))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "fragment"),
+    [
+        ({"patience": 0}, ValueError, "patience must be at least 1, got 0"),
+        ({"patience": 1.5}, TypeError, "patience must be an integer"),
+        ({"min_delta": -1}, ValueError, "min_delta must be finite and at least 0"),
+        ({"min_delta": float("nan")}, ValueError, "min_delta must be finite"),
+        ({"mode": "least"}, ValueError, "mode must be"),
+    ],
+)
+def test_early_stopping_checks_its_settings_when_made(
+    options: dict[str, Any], error: type[Exception], fragment: str
+) -> None:
+    with pytest.raises(error, match=fragment):
+        EarlyStopping(**options)

@@ -1,0 +1,163 @@
+"""Several threads, forked processes, and several owners of one model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bpcore as bp
+from bpcore import nn, optim
+from bpcore.callbacks import Callback
+from tests.training.problems import bits, blobs, child_environment, forward, network
+
+
+class Signal(Callback):
+    """Says when training is under way."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+
+    def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
+        self.started.set()
+
+
+def _trainer(threads: int | None = None) -> bp.Trainer:
+    return bp.Trainer(network(32, 3), "cross_entropy", metrics=["accuracy"], threads=threads)
+
+
+def test_a_second_fit_or_step_at_the_same_time_raises_and_the_first_goes_on() -> None:
+    x, y = blobs()
+    trainer, signal = _trainer(), Signal()
+    first = threading.Thread(
+        target=trainer.fit, args=(x, y), kwargs={"epochs": 10**9, "callbacks": [signal], "progress": False}
+    )
+    first.start()
+    try:
+        assert signal.started.wait(60)
+        for method in (lambda: trainer.fit(x, y, epochs=1, progress=False), lambda: trainer.step(x, y)):
+            with pytest.raises(RuntimeError, match="in the middle of a fit"):
+                method()
+        assert first.is_alive()
+        assert trainer.predict(x).shape == (96, 3), "predict needs no turn of its own"
+    finally:
+        trainer.stop_training = True
+        first.join(60)
+    assert not first.is_alive()
+    assert len(trainer.history) == trainer.epochs >= 1
+    assert len(trainer.fit(x, y, epochs=1, progress=False)) == 1
+
+
+def test_many_threads_may_predict_and_evaluate_at_once() -> None:
+    trainer = _trainer()
+    parts = [blobs(n, seed=n) for n in (8, 40, 300)]
+    trainer.fit(*parts[0], epochs=1, progress=False)
+    expected = [
+        (trainer.predict(x).tobytes(), trainer.evaluate(x, y), trainer.gradients(x, y)) for x, y in parts
+    ]
+
+    def work(i: int) -> bool:
+        x, y = parts[i % len(parts)]
+        prediction, values, gradients = expected[i % len(parts)]
+        found = trainer.gradients(x, y)
+        return (
+            trainer.predict(x).tobytes() == prediction
+            and trainer.model(x).tobytes() == prediction
+            and trainer.evaluate(x, y) == values
+            and all(found[name].tobytes() == value.tobytes() for name, value in gradients.items())
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(200)))
+
+
+@pytest.mark.parametrize(("hidden", "threads"), [(32, 1), (400, 2)], ids=["small", "two threads each"])
+def test_trainers_in_several_threads_do_not_disturb_each_other(hidden: int, threads: int) -> None:
+    x, y = blobs(400, features=64)
+
+    def trained(seed: int) -> bytes:
+        trainer = bp.Trainer(network(hidden, 3), "cross_entropy", seed=seed, threads=threads)
+        trainer.fit(x, y, epochs=2, batch_size=100, progress=False)
+        return bits(trainer)
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(trained, range(8)))
+    assert together == [trained(seed) for seed in range(8)]
+    assert len(set(together)) == 8
+
+
+FORK = """
+import os, signal
+import numpy as np
+import bpcore as bp
+from tests.training.test_bits import _trained, BATCH, _data
+from tests.training.problems import bits
+
+x, y = _data()
+trainer = _trained(threads=2)      # the parent has used its two threads
+expected = trainer.predict(x).tobytes(), bits(_trained(threads=2))
+child = os.fork()
+if child == 0:
+    signal.alarm(60)               # a hang is a failure, not a wait
+    found = trainer.predict(x).tobytes(), bits(_trained(threads=2))
+    trainer.fit(x, y, epochs=1, batch_size=BATCH, progress=False)
+    os._exit(0 if found == expected else 3)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+assert status == 0, f"the child ended with {status}"
+assert trainer.predict(x).tobytes() == expected[0], "the child's fit must not reach the parent"
+assert bits(_trained(threads=2)) == expected[1]
+print("fine")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_predicts_and_trains_the_same_bits() -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (result.returncode, result.stdout) == (0, "fine\n"), result.stderr
+
+
+def test_a_trainer_whose_model_became_part_of_a_larger_one_raises() -> None:
+    x, y = blobs()
+    part = network(8, 3, in_features=4)
+    old = bp.Trainer(part, "cross_entropy", optim.SGD(0.1))
+    old.step(x, y)
+    values = {name: value.copy() for name, value in old.parameters.items()}
+    view = old.parameters["0.weight"]
+
+    whole = nn.Sequential(part, nn.Dense(3, in_features=3))
+    new = bp.Trainer(whole, "cross_entropy", optim.SGD(0.1))
+    for name, value in values.items():
+        np.testing.assert_array_equal(new.parameters[f"0.{name}"], value)
+    before = bits(new)
+    for call in (
+        lambda: old.step(x, y),
+        lambda: old.fit(x, y, epochs=1, progress=False),
+        lambda: old.predict(x),
+        lambda: old.evaluate(x, y),
+        lambda: old.gradients(x, y),
+        lambda: old.parameters,
+        lambda: old.save("never"),
+    ):
+        with pytest.raises(RuntimeError, match="part of a larger model"):
+            call()
+    assert bits(new) == before
+    assert not Path("never").exists()
+    view[...] = 0  # the old views stay valid memory, no more than that
+    assert bits(new) == before
+
+    new.step(x, y)
+    np.testing.assert_allclose(part(x), forward(part.parameters, x), rtol=0, atol=1e-5)

@@ -1,0 +1,207 @@
+"""A trainer's parameters and its model's states: when they exist, where they lie, who moves them."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bpcore as bp
+from bpcore import nn, ops, optim
+from tests.training.problems import bits, blobs, network
+
+
+def _trainer(*units: int, dtype: str = "float64", loss: Any = "cross_entropy", **options: Any) -> bp.Trainer:
+    return bp.Trainer(network(*units, in_features=4), loss, optim.Adam(0.01), dtype=dtype, **options)
+
+
+def test_parameters_are_views_that_training_writes_and_that_may_be_written_to() -> None:
+    x, y = blobs(20)
+    trainer = _trainer(3)
+    views = trainer.parameters
+    places = {name: view.ctypes.data for name, view in views.items()}
+    start = {name: view.copy() for name, view in views.items()}
+    trainer.fit(x, y, epochs=1, progress=False)
+    trainer.step(x[:3], y[:3])
+    trainer.predict(x[:5])
+    assert {name: view.ctypes.data for name, view in trainer.parameters.items()} == places
+    assert all(place % 64 == 0 for place in places.values())
+    assert all((views[name] != start[name]).any() for name in views)
+    views["0.weight"][...] = 0
+    views["0.bias"][...] = [1, 2, 3]
+    np.testing.assert_array_equal(trainer.predict(x[:2]), [[1, 2, 3], [1, 2, 3]])
+    np.testing.assert_array_equal(trainer.model(x[:2]), [[1, 2, 3], [1, 2, 3]])
+
+
+def test_parameter_views_outlive_trainer_and_model() -> None:
+    view = _trainer(3).parameters["0.weight"]
+    copy = view.copy()
+    junk = [np.ones(view.shape) for _ in range(100)]
+    np.testing.assert_array_equal(view, copy)
+    view[...] = 1
+    assert (view == junk[0]).all()
+
+
+def test_a_trainer_and_its_model_die_with_the_last_reference() -> None:
+    """Not at the garbage collector's next visit, which knows nothing of the size of native memory."""
+    gc.collect()
+    gc.disable()
+    try:
+        trainer = _trainer(5, 3)
+        x, y = blobs(20)
+        trainer.fit(x, y, epochs=1, validation_data=(x, y), progress=False)
+        trainer.step(x, y)
+        trainer.gradients(x, y)
+        trainer.predict(x)
+        alive = weakref.ref(trainer), weakref.ref(trainer.model)
+        del trainer
+        assert [reference() for reference in alive] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_padding_stays_zero() -> None:
+    trainer = _trainer(5, 3)
+    trainer.fit(*blobs(), epochs=2, progress=False)
+    flat, _ = trainer.snapshot()
+    assert flat.nbytes % 64 == 0
+    assert sum(value.size for value in trainer.parameters.values()) < flat.size
+    assert np.count_nonzero(flat) == sum(np.count_nonzero(value) for value in trainer.parameters.values())
+
+
+def test_parameters_do_not_exist_before_the_sizes_are_known() -> None:
+    trainer = bp.Trainer(network(3), "cross_entropy")
+    with pytest.raises(RuntimeError, match="not known yet"):
+        trainer.parameters  # noqa: B018
+    trainer.predict(np.zeros((2, 4)))
+    assert trainer.parameters["0.weight"].shape == (4, 3)
+
+
+def test_the_trainers_seed_makes_initial_values_only_where_there_are_none() -> None:
+    built = network(3)
+    built.build(4, seed=9)
+    before = bits(built)
+    assert bits(bp.Trainer(built, "cross_entropy", seed=5)) == before
+    fresh = [bits(bp.Trainer(network(3, in_features=4), "cross_entropy", seed=seed)) for seed in (9, 5)]
+    assert fresh[0] == before != fresh[1]
+
+
+def test_two_trainers_over_one_model_share_its_bits() -> None:
+    x, y = blobs(20)
+    model = network(3, in_features=4)
+    one, other = (bp.Trainer(model, "cross_entropy", optim.SGD(0.1)) for _ in range(2))
+    one.step(x, y)
+    other.step(x, y)
+    assert bits(one) == bits(other) == bits(model)
+    alone = bp.Trainer(network(3, in_features=4), "cross_entropy", optim.SGD(0.1))
+    alone.step(x, y)
+    alone.step(x, y)
+    assert bits(alone) == bits(model)
+
+
+def test_frozen_parameters_stay_and_have_no_gradient() -> None:
+    x, y = blobs(20)
+    model = network(5, 3, in_features=4)
+    model[0].weight.trainable = False  # type: ignore[attr-defined]
+    trainer = bp.Trainer(model, "cross_entropy", optim.Adam(0.1))
+    before = {name: value.copy() for name, value in trainer.parameters.items()}
+    trainer.fit(x, y, epochs=2, progress=False)
+    assert "0.weight" not in trainer.gradients(x, y)
+    changed = {name: bool((value != before[name]).any()) for name, value in trainer.parameters.items()}
+    assert changed == {"0.weight": False, "0.bias": True, "1.weight": True, "1.bias": True}
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD(0.1), optim.SGD(0.1, momentum=0.9), optim.Adam(0.1)])
+@pytest.mark.parametrize("rows", [20, 7], ids=["same plan", "another plan"])
+def test_freezing_a_trained_parameter_stops_it(optimizer: optim.Optimizer, rows: int) -> None:
+    """At the next call, whatever gradients, momentum and plans there were before; thawing it goes on."""
+    x, y = blobs(20)
+    model = network(5, 3, in_features=4)
+    trainer = bp.Trainer(model, "cross_entropy", optimizer)
+    trainer.step(x, y)
+    layer = model[0]
+    layer.weight.trainable = False  # type: ignore[attr-defined]
+    before = {name: value.copy() for name, value in trainer.parameters.items()}
+    trainer.step(x[:rows], y[:rows])
+    trainer.fit(x[:rows], y[:rows], epochs=1, batch_size=rows, progress=False)
+    assert "0.weight" not in trainer.gradients(x[:rows], y[:rows])
+    changed = {name: bool((value != before[name]).any()) for name, value in trainer.parameters.items()}
+    assert changed == {"0.weight": False, "0.bias": True, "1.weight": True, "1.bias": True}
+    layer.weight.trainable = True  # type: ignore[attr-defined]
+    trainer.step(x, y)
+    assert (trainer.parameters["0.weight"] != before["0.weight"]).any()
+
+
+def test_a_parameter_that_a_batch_does_not_use_has_no_gradient_left_from_another() -> None:
+    class Sometimes(nn.Module):
+        """Uses its second layer for batches of eight only."""
+
+        def __init__(self) -> None:
+            self.always, self.eight = nn.Dense(3, in_features=4), nn.Dense(3, in_features=4)
+
+        def __call__(self, x: Any) -> Any:
+            return self.always(x) + self.eight(x) if x.shape[0] == 8 else self.always(x)
+
+    x, y = blobs(8)
+    trainer = bp.Trainer(Sometimes(), "cross_entropy", optim.SGD(0.1))
+    trainer.step(x, y)
+    before = {name: value.copy() for name, value in trainer.parameters.items()}
+    trainer.step(x[:4], y[:4])
+    changed = {name: bool((value != before[name]).any()) for name, value in trainer.parameters.items()}
+    assert changed == {"always.weight": True, "always.bias": True, "eight.weight": False, "eight.bias": False}
+
+
+def test_state_is_written_by_training_and_by_nothing_else() -> None:
+    class Counting(nn.Module):
+        """Counts batches and keeps the sum of the last one's input."""
+
+        def __init__(self) -> None:
+            self.dense = nn.Dense(3, in_features=4)
+            self.batches = nn.State(())
+            self.total = nn.State(4)
+
+        def __call__(self, x: Any) -> Any:
+            self.batches.update(self.batches + 1)
+            self.total.update(ops.sum(x, axis=0))
+            return self.dense(x)
+
+    x, y = blobs(20)
+    model = Counting()
+    trainer = bp.Trainer(model, "cross_entropy", dtype="float64")
+    trainer.evaluate(x, y)
+    trainer.predict(x)
+    trainer.gradients(x, y)
+    model(x)
+    assert float(model.batches) == 0
+    trainer.fit(x, y, epochs=2, batch_size=8, shuffle=False, validation_data=(x, y), progress=False)
+    assert float(model.batches) == 6
+    np.testing.assert_allclose(model.total.value, x[16:].sum(axis=0), rtol=1e-6)
+    trainer.step(x, y)
+    assert float(model.batches) == 7
+    assert list(trainer.parameters) == ["dense.weight", "dense.bias"]
+
+
+def test_weight_decay_does_not_move_a_frozen_parameter() -> None:
+    x, y = blobs(20)
+    model = network(5, 3, in_features=4)
+    trainer = bp.Trainer(
+        model, "cross_entropy", optim.SGD(0.1, momentum=0.9, weight_decay=0.1), dtype="float64"
+    )
+    trainer.step(x, y)
+    model[0].weight.trainable = False
+    frozen, free = model.parameters["0.weight"].tobytes(), model.parameters["0.bias"].tobytes()
+    trainer.step(x, y)
+    assert model.parameters["0.weight"].tobytes() == frozen
+    assert model.parameters["0.bias"].tobytes() != free
+
+
+@pytest.mark.parametrize(
+    "name", ["model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics"]
+)
+def test_settings_of_a_trainer_are_final(name: str) -> None:
+    trainer = _trainer(3)
+    with pytest.raises(AttributeError, match=f"{name} can't be changed"):
+        setattr(trainer, name, None)
