@@ -32,8 +32,8 @@ void binary(const Walk<2>& walk, Range range, Out* out, const A* a, const B* b, 
 }
 
 template <class Out, class A, class Function>
-void unary(Range range, Out* __restrict out, const A* a, Function function) {
-  for (int64_t i = range.begin; i < range.end; ++i) out[i] = function(a[i]);
+void unary(int64_t count, const A* a, Out* __restrict out, Function function) {
+  for (int64_t i = 0; i < count; ++i) out[i] = function(a[i]);
 }
 
 template <class T>

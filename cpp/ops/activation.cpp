@@ -4,6 +4,7 @@
 #include "kernels/vector_math.h"
 #include "ops/activation.h"
 #include "ops/binary.h"
+#include "ops/unary.h"
 
 namespace bpcore {
 
@@ -28,45 +29,44 @@ void apply_activation(Activation activation, int64_t count, const T* x, T* y) {
   }
 }
 
-class ActivationOp final : public Op {
- public:
-  ActivationOp(const char* name, const char* gradient) : name_(name), gradient_(gradient) {}
-  const char* name() const override { return name_; }
-
-  TensorType infer(const Signature& node) const override {
-    expect_inputs(name(), node, 1);
-    expect_float(name(), node, 0);
-    return node.input(0);
+struct Relu {
+  static constexpr const char* name = "relu";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 0.2;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    apply_activation(Activation::Relu, count, x, y);
   }
+  static void vjp(Vjp& node) { node.set(0, apply("relu_grad", {node.seed(), node.output()})); }
+};
 
-  Routine compile(const Signature&, const TensorType& output) const override {
-    const int64_t elements = output.shape.elements();
-    const Activation activation = activation_from_name(name_);
-    Routine routine;
-    routine.tasks = kernels::elementwise_tasks(elements);
-    routine.cost = (activation == Activation::Relu ? 0.2 : 1.0) * static_cast<double>(elements);
-    with_float(output.dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      routine.run = [elements, activation](const Frame& frame, int64_t task) {
-        const auto range = kernels::elementwise_range(elements, task);
-        apply_activation(activation, range.end - range.begin, frame.input<T>(0) + range.begin,
-                         frame.output<T>() + range.begin);
-      };
-    });
-    return routine;
+struct Sigmoid {
+  static constexpr const char* name = "sigmoid";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 1.0;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    apply_activation(Activation::Sigmoid, count, x, y);
   }
+  static void vjp(Vjp& node) { node.set(0, apply("sigmoid_grad", {node.seed(), node.output()})); }
+};
 
-  void vjp(Vjp& node) const override { node.set(0, apply(gradient_, {node.seed(), node.output()})); }
-
- private:
-  const char *name_, *gradient_;
+struct Tanh {
+  static constexpr const char* name = "tanh";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 1.0;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    apply_activation(Activation::Tanh, count, x, y);
+  }
+  static void vjp(Vjp& node) { node.set(0, apply("tanh_grad", {node.seed(), node.output()})); }
 };
 
 // Backward: (gradient g of the output, output y) → gradient of the input.
 
 struct ReluGrad {
   static constexpr const char* name = "relu_grad";
-  static constexpr bool float_only = true;
+  static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
   T operator()(T g, T y) const {
     return y > T(0) ? g : T(0);
@@ -78,7 +78,7 @@ struct ReluGrad {
 
 struct SigmoidGrad {  // g · y · (1 - y)
   static constexpr const char* name = "sigmoid_grad";
-  static constexpr bool float_only = true;
+  static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
   T operator()(T g, T y) const {
     return g * y * (T(1) - y);
@@ -91,7 +91,7 @@ struct SigmoidGrad {  // g · y · (1 - y)
 
 struct TanhGrad {  // g · (1 - y²)
   static constexpr const char* name = "tanh_grad";
-  static constexpr bool float_only = true;
+  static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
   T operator()(T g, T y) const {
     return g * (T(1) - y * y);
@@ -120,9 +120,9 @@ void activate(Activation activation, int64_t count, double* x) {
 }
 
 void add_activation_ops(OpList& ops) {
-  ops.push_back(std::make_unique<ActivationOp>("relu", "relu_grad"));
-  ops.push_back(std::make_unique<ActivationOp>("sigmoid", "sigmoid_grad"));
-  ops.push_back(std::make_unique<ActivationOp>("tanh", "tanh_grad"));
+  ops.push_back(std::make_unique<UnaryOp<Relu>>());
+  ops.push_back(std::make_unique<UnaryOp<Sigmoid>>());
+  ops.push_back(std::make_unique<UnaryOp<Tanh>>());
   ops.push_back(std::make_unique<BinaryOp<ReluGrad>>());
   ops.push_back(std::make_unique<BinaryOp<SigmoidGrad>>());
   ops.push_back(std::make_unique<BinaryOp<TanhGrad>>());

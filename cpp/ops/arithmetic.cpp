@@ -9,7 +9,7 @@ namespace {
 
 struct Add {
   static constexpr const char* name = "add";
-  static constexpr bool float_only = false;
+  static constexpr Accepts accepts = Accepts::Numbers;
   template <class T>
   T operator()(T a, T b) const {
     return wrapping(a, b, [](auto x, auto y) { return x + y; });
@@ -22,7 +22,7 @@ struct Add {
 
 struct Subtract {
   static constexpr const char* name = "subtract";
-  static constexpr bool float_only = false;
+  static constexpr Accepts accepts = Accepts::Numbers;
   template <class T>
   T operator()(T a, T b) const {
     return wrapping(a, b, [](auto x, auto y) { return x - y; });
@@ -35,7 +35,7 @@ struct Subtract {
 
 struct Multiply {
   static constexpr const char* name = "multiply";
-  static constexpr bool float_only = false;
+  static constexpr Accepts accepts = Accepts::Numbers;
   template <class T>
   T operator()(T a, T b) const {
     return wrapping(a, b, [](auto x, auto y) { return x * y; });
@@ -48,7 +48,7 @@ struct Multiply {
 
 struct Divide {
   static constexpr const char* name = "divide";
-  static constexpr bool float_only = true;
+  static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
   T operator()(T a, T b) const {
     return a / b;
@@ -62,7 +62,7 @@ struct Divide {
 
 struct Power {
   static constexpr const char* name = "power";
-  static constexpr bool float_only = true;
+  static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
   T operator()(T a, T b) const {
     return std::pow(a, b);
@@ -95,7 +95,7 @@ void extreme_vjp(Vjp& node, const char* wins) {
 // NaN wins over everything, as in NumPy.
 struct Maximum {
   static constexpr const char* name = "maximum";
-  static constexpr bool float_only = false;
+  static constexpr Accepts accepts = Accepts::Numbers;
   template <class T>
   T operator()(T a, T b) const {
     return a > b || a != a ? a : b;
@@ -105,7 +105,7 @@ struct Maximum {
 
 struct Minimum {
   static constexpr const char* name = "minimum";
-  static constexpr bool float_only = false;
+  static constexpr Accepts accepts = Accepts::Numbers;
   template <class T>
   T operator()(T a, T b) const {
     return a < b || a != a ? a : b;

@@ -11,50 +11,40 @@
 
 namespace bpcore {
 
-// Rule has: name; `float_only` or not; `T operator()(T, T)` (or bool, for Result = Bool); vjp(Vjp&).
-template <class Rule, bool IsPredicate = false>
+// Rule has: name; accepts; operator()(T, T), returning T, or Bool for a predicate; vjp(Vjp&).
+template <class Rule>
 class BinaryOp final : public Op {
  public:
   const char* name() const override { return Rule::name; }
 
   TensorType infer(const Signature& node) const override {
     expect_inputs(name(), node, 2);
-    expect_same_dtype(name(), node, 0, 1);
-    for (int number : {0, 1}) {
-      if (Rule::float_only) expect_float(name(), node, number);
-      if (!IsPredicate) expect_not_bool(name(), node, number);
-    }
-    return {IsPredicate ? DType::Bool : node.input(0).dtype,
-            broadcast(name(), node.input(0).shape, node.input(1).shape)};
+    if (Rule::accepts != Accepts::Bools) expect_same_dtype(name(), node, 0, 1);
+    for (int number : {0, 1}) expect_accepted(name(), node, number, Rule::accepts);
+    const Shape shape = broadcast(name(), node.input(0).shape, node.input(1).shape);
+    return {is_predicate ? DType::Bool : node.input(0).dtype, shape};
   }
 
   Routine compile(const Signature& node, const TensorType& output) const override {
     const auto walk = kernels::broadcast_walk<2>(output.shape, {node.input(0).shape, node.input(1).shape});
     const int64_t elements = output.shape.elements();
-    Routine routine;
-    routine.tasks = kernels::elementwise_tasks(elements);
-    routine.cost = 0.3 * static_cast<double>(elements);
-    if constexpr (Rule::float_only) {
-      with_float(node.input(0).dtype,
-                 [&](auto tag) { set_run<typename decltype(tag)::type>(routine, walk, elements); });
-    } else {
-      with_any(node.input(0).dtype,
-               [&](auto tag) { set_run<typename decltype(tag)::type>(routine, walk, elements); });
-    }
+    Routine routine = elementwise_routine(elements, 0.3);
+    with_accepted<Rule::accepts>(node.input(0).dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      using Out = std::invoke_result_t<Rule, T, T>;
+      routine.run = [walk, elements](const Frame& frame, int64_t task) {
+        kernels::binary(walk, kernels::elementwise_range(elements, task), frame.output<Out>(),
+                        frame.input<T>(0), frame.input<T>(1), Rule{});
+      };
+    });
     return routine;
   }
 
   void vjp(Vjp& node) const override { Rule::vjp(node); }
 
  private:
-  template <class T>
-  static void set_run(Routine& routine, const kernels::Walk<2>& walk, int64_t elements) {
-    using Out = std::conditional_t<IsPredicate, Bool, T>;
-    routine.run = [walk, elements](const Frame& frame, int64_t task) {
-      kernels::binary(walk, kernels::elementwise_range(elements, task), frame.output<Out>(),
-                      frame.input<T>(0), frame.input<T>(1), Rule{});
-    };
-  }
+  using Sample = std::conditional_t<Rule::accepts == Accepts::Bools, Bool, double>;
+  static constexpr bool is_predicate = std::is_same_v<std::invoke_result_t<Rule, Sample, Sample>, Bool>;
 };
 
 // Integers wrap around as NumPy's do, without the undefined behaviour of signed overflow.

@@ -22,16 +22,9 @@ void with_element(DType dtype, Visitor&& visitor) {
   }
 }
 
-Routine elementwise_routine(int64_t elements) {
-  Routine routine;
-  routine.tasks = kernels::elementwise_tasks(elements);
-  routine.cost = 0.4 * static_cast<double>(elements);
-  return routine;
-}
-
 // The output is a strided view of the input, beginning at element `offset`.
 Routine gather_routine(const kernels::Walk<1>& walk, int64_t offset, DType dtype) {
-  Routine routine = elementwise_routine(walk.elements);
+  Routine routine = elementwise_routine(walk.elements, 0.4);
   with_element(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     routine.run = [walk, offset](const Frame& frame, int64_t task) {
@@ -205,7 +198,7 @@ class Unslice final : public Op {
     const Box box(name(), node.attributes, output.shape);
     const auto walk = box.walk(output.shape);
     const int64_t offset = box.offset(output.shape), bytes = output.bytes();
-    Routine routine = elementwise_routine(output.shape.elements());
+    Routine routine = elementwise_routine(output.shape.elements(), 0.4);
     routine.tasks = 1;  // the zeros must be there before the box
     with_element(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
@@ -255,7 +248,7 @@ class Concatenate final : public Op {
     std::vector<int64_t> parts;  // bytes of each input's rows
     for (const TensorType& input : node.inputs) parts.push_back(input.shape[axis] * whole.inner * element);
     const int64_t row = whole.size * whole.inner * element, rows = whole.outer;
-    Routine routine = elementwise_routine(output.shape.elements());
+    Routine routine = elementwise_routine(output.shape.elements(), 0.4);
     routine.tasks = tasks_for(rows, row);
     routine.run = [parts, row, rows, tasks = routine.tasks](const Frame& frame, int64_t task) {
       const Share share = share_of(rows, tasks, task);

@@ -139,9 +139,7 @@ class ElementwiseLoss final : public Op {
 
   Routine compile(const Signature&, const TensorType& output) const override {
     const int64_t elements = output.shape.elements();
-    Routine routine;
-    routine.tasks = kernels::elementwise_tasks(elements);
-    routine.cost = Rule::nanoseconds * static_cast<double>(elements);
+    Routine routine = elementwise_routine(elements, Rule::nanoseconds);
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       routine.run = [elements](const Frame& frame, int64_t task) {

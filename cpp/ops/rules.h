@@ -1,8 +1,11 @@
 // Checks that shape rules share. Each throws an error that names the op, what it expects and what came.
 #pragma once
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "graph/op.h"
+#include "kernels/loops.h"
 
 namespace bpcore {
 
@@ -37,6 +40,41 @@ inline void expect_same_dtype(const char* op, const Signature& node, int a, int 
   if (node.input(a).dtype != node.input(b).dtype)
     throw TypeError(concat(op, ": dtypes ", name_of(node.input(a).dtype), " and ",
                            name_of(node.input(b).dtype), " differ; cast one of them"));
+}
+
+// Which dtypes an elementwise op takes.
+enum class Accepts { Floats, Numbers, Bools, Anything };
+
+inline void expect_accepted(const char* op, const Signature& node, int number, Accepts accepts) {
+  if (accepts == Accepts::Floats) expect_float(op, node, number);
+  if (accepts == Accepts::Numbers) expect_not_bool(op, node, number);
+  if (accepts == Accepts::Bools) expect_dtype(op, node, number, DType::Bool);
+}
+
+// visitor(TypeTag<T>{}) for an accepted dtype: nothing is compiled for the others.
+template <Accepts accepts, class Visitor>
+void with_accepted(DType dtype, Visitor&& visitor) {
+  if constexpr (accepts == Accepts::Bools) {
+    visitor(TypeTag<Bool>{});
+  } else if constexpr (accepts == Accepts::Anything) {
+    with_any(dtype, visitor);
+  } else if constexpr (accepts == Accepts::Numbers) {
+    if (dtype == DType::Int64)
+      visitor(TypeTag<int64_t>{});
+    else
+      with_float(dtype, visitor);
+  } else {
+    with_float(dtype, visitor);
+  }
+}
+
+// A routine over `elements` of about `nanoseconds` each, cut by kernels::elementwise_range; what runs is
+// still to be set.
+inline Routine elementwise_routine(int64_t elements, double nanoseconds) {
+  Routine routine;
+  routine.tasks = kernels::elementwise_tasks(elements);
+  routine.cost = nanoseconds * static_cast<double>(elements);
+  return routine;
 }
 
 // An array cut at one axis: (outer, size, inner).

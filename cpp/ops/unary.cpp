@@ -1,105 +1,48 @@
-// exp, log, sqrt, abs, neg, sign, logical_not, cast.
+// exp, log, sqrt, abs, neg, sign, cast.
+#include "ops/unary.h"
+
 #include <cmath>
 
-#include "graph/autodiff.h"
 #include "kernels/elementwise.h"
 #include "kernels/vector_math.h"
-#include "ops/op_list.h"
-#include "ops/rules.h"
 
 namespace bpcore {
 
 namespace {
 
-// Vectorised float functions. Rule has: name; `block`: Array → Array; `pad`; vjp.
-template <class Rule>
-class MathOp final : public Op {
- public:
-  const char* name() const override { return Rule::name; }
-
-  TensorType infer(const Signature& node) const override {
-    expect_inputs(name(), node, 1);
-    expect_float(name(), node, 0);
-    return node.input(0);
-  }
-
-  Routine compile(const Signature&, const TensorType& output) const override {
-    const int64_t elements = output.shape.elements();
-    Routine routine;
-    routine.tasks = kernels::elementwise_tasks(elements);
-    routine.cost = 1.0 * static_cast<double>(elements);
-    with_float(output.dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      routine.run = [elements](const Frame& frame, int64_t task) {
-        const auto range = kernels::elementwise_range(elements, task);
-        kernels::map_blocks<T>(range.end - range.begin, frame.input<T>(0) + range.begin,
-                               frame.output<T>() + range.begin, T(1),
-                               [](const kernels::MathBlock<T>& x) { return Rule::template block<T>(x); });
-      };
-    });
-    return routine;
-  }
-
-  void vjp(Vjp& node) const override { Rule::vjp(node); }
-};
-
 struct Exp {
   static constexpr const char* name = "exp";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 1.0;
   template <class T>
-  static kernels::MathBlock<T> block(const kernels::MathBlock<T>& x) {
-    return kernels::exponential<T>(x);
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::map_blocks<T>(count, x, y, T(0),
+                           [](const kernels::MathBlock<T>& block) { return kernels::exponential<T>(block); });
   }
   static void vjp(Vjp& node) { node.set(0, node.seed() * node.output()); }
 };
 
 struct Log {
   static constexpr const char* name = "log";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 1.0;
   template <class T>
-  static kernels::MathBlock<T> block(const kernels::MathBlock<T>& x) {
-    return kernels::logarithm<T>(x);
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::map_blocks<T>(count, x, y, T(1),
+                           [](const kernels::MathBlock<T>& block) { return kernels::logarithm<T>(block); });
   }
   static void vjp(Vjp& node) { node.set(0, node.seed() / node.input(0)); }
 };
 
 struct Sqrt {
   static constexpr const char* name = "sqrt";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 0.5;
   template <class T>
-  static kernels::MathBlock<T> block(const kernels::MathBlock<T>& x) {
-    kernels::MathBlock<T> root;  // Eigen's is an approximation
-    for (int i = 0; i < kernels::math_block<T>; ++i) root[i] = std::sqrt(x[i]);
-    return root;
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::unary(count, x, y, [](T a) { return std::sqrt(a); });  // exact; Eigen's is an approximation
   }
   static void vjp(Vjp& node) { node.set(0, 0.5 * node.seed() / node.output()); }
-};
-
-// Simple functions of any number. Rule has: name; operator(); vjp.
-template <class Rule>
-class SimpleOp final : public Op {
- public:
-  const char* name() const override { return Rule::name; }
-
-  TensorType infer(const Signature& node) const override {
-    expect_inputs(name(), node, 1);
-    expect_not_bool(name(), node, 0);
-    return node.input(0);
-  }
-
-  Routine compile(const Signature&, const TensorType& output) const override {
-    const int64_t elements = output.shape.elements();
-    Routine routine;
-    routine.tasks = kernels::elementwise_tasks(elements);
-    routine.cost = 0.2 * static_cast<double>(elements);
-    with_any(output.dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      routine.run = [elements](const Frame& frame, int64_t task) {
-        kernels::unary(kernels::elementwise_range(elements, task), frame.output<T>(), frame.input<T>(0),
-                       Rule{});
-      };
-    });
-    return routine;
-  }
-
-  void vjp(Vjp& node) const override { Rule::vjp(node); }
 };
 
 template <class T>
@@ -112,57 +55,41 @@ T negated(T x) {
 
 struct Neg {
   static constexpr const char* name = "neg";
+  static constexpr Accepts accepts = Accepts::Numbers;
+  static constexpr double nanoseconds = 0.2;
   template <class T>
-  T operator()(T x) const {
-    return negated(x);
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::unary(count, x, y, negated<T>);
   }
   static void vjp(Vjp& node) { node.set(0, -node.seed()); }
 };
 
 struct Abs {
   static constexpr const char* name = "abs";
+  static constexpr Accepts accepts = Accepts::Numbers;
+  static constexpr double nanoseconds = 0.2;
   template <class T>
-  T operator()(T x) const {
-    if constexpr (std::is_floating_point_v<T>)
-      return std::fabs(x);
-    else
-      return x < T(0) ? negated(x) : x;
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::unary(count, x, y, [](T a) {
+      if constexpr (std::is_floating_point_v<T>)
+        return std::fabs(a);
+      else
+        return a < T(0) ? negated(a) : a;
+    });
   }
   static void vjp(Vjp& node) { node.set(0, node.seed() * apply("sign", {node.input(0)})); }
 };
 
 struct Sign {
   static constexpr const char* name = "sign";
+  static constexpr Accepts accepts = Accepts::Numbers;
+  static constexpr double nanoseconds = 0.2;
   template <class T>
-  T operator()(T x) const {
-    return x > T(0) ? T(1) : x < T(0) ? static_cast<T>(-1) : x;  // 0 and NaN as they are
+  static void run(int64_t count, const T* x, T* y) {
+    // 0 and NaN as they are
+    kernels::unary(count, x, y, [](T a) { return a > T(0) ? T(1) : a < T(0) ? static_cast<T>(-1) : a; });
   }
   static void vjp(Vjp&) {}
-};
-
-class LogicalNot final : public Op {
- public:
-  const char* name() const override { return "logical_not"; }
-
-  TensorType infer(const Signature& node) const override {
-    expect_inputs(name(), node, 1);
-    expect_dtype(name(), node, 0, DType::Bool);
-    return node.input(0);
-  }
-
-  Routine compile(const Signature&, const TensorType& output) const override {
-    const int64_t elements = output.shape.elements();
-    Routine routine;
-    routine.tasks = kernels::elementwise_tasks(elements);
-    routine.cost = 0.1 * static_cast<double>(elements);
-    routine.run = [elements](const Frame& frame, int64_t task) {
-      kernels::unary(kernels::elementwise_range(elements, task), frame.output<Bool>(), frame.input<Bool>(0),
-                     [](Bool x) -> Bool { return x ^ 1; });
-    };
-    return routine;
-  }
-
-  void vjp(Vjp&) const override {}
 };
 
 // A float that int64 cannot hold, or NaN, becomes the least integer, as NumPy gives on x86.
@@ -188,16 +115,15 @@ class Cast final : public Op {
 
   Routine compile(const Signature& node, const TensorType& output) const override {
     const int64_t elements = output.shape.elements();
-    Routine routine;
-    routine.tasks = kernels::elementwise_tasks(elements);
-    routine.cost = 0.3 * static_cast<double>(elements);
+    Routine routine = elementwise_routine(elements, 0.3);
     with_any(node.input(0).dtype, [&](auto from) {
       with_any(output.dtype, [&](auto to) {
         using From = typename decltype(from)::type;
         using To = typename decltype(to)::type;
         routine.run = [elements](const Frame& frame, int64_t task) {
-          kernels::unary(kernels::elementwise_range(elements, task), frame.output<To>(), frame.input<From>(0),
-                         [](From x) { return convert<To>(x); });
+          const auto range = kernels::elementwise_range(elements, task);
+          kernels::unary(range.end - range.begin, frame.input<From>(0) + range.begin,
+                         frame.output<To>() + range.begin, [](From x) { return convert<To>(x); });
         };
       });
     });
@@ -212,13 +138,12 @@ class Cast final : public Op {
 }  // namespace
 
 void add_unary_ops(OpList& ops) {
-  ops.push_back(std::make_unique<MathOp<Exp>>());
-  ops.push_back(std::make_unique<MathOp<Log>>());
-  ops.push_back(std::make_unique<MathOp<Sqrt>>());
-  ops.push_back(std::make_unique<SimpleOp<Neg>>());
-  ops.push_back(std::make_unique<SimpleOp<Abs>>());
-  ops.push_back(std::make_unique<SimpleOp<Sign>>());
-  ops.push_back(std::make_unique<LogicalNot>());
+  ops.push_back(std::make_unique<UnaryOp<Exp>>());
+  ops.push_back(std::make_unique<UnaryOp<Log>>());
+  ops.push_back(std::make_unique<UnaryOp<Sqrt>>());
+  ops.push_back(std::make_unique<UnaryOp<Neg>>());
+  ops.push_back(std::make_unique<UnaryOp<Abs>>());
+  ops.push_back(std::make_unique<UnaryOp<Sign>>());
   ops.push_back(std::make_unique<Cast>());
 }
 
