@@ -7,6 +7,7 @@
 
 #include <Eigen/Core>
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -38,7 +39,9 @@ void map_blocks(int64_t count, const T* x, T* out, T pad, Function function) {
 template <class T>
 MathBlock<T> exponential(const MathBlock<T>& x) {
   constexpr T far = sizeof(T) == 4 ? T(87) : T(708);
-  if (!(x.abs() > far).any()) return x.exp();
+  int outside = 0;  // an Eigen any() would branch at every element
+  for (int i = 0; i < math_block<T>; ++i) outside |= std::fabs(x[i]) > far;
+  if (!outside) return x.exp();
   MathBlock<T> y;
   for (int i = 0; i < math_block<T>; ++i) y[i] = x[i] > far || x[i] < -far ? x[i] / 2 : x[i];
   MathBlock<T> e = y.exp();  // by itself: inside a select, Eigen would compute it element by element
@@ -52,7 +55,9 @@ template <class T>
 MathBlock<T> logarithm(const MathBlock<T>& x) {
   constexpr T smallest = std::numeric_limits<T>::min(), scale = T(0x1p60),
               log_scale = T(41.58883083359671856503);
-  if (!(x < smallest).any()) return x.log();
+  int outside = 0;
+  for (int i = 0; i < math_block<T>; ++i) outside |= x[i] < smallest;
+  if (!outside) return x.log();
   MathBlock<T> y;
   for (int i = 0; i < math_block<T>; ++i) y[i] = x[i] < smallest ? x[i] * scale : x[i];
   y = MathBlock<T>(y.log());
