@@ -63,7 +63,8 @@ void Team::barrier() {
   while (round_.load(std::memory_order_acquire) == round) round_.wait(round, std::memory_order_acquire);
 }
 
-void run_team(int threads, void (*program)(void* context, const Member& member), void* context) {
+void run_team([[maybe_unused]] int threads, void (*program)(void* context, const Member& member),
+              void* context) {
 #if defined(_OPENMP)
   if (threads > 1 && !forked.load(std::memory_order_relaxed)) {
     Team team(threads);

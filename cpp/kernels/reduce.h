@@ -55,7 +55,7 @@ T reduce_row(const T* x /* (count) */, int64_t count, Combine combine) {
 #pragma GCC unroll 16
     for (int64_t v = 0; v < vectors; ++v) part[v] = combine(part[v], simd::load(x + i + v * vector));
   }
-  T lane[lanes];
+  T lane[lanes] = {};
 #pragma GCC unroll 16
   for (int64_t v = 0; v < vectors; ++v) simd::store(lane + v * vector, part[v]);
   for (int64_t j = 0; j < rest; ++j) lane[j] = combine(lane[j], x[whole + j]);

@@ -1,5 +1,6 @@
-// Preloaded into a process, counts its allocations: the program's, Python's, libstdc++'s (operator new), everybody's.
-// glibc only: the work is done by its own functions under the names that programs can't take over.
+// Preloaded into a process, counts its allocations: the program's, Python's, libstdc++'s (operator new),
+// everybody's. glibc only: the work is done by its own functions under the names that programs can't take
+// over.
 
 #include <errno.h>
 #include <stdatomic.h>
