@@ -1,5 +1,6 @@
 #include "training/rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -80,11 +81,19 @@ int64_t first_not_finite(const SampleArray& array, DType to) {
     if constexpr (!std::is_floating_point_v<T>) {
       return -1;  // every integer fits into a float32's range
     } else {
-      const double largest = to == DType::Float32 ? double{std::numeric_limits<float>::max()}
-                                                  : std::numeric_limits<double>::max();
+      const T largest = to == DType::Float32 ? static_cast<T>(std::numeric_limits<float>::max())
+                                             : std::numeric_limits<T>::max();
       const T* values = reinterpret_cast<const T*>(array.data);
-      for (int64_t i = 0; i < array.rows * array.row_elements; ++i)
-        if (!(std::fabs(static_cast<double>(values[i])) <= largest)) return i;
+      const int64_t count = array.rows * array.row_elements;
+      constexpr int64_t block = 1024;  // looked at as a whole first, which vectorises
+      for (int64_t begin = 0; begin < count; begin += block) {
+        const int64_t end = std::min(count, begin + block);
+        int wrong = 0;
+        for (int64_t i = begin; i < end; ++i) wrong |= !(std::fabs(values[i]) <= largest);
+        if (!wrong) continue;
+        for (int64_t i = begin; i < end; ++i)
+          if (!(std::fabs(values[i]) <= largest)) return i;
+      }
       return -1;
     }
   });
