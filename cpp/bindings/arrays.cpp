@@ -41,8 +41,9 @@ py::array view_of(char* data, DType dtype, const Shape& shape, py::handle owner)
 }
 
 void expect_contiguous(const char* what, const py::array& array) {
-  if (!(array.flags() & py::array::c_style))
-    throw ValueError(concat(what, ": the array must be C-contiguous"));
+  constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_, wanted = py::array::c_style | aligned;
+  if ((array.flags() & wanted) != wanted)
+    throw ValueError(concat(what, ": the array must be C-contiguous and aligned"));
 }
 
 }  // namespace bpcore::bindings

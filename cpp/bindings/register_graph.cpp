@@ -16,12 +16,12 @@ Attributes attributes_of(const py::dict& dict) {
       attributes.set(name, value.cast<bool>());
     else if (py::isinstance<py::int_>(value))
       attributes.set(name, value.cast<int64_t>());
-    else if (py::isinstance<py::float_>(value))
-      attributes.set(name, value.cast<double>());
     else if (py::isinstance<py::str>(value))
       attributes.set(name, value.cast<std::string>());
-    else
+    else if (py::isinstance<py::list>(value))
       attributes.set(name, value.cast<std::vector<int64_t>>());
+    else
+      throw TypeError(concat("attribute '", name, "' is of the wrong type"));
   }
   return attributes;
 }
@@ -65,6 +65,7 @@ void register_graph(py::module_& module) {
             return graph.add(op, std::move(inputs), attributes_of(attributes));
           },
           py::arg("op"), py::arg("inputs"), py::arg("attrs"))
+      .def("fresh", &Graph::fresh, py::arg("node"))
       .def("assign_state", &Graph::assign_state, py::arg("state_node"), py::arg("value_node"))
       .def(
           "gradients",

@@ -13,7 +13,7 @@ std::shared_ptr<Plan> make_plan(const Graph& graph, const std::vector<NodeId>& o
   return std::make_shared<Plan>(graph, outputs, roots, training);
 }
 
-py::list run_plan(const Plan& plan, const Store* store, const std::vector<py::array>& inputs, int threads) {
+py::list run_plan(const Plan& plan, Store* store, const std::vector<py::array>& inputs, int threads) {
   if (inputs.size() != plan.inputs().size())
     throw ValueError(concat("plan: ", inputs.size(), " inputs given, it has ", plan.inputs().size()));
   std::vector<const char*> from;

@@ -7,12 +7,12 @@
 
 namespace bpcore {
 
-Buffer::Buffer(size_t bytes) : bytes_(bytes) {
+Buffer::Buffer(size_t bytes, Fill fill) : bytes_(bytes) {
   if (bytes == 0) return;
   const size_t rounded = static_cast<size_t>(round_up(static_cast<int64_t>(bytes), alignment));
   data_ = static_cast<char*>(std::aligned_alloc(alignment, rounded));
   if (data_ == nullptr) throw std::bad_alloc();
-  std::memset(data_, 0, rounded);
+  if (fill == Fill::Zeros) std::memset(data_, 0, rounded);
 }
 
 Buffer::~Buffer() { std::free(data_); }

@@ -13,11 +13,13 @@ constexpr int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// Zeroed memory of fixed size, 64-byte aligned. Movable, not copyable.
+// Memory of fixed size, 64-byte aligned. Movable, not copyable.
 class Buffer {
  public:
+  enum class Fill : uint8_t { Zeros, Nothing };
+
   Buffer() = default;
-  explicit Buffer(size_t bytes);  // throws std::bad_alloc
+  explicit Buffer(size_t bytes, Fill fill = Fill::Zeros);  // throws std::bad_alloc
   ~Buffer();
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;

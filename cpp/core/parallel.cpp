@@ -48,7 +48,7 @@ bool has_openmp() {
 #endif
 }
 
-void Team::barrier() {
+void Team::barrier() const {
   const uint32_t round = round_.load(std::memory_order_acquire);
   if (waiting_.fetch_add(1, std::memory_order_acq_rel) + 1 == size_) {
     waiting_.store(0, std::memory_order_relaxed);

@@ -23,16 +23,16 @@ class Team {
   int size() const { return size_; }
 
   // Waits until all members have come. Spins briefly, then sleeps, so that a busy machine is not kept busier.
-  void barrier();
+  void barrier() const;
 
  private:
   const int size_;
-  std::atomic<int> waiting_{0};
-  std::atomic<uint32_t> round_{0};
+  mutable std::atomic<int> waiting_{0};
+  mutable std::atomic<uint32_t> round_{0};
 };
 
 struct Member {
-  Team& team;
+  const Team& team;
   int rank;
 
   bool leads() const { return rank == 0; }

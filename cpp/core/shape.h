@@ -13,7 +13,7 @@ class Shape {
  public:
   static constexpr int max_rank = 8;
   static constexpr int64_t max_elements = int64_t{1}
-                                          << 56;  // so that counts of bytes and their sums fit in int64
+                                          << 46;  // so that counts of bytes and their sums fit in int64
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> sizes);

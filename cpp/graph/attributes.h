@@ -12,7 +12,7 @@ namespace bpcore {
 
 class Attributes {
  public:
-  using Value = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>>;
+  using Value = std::variant<bool, int64_t, std::string, std::vector<int64_t>>;
 
   Attributes() = default;
   Attributes(std::initializer_list<std::pair<std::string, Value>> entries);

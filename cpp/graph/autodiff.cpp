@@ -36,8 +36,9 @@ void Op::vjp(Vjp& node) const {
   std::vector<Value> inputs;
   std::vector<NodeId> wrt;
   for (int number = 0; number < node.count(); ++number) {
-    // A fresh name for each input: when one value is passed twice, each place gets its own share.
-    inputs.push_back(apply("identity", {node.input(number)}, {{"place", int64_t{number}}}));
+    // A fresh node for each input: when one value is passed twice, each place gets its own share, and no
+    // other use of the value counts.
+    inputs.emplace_back(node.graph(), node.graph().fresh(node.input(number).id()));
     if (node.needs(number)) wrt.push_back(inputs.back().id());
   }
   const Value output = decompose(inputs, node.attributes());

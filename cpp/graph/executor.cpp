@@ -34,8 +34,8 @@ void check_store(const Plan& plan, const Store& store) {
 Workspace::Workspace(const Plan& plan, int threads)
     : plan_(plan),
       threads_(threads),
-      arena_(static_cast<size_t>(plan.arena_bytes())),
-      scratch_(static_cast<size_t>(plan.scratch_bytes() * threads)) {
+      arena_(static_cast<size_t>(plan.arena_bytes()), Buffer::Fill::Nothing),
+      scratch_(static_cast<size_t>(plan.scratch_bytes() * threads), Buffer::Fill::Nothing) {
   size_t count = 0;
   for (const Instruction& instruction : plan.instructions()) {
     first_.push_back(count);
@@ -85,9 +85,17 @@ void Workspace::bind_input(int64_t number, const char* data) {
 }
 
 void Workspace::run(const Member& member, Status& status) const {
+  run_instructions(0, plan_.commits_begin(), member, status);
+}
+
+void Workspace::commit(const Member& member, Status& status) const {
+  run_instructions(plan_.commits_begin(), plan_.instructions().size(), member, status);
+}
+
+void Workspace::run_instructions(size_t begin, size_t end, const Member& member, Status& status) const {
   const std::vector<Instruction>& instructions = plan_.instructions();
   char* scratch = scratch_.data() + plan_.scratch_bytes() * member.rank;
-  for (size_t i = 0; i < instructions.size(); ++i) {
+  for (size_t i = begin; i < end; ++i) {
     const Instruction& instruction = instructions[i];
     if (instruction.barrier_before) member.barrier();
     const Frame frame{operands_.data() + first_[i], scratch, &status};
@@ -95,13 +103,13 @@ void Workspace::run(const Member& member, Status& status) const {
     if (tasks == 1) {
       if (member.leads()) instruction.routine.run(frame, 0);
     } else {
-      const int64_t end = member.end(tasks);
-      for (int64_t task = member.begin(tasks); task < end; ++task) instruction.routine.run(frame, task);
+      const int64_t tasks_end = member.end(tasks);
+      for (int64_t task = member.begin(tasks); task < tasks_end; ++task) instruction.routine.run(frame, task);
     }
   }
 }
 
-void evaluate(const Plan& plan, const Store* store, const std::vector<const char*>& inputs, int threads,
+void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& inputs, int threads,
               const std::vector<void*>& outputs) {
   if (!plan.gradients().empty()) throw StateError("plan: a plan with gradients is run by a session");
   Bases bases;
@@ -122,6 +130,8 @@ void evaluate(const Plan& plan, const Store* store, const std::vector<const char
   for (size_t i = 0; i < outputs.size(); ++i)
     if (const int64_t bytes = plan.output_types()[i].bytes(); bytes > 0)
       std::memcpy(outputs[i], workspace.output(i), static_cast<size_t>(bytes));
+  const Team alone(1);
+  workspace.commit(Member{alone, 0}, status);
 }
 
 }  // namespace bpcore

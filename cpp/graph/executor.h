@@ -28,11 +28,15 @@ class Workspace {
   // One evaluation, by all members of a team of at most `threads`. Every member returns when its own part is
   // done: callers that read results put a barrier behind it.
   void run(const Member& member, Status& status) const;
+  // Writes the states that a training plan assigns. Behind a barrier after the run, and only if the run was
+  // good.
+  void commit(const Member& member, Status& status) const;
 
   const char* output(size_t number) const { return static_cast<const char*>(outputs_[number]); }
   int threads() const { return threads_; }
 
  private:
+  void run_instructions(size_t begin, size_t end, const Member& member, Status& status) const;
   void* resolve(const Location& location, const Bases& bases) const;
 
   struct InputUse {
@@ -55,8 +59,8 @@ void check_store(const Plan& plan, const Store& store);
 
 // One evaluation in memory of its own, so that any number of callers may use one plan at once. `inputs` and
 // `outputs` point to arrays of the plan's types; `store` may be null for a plan without parameters and
-// states. Throws ValueError for an index out of range.
-void evaluate(const Plan& plan, const Store* store, const std::vector<const char*>& inputs, int threads,
+// states. Throws ValueError for an index out of range; a training plan has then written no state.
+void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& inputs, int threads,
               const std::vector<void*>& outputs);
 
 }  // namespace bpcore

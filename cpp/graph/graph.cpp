@@ -8,17 +8,19 @@
 namespace bpcore {
 
 NodeId Graph::append(Node node) {
-  node.type.shape.elements();  // throws where it is too large
   nodes_.push_back(std::move(node));
   return size() - 1;
 }
 
 NodeId Graph::leaf(Leaf kind, int64_t index, const TensorType& type, const std::string& name) {
+  type.shape.elements();  // throws where it is too large
   return append(Node{nullptr, kind, index, {}, {}, type, name});
 }
 
 NodeId Graph::input(const TensorType& type, const std::string& name) {
-  return leaf(Leaf::Input, inputs_++, type, name);
+  const NodeId id = leaf(Leaf::Input, inputs_, type, name);
+  ++inputs_;
+  return id;
 }
 
 NodeId Graph::parameter(int64_t slot, const TensorType& type, const std::string& name) {
@@ -60,6 +62,7 @@ NodeId Graph::add(const std::string& op_name, std::vector<NodeId> inputs, Attrib
   const Op& op = find_op(op_name);
   Node candidate{&op, Leaf::None, 0, std::move(inputs), std::move(attributes), {}, {}};
   candidate.type = op.infer(signature(candidate));
+  candidate.type.shape.elements();  // throws where it is too large
   if (const NodeId simpler = simplify(*this, candidate); simpler >= 0) return simpler;
 
   std::string key = op_name + '(';
@@ -67,6 +70,10 @@ NodeId Graph::add(const std::string& op_name, std::vector<NodeId> inputs, Attrib
   key += ')' + candidate.attributes.key();
   const auto [entry, is_new] = known_.emplace(std::move(key), size());
   return is_new ? append(std::move(candidate)) : entry->second;
+}
+
+NodeId Graph::fresh(NodeId id) {
+  return append(Node{&find_op("identity"), Leaf::None, 0, {id}, {}, type(id), {}});
 }
 
 void Graph::assign_state(NodeId state, NodeId value) {

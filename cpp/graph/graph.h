@@ -49,6 +49,10 @@ class Graph {
   // of the same value.
   NodeId add(const std::string& op, std::vector<NodeId> inputs, Attributes attributes = {});
 
+  // Another node of the same value that equals no other, known or to come: what is computed from it can be
+  // told from what is computed from `id`. A view: it costs nothing.
+  NodeId fresh(NodeId id);
+
   // `value` is written to the state after everything has been read, by training plans only. Once per state.
   void assign_state(NodeId state, NodeId value);
 

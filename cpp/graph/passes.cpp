@@ -17,8 +17,14 @@ struct Chains {
   bool only_user(NodeId id) const { return users[static_cast<size_t>(id)] == 1; }
 };
 
+// A fused item, and the node that went into it.
+struct Fusion {
+  Item item;
+  NodeId absorbed;
+};
+
 // add(matmul(x, w), b) → dense(x, w, b), for one weight matrix and a bias along its columns.
-std::optional<Item> dense_with_bias(const Chains& chains, const Item& item) {
+std::optional<Fusion> dense_with_bias(const Chains& chains, const Item& item) {
   const Graph& graph = chains.graph;
   if (std::strcmp(item.op->name(), "add") != 0) return {};
   for (size_t side : {size_t{0}, size_t{1}}) {
@@ -28,21 +34,22 @@ std::optional<Item> dense_with_bias(const Chains& chains, const Item& item) {
     const Shape &weight = graph.type(matmul.inputs[1]).shape, &shape = graph.type(bias).shape;
     if (matmul.attributes.flag("transpose_a") || matmul.attributes.flag("transpose_b")) continue;
     if (weight.rank() != 2 || shape.rank() != 1 || shape[0] != weight[1]) continue;
-    return Item{item.id, &find_op("dense"), {matmul.inputs[0], matmul.inputs[1], bias}, {}};
+    return Fusion{{item.id, &find_op("dense"), {matmul.inputs[0], matmul.inputs[1], bias}, {}}, product};
   }
   return {};
 }
 
 // relu(dense(x, w, b)) → dense[relu](x, w, b); sigmoid and tanh likewise. Their derivatives read the
 // activation's output only, so the value before it is not needed again.
-std::optional<Item> dense_with_activation(const Chains& chains, const Item& item, const Item* input) {
+std::optional<Fusion> dense_with_activation(const Chains& chains, const Item& item, const Item* input) {
   const char* activation = item.op->name();
   const bool known = std::strcmp(activation, "relu") == 0 || std::strcmp(activation, "sigmoid") == 0 ||
                      std::strcmp(activation, "tanh") == 0;
   if (!known || input == nullptr || !chains.only_user(item.inputs[0])) return {};
   if (std::strcmp(input->op->name(), "dense") != 0 || !input->attributes.text("activation", "").empty())
     return {};
-  return Item{item.id, input->op, input->inputs, {{"activation", std::string(activation)}}};
+  return Fusion{{item.id, input->op, input->inputs, {{"activation", std::string(activation)}}},
+                item.inputs[0]};
 }
 
 }  // namespace
@@ -64,15 +71,11 @@ Program optimize(const Graph& graph, const std::vector<NodeId>& roots) {
     Item item{id, node.op, node.inputs, node.attributes};
     const int before = node.inputs.empty() ? -1 : place[static_cast<size_t>(node.inputs[0])];
     const Item* input = before < 0 ? nullptr : &program.items[static_cast<size_t>(before)];
-    if (auto fused = dense_with_bias(chains, item)) {
-      for (NodeId inner : item.inputs)
-        if (graph.is(inner, "matmul") && chains.only_user(inner) &&
-            graph.node(inner).inputs[0] == fused->inputs[0])
-          absorbed[static_cast<size_t>(place[static_cast<size_t>(inner)])] = true;
-      item = *std::move(fused);
-    } else if (auto active = dense_with_activation(chains, item, input)) {
-      absorbed[static_cast<size_t>(before)] = true;
-      item = *std::move(active);
+    std::optional<Fusion> fusion = dense_with_bias(chains, item);
+    if (!fusion) fusion = dense_with_activation(chains, item, input);
+    if (fusion) {
+      absorbed[static_cast<size_t>(place[static_cast<size_t>(fusion->absorbed)])] = true;
+      item = std::move(fusion->item);
     }
     place[static_cast<size_t>(id)] = static_cast<int>(program.items.size());
     program.items.push_back(std::move(item));

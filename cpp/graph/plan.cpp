@@ -40,7 +40,11 @@ class PlanBuilder {
       if (!item.op->is_view()) emit(item);
     for (const GradientRoot& root : gradients)
       if (!in_place(root)) copy(root.node, {Space::Gradient, root.slot});
-    for (NodeId output : outputs) read(output, layout, training);
+    for (NodeId output : outputs) {
+      plan_.outputs_.push_back(of(output));
+      plan_.output_types_.push_back(graph_.type(output));
+    }
+    plan_.commits_begin_ = plan_.instructions_.size();
     if (training)
       for (const auto& [state, value] : graph_.assignments())
         copy(value, {Space::State, graph_.node(state).index});
@@ -129,24 +133,8 @@ class PlanBuilder {
     // What is copied or read at the end lives to the end.
     for (NodeId output : outputs) use(output, step);
     for (const GradientRoot& root : gradients) use(root.node, step);
-    if (!training) return;
-    for (const auto& [state, value] : graph_.assignments()) use(value, step);
-    for (NodeId output : outputs) {
-      if (of(output).space != Space::State) continue;
-      saved_states_.push_back(lifetimes_.size());
-      lifetimes_.push_back({graph_.type(output).bytes(), step, step});
-    }
-  }
-
-  // The caller reads the outputs after the run. A state that the run overwrites is saved for it.
-  void read(NodeId output, const Layout& layout, bool training) {
-    Location place = of(output);
-    if (training && place.space == Space::State) {
-      place = {Space::Arena, layout.offsets[saved_states_[next_saved_state_++]]};
-      copy(output, place);
-    }
-    plan_.outputs_.push_back(place);
-    plan_.output_types_.push_back(graph_.type(output));
+    if (training)
+      for (const auto& [state, value] : graph_.assignments()) use(value, step);
   }
 
   void emit(const Program::Item& item) {
@@ -205,9 +193,7 @@ class PlanBuilder {
   std::vector<Location> location_;
   std::vector<NodeId> base_;
   std::vector<Lifetime> lifetimes_;
-  std::vector<NodeId> owners_;        // of the lifetimes, but those of saved states behind them
-  std::vector<size_t> saved_states_;  // lifetimes of states that are outputs
-  size_t next_saved_state_ = 0;
+  std::vector<NodeId> owners_;  // of the lifetimes
 };
 
 Plan::Plan(const Graph& graph, const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients,

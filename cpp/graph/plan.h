@@ -43,12 +43,15 @@ struct IndexBound {
 class Plan {
  public:
   // `outputs` are read by the caller after a run; `gradients` are written to the optimizer's gradient buffer;
-  // `training`: the graph's state assignments are made at the end of each run. Throws ValueError if a slot is
-  // given two gradients.
+  // `training`: the graph's state assignments are made when a run is committed. Throws ValueError if a slot
+  // is given two gradients.
   Plan(const Graph& graph, const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients,
        bool training);
 
+  // The run itself, up to `commits_begin`; behind it, what a training plan writes to states once the run has
+  // been found good and everything has been read.
   const std::vector<Instruction>& instructions() const { return instructions_; }
+  size_t commits_begin() const { return commits_begin_; }
   const std::vector<Location>& outputs() const { return outputs_; }
   const std::vector<TensorType>& output_types() const { return output_types_; }
   const std::vector<TensorType>& inputs() const { return inputs_; }
@@ -72,6 +75,7 @@ class Plan {
   std::vector<std::pair<int64_t, TensorType>> parameters_, states_, gradients_;
   std::vector<std::shared_ptr<const Buffer>> constants_;
   std::vector<IndexBound> index_bounds_;
+  size_t commits_begin_ = 0;
   int64_t arena_bytes_ = 0, live_bytes_ = 0, scratch_bytes_ = 0;
   double serial_cost_ = 0, parallel_cost_ = 0;  // nanoseconds
 };

@@ -42,6 +42,8 @@ Layout place_in_order(const std::vector<Lifetime>& lifetimes, const std::vector<
   return layout;
 }
 
+constexpr size_t many = 4096;  // beyond this, planning time counts more than the last per cent of memory
+
 int64_t duration(const Lifetime& value) { return value.last - value.first + 1; }
 
 }  // namespace
@@ -64,19 +66,20 @@ Layout place(const std::vector<Lifetime>& lifetimes) {
                      [&](size_t a, size_t b) { return before(lifetimes[a], lifetimes[b]); });
     Layout layout = place_in_order(lifetimes, order);
     if (layout.bytes < best.bytes) best = std::move(layout);
-    if (best.bytes == least) break;
+    if (best.bytes == least || lifetimes.size() > many) break;
   }
   return best;
 }
 
 int64_t largest_live_sum(const std::vector<Lifetime>& lifetimes) {
-  int64_t largest = 0;
-  for (const Lifetime& moment : lifetimes) {  // the sum only rises where something begins
-    int64_t live = 0;
-    for (const Lifetime& other : lifetimes)
-      if (other.first <= moment.first && moment.first <= other.last) live += padded(other);
-    largest = std::max(largest, live);
+  std::vector<int64_t> change;  // of the sum, step by step
+  for (const Lifetime& value : lifetimes) {
+    change.resize(std::max(change.size(), static_cast<size_t>(value.last) + 2), 0);
+    change[static_cast<size_t>(value.first)] += padded(value);
+    change[static_cast<size_t>(value.last) + 1] -= padded(value);
   }
+  int64_t live = 0, largest = 0;
+  for (int64_t step : change) largest = std::max(largest, live += step);
   return largest;
 }
 

@@ -28,7 +28,7 @@ NodeId drop_factor_one(Graph& graph, const Node& node) {
   return -1;
 }
 
-// x² and √x need no logarithm.
+// x² needs no logarithm.
 NodeId plain_power(Graph& graph, const Node& node) {
   double exponent = 0;
   if (!is(node, "power") || !graph.scalar_value(node.inputs[1], &exponent)) return -1;
@@ -85,7 +85,7 @@ NodeId one_run_of_axes(Graph& graph, const Node& node) {
       (run_ended ? earlier : last_run).insert((run_ended ? earlier : last_run).begin(), axis);
     } else {
       kept.insert(kept.begin(), axis);
-      run_ended = run_ended || (!last_run.empty() && shape[axis] != 1);
+      run_ended = !last_run.empty();
     }
   }
   if (earlier.empty()) return -1;

@@ -3,17 +3,20 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
 
+// Integers wrap around, as NumPy's do.
 struct Sum {
   template <class T>
-  static constexpr T identity = T(0);
-  template <class T>
   T operator()(T total, T x) const {
-    return total + x;
+    if constexpr (std::is_integral_v<T>)
+      return static_cast<T>(static_cast<uint64_t>(total) + static_cast<uint64_t>(x));
+    else
+      return total + x;
   }
 };
 

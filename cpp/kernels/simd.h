@@ -58,16 +58,6 @@ BPCORE_INLINE Vec<T> broadcast(T x) {
 }
 
 template <class V>
-BPCORE_INLINE V min(V a, V b) {  // b where either is NaN
-  return a < b ? a : b;
-}
-
-template <class V>
-BPCORE_INLINE V max(V a, V b) {  // b where either is NaN
-  return a > b ? a : b;
-}
-
-template <class V>
 BPCORE_INLINE V relu(V x) {  // NaN stays NaN, -0 becomes 0
   return x <= V{} ? V{} : x;
 }

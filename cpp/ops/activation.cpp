@@ -37,7 +37,7 @@ struct Relu {
   static void run(int64_t count, const T* x, T* y) {
     apply_activation(Activation::Relu, count, x, y);
   }
-  static void vjp(Vjp& node) { node.set(0, apply("relu_grad", {node.seed(), node.output()})); }
+  static void vjp(Vjp& node) { node.set(0, activation_gradient(name, node.seed(), node.output())); }
 };
 
 struct Sigmoid {
@@ -48,7 +48,7 @@ struct Sigmoid {
   static void run(int64_t count, const T* x, T* y) {
     apply_activation(Activation::Sigmoid, count, x, y);
   }
-  static void vjp(Vjp& node) { node.set(0, apply("sigmoid_grad", {node.seed(), node.output()})); }
+  static void vjp(Vjp& node) { node.set(0, activation_gradient(name, node.seed(), node.output())); }
 };
 
 struct Tanh {
@@ -59,7 +59,7 @@ struct Tanh {
   static void run(int64_t count, const T* x, T* y) {
     apply_activation(Activation::Tanh, count, x, y);
   }
-  static void vjp(Vjp& node) { node.set(0, apply("tanh_grad", {node.seed(), node.output()})); }
+  static void vjp(Vjp& node) { node.set(0, activation_gradient(name, node.seed(), node.output())); }
 };
 
 // Backward: (gradient g of the output, output y) → gradient of the input.
@@ -110,6 +110,10 @@ Activation activation_from_name(const std::string& name) {
   if (name == "sigmoid") return Activation::Sigmoid;
   if (name == "tanh") return Activation::Tanh;
   throw ValueError(concat("dense: activation must be relu, sigmoid or tanh, not ", name));
+}
+
+Value activation_gradient(const std::string& activation, Value seed, Value output) {
+  return apply((activation + "_grad").c_str(), {seed, output});
 }
 
 void activate(Activation activation, int64_t count, float* x) {

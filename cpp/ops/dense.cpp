@@ -64,8 +64,10 @@ class Dense final : public Op {
   }
 
   void vjp(Vjp& node) const override {
-    if (!node.attributes().text("activation", "").empty()) return Op::vjp(node);
-    const Value x = node.input(0), weight = node.input(1), g = node.seed();
+    const std::string activation = node.attributes().text("activation", "");
+    const Value x = node.input(0), weight = node.input(1);
+    const Value g =
+        activation.empty() ? node.seed() : activation_gradient(activation, node.seed(), node.output());
     const Value rows = as_rows(g);
     if (node.needs(0))
       node.set(0, reshape(apply("matmul", {rows, weight}, {{"transpose_b", true}}), x.shape()));

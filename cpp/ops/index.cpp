@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "graph/autodiff.h"
+#include "kernels/reduce.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 
@@ -109,7 +110,7 @@ class ScatterAdd final : public Op {
             }
             const T* g = frame.input<T>(0) + (o * count + i) * split.inner;
             T* to = out + (o * split.size + index) * split.inner;
-            for (int64_t j = 0; j < split.inner; ++j) to[j] = static_cast<T>(to[j] + g[j]);
+            for (int64_t j = 0; j < split.inner; ++j) to[j] = kernels::Sum{}(to[j], g[j]);
           }
       };
     });

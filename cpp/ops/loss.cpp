@@ -113,8 +113,6 @@ class CrossEntropyGrad final : public Op {
     return routine;
   }
 
-  void vjp(Vjp& node) const override { Op::vjp(node); }
-
   Value decompose(const std::vector<Value>& inputs, const Attributes&) const override {
     const Value scores = apply("softmax", {inputs[0]}, {{"axis", int64_t{-1}}});
     return (scores - one_hot_like(inputs[1], inputs[0])) * with_last_axis(inputs[2]);

@@ -35,31 +35,38 @@ Shape reduced_shape(const Shape& shape, const std::vector<bool>& reduced, bool k
   return result;
 }
 
-// The reduced axes are one run of neighbours (simplify sees to that): (outer, size, inner).
-AxisSplit one_run(const Shape& shape, const std::vector<bool>& reduced) {
-  AxisSplit split;
+// An array whose reduced axes are one run of neighbours (simplify sees to that).
+struct Run : AxisSplit {
+  bool trailing =
+      true;  // they are the last axes, so that rows are reduced and not columns, whatever the sizes
+};
+
+Run one_run(const char* op, const Shape& shape, const std::vector<bool>& reduced) {
+  Run run;
   bool inside = false;
   for (int axis = 0; axis < shape.rank(); ++axis) {
     if (reduced[static_cast<size_t>(axis)]) {
-      split.size *= shape[axis];
-      inside = inside || shape[axis] != 1;
+      if (!run.trailing) throw StateError(concat(op, ": the reduced axes are not neighbours"));
+      inside = true;
+      run.size *= shape[axis];
     } else if (inside) {
-      split.inner *= shape[axis];
+      run.trailing = false;
+      run.inner *= shape[axis];
     } else {
-      split.outer *= shape[axis];
+      run.outer *= shape[axis];
     }
   }
-  return split;
+  return run;
 }
 
 // out (outer, inner) = reduction of x (outer, size, inner), then times `scale`.
 template <class T, class Combine>
-void set_run(Routine& routine, AxisSplit split, Combine combine, T empty, T scale) {
+void set_run(Routine& routine, const Run& split, Combine combine, T empty, T scale) {
   if (split.size == 0) {
     routine.run = [count = split.outer * split.inner, empty](const Frame& frame, int64_t) {
       std::fill_n(frame.output<T>(), count, empty);
     };
-  } else if (split.inner == 1) {
+  } else if (split.trailing) {
     routine.tasks = tasks_for(split.outer, split.size);
     routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
       const Share share = share_of(split.outer, tasks, task);
@@ -105,7 +112,7 @@ class Reduction final : public Op {
   }
 
   Routine compile(const Signature& node, const TensorType& output) const override {
-    const AxisSplit split = one_run(node.input(0).shape, reduced_axes(name(), node));
+    const Run split = one_run(name(), node.input(0).shape, reduced_axes(name(), node));
     Routine routine;
     routine.cost = 0.15 * static_cast<double>(node.input(0).shape.elements());
     with_any(output.dtype, [&](auto tag) {

@@ -45,8 +45,10 @@ void gather(const SampleArray& from, const int64_t* rows, int64_t count, void* t
   for (int64_t i = 0; i < count; ++i) {
     const From* row = reinterpret_cast<const From*>(from.data) + rows[i] * width;
     To* out = static_cast<To*>(to) + i * width;
-    if constexpr (std::is_same_v<From, To>) {
-      std::memcpy(out, row, static_cast<size_t>(width) * sizeof(To));
+    if constexpr (std::is_same_v<To, Bool>) {
+      for (int64_t j = 0; j < width; ++j) out[j] = row[j] != From(0);
+    } else if constexpr (std::is_same_v<From, To>) {
+      if (width > 0) std::memcpy(out, row, static_cast<size_t>(width) * sizeof(To));
     } else {
       for (int64_t j = 0; j < width; ++j) out[j] = static_cast<To>(row[j]);
     }
@@ -68,6 +70,7 @@ GatherFunction gather_function(SampleType from, DType to) {
 }
 
 bool same_representation(SampleType from, DType to) {
+  if (to == DType::Bool) return from == SampleType::Bool;
   return with_sample(from, [&](auto source) {
     return with_any(to, [&](auto target) {
       return std::is_same_v<typename decltype(source)::type, typename decltype(target)::type>;

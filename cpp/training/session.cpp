@@ -202,6 +202,7 @@ void Session::program(const Member& member) {
     if (member.leads()) finish(part);
     member.barrier();
     if (!go_on_) return;
+    part.workspace->commit(member, status_);
     if (update_) update(member, part, rates_[step]);
     member.barrier();
     if (member.leads()) {

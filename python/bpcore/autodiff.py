@@ -77,7 +77,7 @@ def _symbolic(
         _check_float(item, position)
         node = item.node if isinstance(item, Tensor) else trace.graph.constant(item)
         # A node of its own: the function may also reach the argument's node in other ways, which don't count.
-        inputs[position] = Tensor(trace, trace.graph.add("identity", [node], {}))
+        inputs[position] = Tensor(trace, trace.graph.fresh(node))
     value = fn(*inputs, **options)
     return value, gradients_of(value, [inputs[position] for position in positions], trace)
 
