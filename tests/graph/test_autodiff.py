@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -182,3 +184,37 @@ def test_two_gradients_for_one_slot_are_an_error() -> None:
     (gradient,) = graph.gradients(loss, [w])
     with pytest.raises(ValueError, match="two gradients for parameter 0"):
         core.Plan(graph, [loss], [(0, gradient), (0, gradient)])
+
+
+def test_nested_gradients_count_only_the_paths_of_their_own_argument() -> None:
+    """d/dx of x ↦ grad(y ↦ y · grad(z ↦ y·z)(x))(x) = 2x: three functions meet at one value."""
+
+    def product(x: Any) -> Any:
+        return bp.grad(lambda y: y * bp.grad(lambda z: y * z)(x))(x)
+
+    value, slope = bp.value_and_grad(lambda x: product(x) * 1.0)(3.0)
+    assert (value, slope) == (6, 2)
+
+
+@pytest.mark.parametrize("activation", ["", "tanh", "sigmoid"])
+def test_a_layer_used_before_and_within_a_gradient(activation: str) -> None:
+    """dense(x, w), and dense(x, ∂/∂x of a function of that layer): derivatives by x reach through both."""
+    x, w = np.random.default_rng(0).normal(size=(2, 3, 3))
+
+    def value(x: Any) -> Any:
+        slope = bp.grad(lambda v: ops.sum(ops.tanh(ops.dense(v, w, activation=activation or None))))(x)
+        return ops.sum(ops.dense(x, slope, activation=activation or None))
+
+    bp.check_gradients(value, x)
+
+
+def test_a_node_that_fails_leaves_the_graph_as_it_was() -> None:
+    graph = core.Graph()
+    a = graph.input((2**30, 1), "float32")
+    b = graph.input((1, 2**30), "float32")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="too large"):
+            graph.add("add", [a, b], {})
+    with pytest.raises(ValueError, match="too large"):
+        graph.input((2**40, 2**40), "float32")
+    assert graph.op(graph.add("neg", [a], {})) == "neg"

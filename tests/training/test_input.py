@@ -10,6 +10,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import nn, optim
+from bpcore._native import core
 from tests.training.problems import bits, blobs, network
 
 
@@ -146,3 +147,29 @@ def test_a_model_of_two_inputs() -> None:
     parameters = trainer.parameters
     expected = a @ parameters["left.weight"] + parameters["left.bias"] + b @ parameters["right.weight"]
     np.testing.assert_allclose(trainer.predict((a, b)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_arrays_that_are_not_aligned_are_copied() -> None:
+    x, y = blobs(20)
+    shifted = np.frombuffer(b"\0" + x.tobytes(), dtype=x.dtype, offset=1).reshape(x.shape)
+    assert not shifted.flags.aligned
+    losses = []
+    for each in (x, shifted):
+        model = network(3, in_features=x.shape[1])
+        losses.append(
+            bp.Trainer(model, "cross_entropy", optim.SGD(0.1)).fit(each, y, epochs=2, progress=False)["loss"]
+        )
+    assert losses[0] == losses[1]
+
+
+def test_bool_inputs_take_every_number_but_zero_as_true() -> None:
+    graph = core.Graph()
+    mask = graph.input((2,), "bool")
+    count = graph.add(
+        "sum", [graph.add("cast", [mask], {"dtype": "float32"})], {"axes": [0], "keepdims": False}
+    )
+    plan, store = core.Plan(graph, [count]), core.Store([], [], "float32")
+    for values in (np.array([2, 0], "uint8"), np.array([256, 0], "int32"), np.array([0.5, 0], "float32")):
+        session = core.Session(plan, None, store, None, [values], 2)
+        session.run(1, np.zeros(1))
+        assert session.totals.tolist() == [1]

@@ -205,3 +205,43 @@ def test_settings_of_a_trainer_are_final(name: str) -> None:
     trainer = _trainer(3)
     with pytest.raises(AttributeError, match=f"{name} can't be changed"):
         setattr(trainer, name, None)
+
+
+class Accumulates(nn.Module):
+    """Adds up the means of its inputs in a state; the loss can be made infinite by large ones."""
+
+    def __init__(self) -> None:
+        self.weight = nn.Parameter((2,), "ones")
+        self.total = nn.State((2,), "zeros")
+
+    def __call__(self, x: Any) -> Any:
+        self.total.update(self.total + ops.mean(x, axis=0))
+        return ops.sum(x * self.weight, axis=1)
+
+
+def test_a_step_that_is_refused_writes_no_state() -> None:
+    model = Accumulates()
+    trainer = bp.Trainer(model, "mse", optim.SGD(0.0))
+    trainer.step(np.ones((2, 2), "float32"), np.zeros(2, "float32"))
+    np.testing.assert_array_equal(model.total.value, [1, 1])
+    with pytest.raises(FloatingPointError, match="not|inf"):
+        trainer.step(np.full((2, 2), 1e30, "float32"), np.zeros(2, "float32"))
+    np.testing.assert_array_equal(model.total.value, [1, 1])
+
+
+class SumsOverFeatures(nn.Module):
+    """A reduction over the first axis, of an array whose last one is the batch."""
+
+    def __init__(self) -> None:
+        self.weight = nn.Parameter((1,), "ones")
+
+    def __call__(self, x: Any) -> Any:
+        return ops.sum(ops.transpose(x * self.weight), axis=0)
+
+
+def test_reductions_do_not_round_a_sample_by_the_size_of_its_batch() -> None:
+    trainer = bp.Trainer(SumsOverFeatures(), "mse", optim.SGD(0.1))
+    x = np.random.default_rng(0).normal(size=(5, 1000)).astype("float32")
+    together = trainer.predict(x, batch_size=5).tobytes()
+    assert trainer.predict(x, batch_size=1).tobytes() == together
+    assert trainer.predict(x, batch_size=4).tobytes() == together
