@@ -46,21 +46,21 @@ constexpr uint32_t bits(std::initializer_list<int> positions) {
 constexpr bool has(uint32_t value, uint32_t mask) { return (value & mask) == mask; }
 
 // Leaf 1, ecx: SSE3, SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, POPCNT.
-constexpr uint32_t kV2Basic = bits({0, 9, 13, 19, 20, 23});
+constexpr uint32_t v2_basic = bits({0, 9, 13, 19, 20, 23});
 // Leaf 0x80000001, ecx: LAHF/SAHF.
-constexpr uint32_t kV2Extended = bits({0});
+constexpr uint32_t v2_extended = bits({0});
 // Leaf 1, ecx: FMA, MOVBE, OSXSAVE, AVX, F16C.
-constexpr uint32_t kV3Basic = bits({12, 22, 27, 28, 29});
+constexpr uint32_t v3_basic = bits({12, 22, 27, 28, 29});
 // Leaf 7, ebx: BMI1, AVX2, BMI2.
-constexpr uint32_t kV3Structured = bits({3, 5, 8});
+constexpr uint32_t v3_structured = bits({3, 5, 8});
 // Leaf 0x80000001, ecx: LZCNT.
-constexpr uint32_t kV3Extended = bits({5});
+constexpr uint32_t v3_extended = bits({5});
 // XCR0: xmm, ymm.
-constexpr uint32_t kV3Saved = bits({1, 2});
+constexpr uint32_t v3_saved = bits({1, 2});
 // Leaf 7, ebx: AVX512F, AVX512DQ, AVX512CD, AVX512BW, AVX512VL.
-constexpr uint32_t kV4Structured = bits({16, 17, 28, 30, 31});
+constexpr uint32_t v4_structured = bits({16, 17, 28, 30, 31});
 // XCR0: mask registers, upper halves of zmm0-15, zmm16-31.
-constexpr uint32_t kV4Saved = bits({5, 6, 7});
+constexpr uint32_t v4_saved = bits({5, 6, 7});
 
 // 1 (x86-64 itself) to 4.
 int x86_64_level() {
@@ -68,11 +68,11 @@ int x86_64_level() {
   const uint32_t structured = cpuid(7).ebx;
   const uint32_t extended = cpuid(0x80000001).ecx;
 
-  if (!has(basic, kV2Basic) || !has(extended, kV2Extended)) return 1;
-  if (!has(basic, kV3Basic) || !has(structured, kV3Structured) || !has(extended, kV3Extended)) return 2;
-  const uint32_t saved = saved_registers();  // OSXSAVE is among kV3Basic
-  if (!has(saved, kV3Saved)) return 2;
-  if (!has(structured, kV4Structured) || !has(saved, kV4Saved)) return 3;
+  if (!has(basic, v2_basic) || !has(extended, v2_extended)) return 1;
+  if (!has(basic, v3_basic) || !has(structured, v3_structured) || !has(extended, v3_extended)) return 2;
+  const uint32_t saved = saved_registers();  // OSXSAVE is among v3_basic
+  if (!has(saved, v3_saved)) return 2;
+  if (!has(structured, v4_structured) || !has(saved, v4_saved)) return 3;
   return 4;
 }
 

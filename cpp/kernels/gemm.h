@@ -49,7 +49,7 @@ class Gemm {
   }
   int64_t row_begin(int64_t panel) const { return part_begin(panel, shape_.m, row_panels_); }
   int64_t column_begin(int64_t panel) const {
-    const int64_t column = part_begin(panel, column_vectors_, column_panels_) * simd::kWidth<T>;
+    const int64_t column = part_begin(panel, column_vectors_, column_panels_) * simd::vector_width<T>;
     return column < shape_.n ? column : shape_.n;
   }
 
@@ -62,7 +62,7 @@ class Gemm {
 
   GemmShape shape_;
   int64_t row_panels_;      // of nearly equal height, no more than a micro-kernel's rows
-  int64_t column_vectors_;  // of kWidth columns, the last perhaps partial
+  int64_t column_vectors_;  // of vector_width columns, the last perhaps partial
   int64_t column_panels_;   // of nearly equal numbers of vectors, no more than panel_columns_ columns
   int64_t depth_blocks_;    // of nearly equal depth
   int64_t panel_columns_;

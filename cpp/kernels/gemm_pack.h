@@ -14,12 +14,12 @@ namespace bpcore::kernels {
 template <class T>
 void copy_panel(const T* source, int64_t source_stride, int64_t depth, int width, T* target,
                 int64_t target_stride) {
-  constexpr int kW = simd::kWidth<T>;
-  const int full = (width - 1) / kW * kW;
+  constexpr int w = simd::vector_width<T>;
+  const int full = (width - 1) / w * w;
   const simd::Mask<T> mask(width - full);
-  const bool whole = full + kW <= target_stride;  // room for a plain store, which is cheaper
+  const bool whole = full + w <= target_stride;  // room for a plain store, which is cheaper
   for (int64_t p = 0; p < depth; ++p) {
-    for (int j = 0; j < full; j += kW) simd::store(target + j, simd::load(source + j));
+    for (int j = 0; j < full; j += w) simd::store(target + j, simd::load(source + j));
     if (whole) {
       simd::store(target + full, simd::load(source + full, mask));
     } else {
@@ -34,9 +34,9 @@ void copy_panel(const T* source, int64_t source_stride, int64_t depth, int width
 template <class T, int Rows>
 void transpose_strip(const T* source, int64_t source_stride, int64_t depth, T* target,
                      int64_t target_stride) {
-  constexpr int kQ = simd::kLane<T>;
+  constexpr int q = simd::lane_width<T>;
   int64_t p = 0;
-  for (; p + kQ <= depth; p += kQ) {
+  for (; p + q <= depth; p += q) {
     simd::transpose_group<Rows>(source + p, source_stride, target + p * target_stride, target_stride);
   }
   for (; p < depth; ++p) {
@@ -54,11 +54,11 @@ constexpr auto transpose_strips(std::integer_sequence<int, Index...>) {
 template <class T>
 void transpose_panel(const T* source, int64_t source_stride, int64_t depth, int width, T* target,
                      int64_t target_stride) {
-  constexpr int kW = simd::kWidth<T>;
-  static constexpr auto kStrips = transpose_strips<T>(std::make_integer_sequence<int, kW>{});
-  for (int i = 0; i < width; i += kW) {
-    const int rows = width - i < kW ? width - i : kW;
-    kStrips[rows - 1](source + i * source_stride, source_stride, depth, target + i, target_stride);
+  constexpr int w = simd::vector_width<T>;
+  static constexpr auto strips = transpose_strips<T>(std::make_integer_sequence<int, w>{});
+  for (int i = 0; i < width; i += w) {
+    const int rows = width - i < w ? width - i : w;
+    strips[rows - 1](source + i * source_stride, source_stride, depth, target + i, target_stride);
   }
 }
 

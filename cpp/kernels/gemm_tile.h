@@ -18,29 +18,29 @@ struct TileCall {
   const T* bias;  // (columns), or null; added after the last step of k
   int64_t depth;
   int64_t a_stride, b_stride, c_stride;
-  int last_columns;  // columns in the last vector, 1 ... kWidth; only masked kernels look
+  int last_columns;  // columns in the last vector, 1 ... vector_width; only masked kernels look
   bool accumulate;   // go on from what C holds instead of from zero
   bool relu;
 };
 
 enum class TileA {
-  kRowMajor,  // element (i, p) at i * a_stride + p: A as it stands
-  kByDepth,   // element (i, p) at p * a_stride + i: a packed panel, or a transposed A as it stands
+  RowMajor,  // element (i, p) at i * a_stride + p: A as it stands
+  ByDepth,   // element (i, p) at p * a_stride + i: a packed panel, or a transposed A as it stands
 };
 
 template <class T>
 using TileKernel = void (*)(const TileCall<T>&);
 
-// C (Rows, Vectors * kWidth) = [C +] A B [+ bias] [relu]. Each element is one chain of fused multiply-adds in
-// the order of k, the same in every kernel. All loops over registers must be unrolled fully, or the compiler
-// keeps the accumulators in memory.
+// C (Rows, Vectors * vector_width) = [C +] A B [+ bias] [relu]. Each element is one chain of fused
+// multiply-adds in the order of k, the same in every kernel. All loops over registers must be unrolled fully,
+// or the compiler keeps the accumulators in memory.
 template <class T, int Rows, int Vectors, TileA Layout, bool Masked>
 void gemm_tile(const TileCall<T>& t) {
   using V = simd::Vec<T>;
-  constexpr int kW = simd::kWidth<T>;
-  const simd::Mask<T> mask(Masked ? t.last_columns : kW);
+  constexpr int w = simd::vector_width<T>;
+  const simd::Mask<T> mask(Masked ? t.last_columns : w);
   const auto load = [mask](const T* row, int v) {
-    return Masked && v == Vectors - 1 ? simd::load(row + v * kW, mask) : simd::load(row + v * kW);
+    return Masked && v == Vectors - 1 ? simd::load(row + v * w, mask) : simd::load(row + v * w);
   };
 
   V acc[Rows][Vectors];
@@ -68,11 +68,11 @@ void gemm_tile(const TileCall<T>& t) {
     for (int v = 0; v < Vectors; ++v) row[v] = load(b, v);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
-      const V x = simd::broadcast(Layout == TileA::kByDepth ? a[i] : a[i * a_stride]);
+      const V x = simd::broadcast(Layout == TileA::ByDepth ? a[i] : a[i * a_stride]);
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) acc[i][v] = simd::fma(x, row[v], acc[i][v]);
     }
-    a += Layout == TileA::kByDepth ? a_stride : 1;
+    a += Layout == TileA::ByDepth ? a_stride : 1;
     b += b_stride;
   }
 
@@ -97,9 +97,9 @@ void gemm_tile(const TileCall<T>& t) {
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) {
       if (Masked && v == Vectors - 1) {
-        simd::store(c + v * kW, acc[i][v], mask);
+        simd::store(c + v * w, acc[i][v], mask);
       } else {
-        simd::store(c + v * kW, acc[i][v]);
+        simd::store(c + v * w, acc[i][v]);
       }
     }
   }
@@ -110,17 +110,17 @@ template <class T, TileA Layout>
 class TileTable {
  public:
   static constexpr TileKernel<T> find(int rows, int vectors, bool masked) {
-    return kKernels[(rows - 1) * kVectors + vectors - 1][masked];
+    return tiles[(rows - 1) * most_vectors + vectors - 1][masked];
   }
 
  private:
-  static constexpr GemmBlocks kBlocks = gemm_blocks<T>();
-  static constexpr int kVectors = kBlocks.wide_vectors;
+  static constexpr GemmBlocks table = gemm_blocks<T>();
+  static constexpr int most_vectors = table.wide_vectors;
   using Pair = std::array<TileKernel<T>, 2>;
 
   template <int Rows, int Vectors>
   static constexpr Pair pair() {
-    if constexpr (Vectors > kBlocks.vectors && Rows > kBlocks.wide_rows) {
+    if constexpr (Vectors > table.vectors && Rows > table.wide_rows) {
       return {nullptr, nullptr};
     } else if constexpr (Vectors == 1) {  // always a tail: not worth a kernel without the mask
       return {gemm_tile<T, Rows, 1, Layout, true>, gemm_tile<T, Rows, 1, Layout, true>};
@@ -131,10 +131,10 @@ class TileTable {
 
   template <int... Index>
   static constexpr auto make(std::integer_sequence<int, Index...>) {
-    return std::array<Pair, sizeof...(Index)>{pair<Index / kVectors + 1, Index % kVectors + 1>()...};
+    return std::array<Pair, sizeof...(Index)>{pair<Index / most_vectors + 1, Index % most_vectors + 1>()...};
   }
 
-  static constexpr auto kKernels = make(std::make_integer_sequence<int, kBlocks.rows * kVectors>{});
+  static constexpr auto tiles = make(std::make_integer_sequence<int, table.rows * most_vectors>{});
 };
 
 }  // namespace bpcore::kernels

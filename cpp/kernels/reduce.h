@@ -49,7 +49,7 @@ T reduce_row(const T* x /* (count) */, int64_t count, Combine combine) {
     for (int64_t i = 1; i < count; ++i) total = combine(total, x[i]);
     return total;
   }
-  constexpr int64_t vector = simd::kWidth<T>, vectors = lanes / vector;
+  constexpr int64_t vector = simd::vector_width<T>, vectors = lanes / vector;
   const int64_t rest = count % lanes, whole = count - rest;
   simd::Vec<T> part[vectors];
 #pragma GCC unroll 16

@@ -20,24 +20,24 @@
 namespace bpcore::kernels::simd {
 
 #if defined(__AVX512F__)
-inline constexpr int kVectorBytes = 64;
+inline constexpr int vector_bytes = 64;
 #elif defined(__AVX2__)
-inline constexpr int kVectorBytes = 32;
+inline constexpr int vector_bytes = 32;
 #else
-inline constexpr int kVectorBytes = 16;
+inline constexpr int vector_bytes = 16;
 #endif
 
 template <class T>
 struct VecOf {
-  typedef T type __attribute__((vector_size(kVectorBytes)));
+  typedef T type __attribute__((vector_size(vector_bytes)));
 };
 template <class T>
 using Vec = typename VecOf<T>::type;
 
 template <class T>
-inline constexpr int kWidth = kVectorBytes / static_cast<int>(sizeof(T));  // elements of a vector
+inline constexpr int vector_width = vector_bytes / static_cast<int>(sizeof(T));  // elements of a vector
 template <class T>
-inline constexpr int kLane = 16 / static_cast<int>(sizeof(T));  // elements of a 16-byte lane
+inline constexpr int lane_width = 16 / static_cast<int>(sizeof(T));  // elements of a 16-byte lane
 
 template <class T>
 BPCORE_INLINE Vec<T> load(const T* p) {
@@ -118,10 +118,10 @@ BPCORE_INLINE void store(double* p, Vec<double> v, Mask<double> m) {
 template <class T>
 struct Mask {
   // A window that slides over ones followed by zeros, in 32-bit units.
-  static constexpr int32_t kOnesThenZeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+  static constexpr int32_t ones_then_zeros[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
   __m256i bits;
   BPCORE_INLINE explicit Mask(int count) {
-    std::memcpy(&bits, kOnesThenZeros + 8 - count * static_cast<int>(sizeof(T) / 4), sizeof bits);
+    std::memcpy(&bits, ones_then_zeros + 8 - count * static_cast<int>(sizeof(T) / 4), sizeof bits);
   }
 };
 BPCORE_INLINE Vec<float> load(const float* p, Mask<float> m) { return _mm256_maskload_ps(p, m.bits); }
@@ -136,14 +136,14 @@ struct Mask {
 };
 template <class T>
 BPCORE_INLINE Vec<T> load(const T* p, Mask<T> m) {
-  if (m.count == kWidth<T>) return load(p);
+  if (m.count == vector_width<T>) return load(p);
   Vec<T> v{};
   for (int i = 0; i < m.count; ++i) v[i] = p[i];
   return v;
 }
 template <class T>
 BPCORE_INLINE void store(T* p, Vec<T> v, Mask<T> m) {
-  if (m.count == kWidth<T>) return store(p, v);
+  if (m.count == vector_width<T>) return store(p, v);
   for (int i = 0; i < m.count; ++i) p[i] = v[i];
 }
 #endif
@@ -201,34 +201,35 @@ BPCORE_INLINE Vec<T> insert_lane(Vec<T> v, const T* p) {
 #endif
 }
 
-// source (Rows, kLane) with stride `source_stride`, Rows <= kWidth -> target (kLane, Rows), its transpose,
-// with stride `target_stride`. Narrower vectors than AVX-512's are stored whole, so that stride must be >=
-// kWidth.
+// source (Rows, lane_width) with stride `source_stride`, Rows <= vector_width -> target (lane_width, Rows),
+// its transpose, with stride `target_stride`. Narrower vectors than AVX-512's are stored whole, so that
+// stride must be >= vector_width.
 template <int Rows, class T>
 BPCORE_INLINE void transpose_group(const T* source, int64_t source_stride, T* target, int64_t target_stride) {
-  constexpr int kQ = kLane<T>;
+  constexpr int q = lane_width<T>;
   const auto put = [target, target_stride](int column, Vec<T> v) {
-    if constexpr (kVectorBytes == 64 && Rows < kWidth<T>) {  // masked stores are cheap there, and only there
+    if constexpr (vector_bytes == 64 &&
+                  Rows < vector_width<T>) {  // masked stores are cheap there, and only there
       store(target + column * target_stride, v, Mask<T>(Rows));
     } else {
       store(target + column * target_stride, v);
     }
   };
-  Vec<T> r[kQ];
+  Vec<T> r[q];
 #pragma GCC unroll 4
-  for (int i = 0; i < kQ; ++i) {  // r[i] holds rows i, i + kQ, i + 2 kQ, ..., one a lane
+  for (int i = 0; i < q; ++i) {  // r[i] holds rows i, i + q, i + 2 q, ..., one a lane
     const T* row = source + i * source_stride;
     r[i] = Vec<T>{};
     if (i < Rows) r[i] = insert_lane<0, T>(r[i], row);
-    if constexpr (kVectorBytes > 16) {
-      if (i + kQ < Rows) r[i] = insert_lane<1, T>(r[i], row + kQ * source_stride);
+    if constexpr (vector_bytes > 16) {
+      if (i + q < Rows) r[i] = insert_lane<1, T>(r[i], row + q * source_stride);
     }
-    if constexpr (kVectorBytes > 32) {
-      if (i + 2 * kQ < Rows) r[i] = insert_lane<2, T>(r[i], row + 2 * kQ * source_stride);
-      if (i + 3 * kQ < Rows) r[i] = insert_lane<3, T>(r[i], row + 3 * kQ * source_stride);
+    if constexpr (vector_bytes > 32) {
+      if (i + 2 * q < Rows) r[i] = insert_lane<2, T>(r[i], row + 2 * q * source_stride);
+      if (i + 3 * q < Rows) r[i] = insert_lane<3, T>(r[i], row + 3 * q * source_stride);
     }
   }
-  if constexpr (kQ == 2) {
+  if constexpr (q == 2) {
     put(0, interleave_low(r[0], r[1]));
     put(1, interleave_high(r[0], r[1]));
   } else {
