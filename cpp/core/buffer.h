@@ -4,14 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/ranges.h"
+
 namespace bpcore {
 
 // One cache line, and the widest vector.
 constexpr size_t alignment = 64;
-
-constexpr int64_t round_up(int64_t value, int64_t multiple) {
-  return (value + multiple - 1) / multiple * multiple;
-}
 
 // Memory of fixed size, 64-byte aligned. Movable, not copyable.
 class Buffer {

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/ranges.h"
+
 namespace bpcore {
 
 // How many threads a call may use at most: OMP_NUM_THREADS if set, else the CPUs this process may run on; 1
@@ -39,9 +41,8 @@ struct Member {
   void barrier() const {
     if (team.size() > 1) team.barrier();
   }
-  // This member's share [begin, end) of `tasks` tasks.
-  int64_t begin(int64_t tasks) const { return tasks * rank / team.size(); }
-  int64_t end(int64_t tasks) const { return tasks * (rank + 1) / team.size(); }
+  // This member's share of `tasks` tasks.
+  Range share(int64_t tasks) const { return part_of(tasks, team.size(), rank); }
 };
 
 // Runs program(context, member) on `threads` members and returns when all have ended. With one thread, or in

@@ -103,8 +103,8 @@ void Workspace::run_instructions(size_t begin, size_t end, const Member& member,
     if (tasks == 1) {
       if (member.leads()) instruction.routine.run(frame, 0);
     } else {
-      const int64_t tasks_end = member.end(tasks);
-      for (int64_t task = member.begin(tasks); task < tasks_end; ++task) instruction.routine.run(frame, task);
+      const Range share = member.share(tasks);
+      for (int64_t task = share.begin; task < share.end; ++task) instruction.routine.run(frame, task);
     }
   }
 }

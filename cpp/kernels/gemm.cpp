@@ -4,15 +4,13 @@
 #include <array>
 #include <limits>
 
+#include "core/ranges.h"
 #include "kernels/gemm_blocks.h"
 #include "kernels/gemm_pack.h"
 #include "kernels/gemm_tile.h"
 
 namespace bpcore::kernels {
 namespace {
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-constexpr int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // Elements a packed panel of A takes a step of k: whole vectors, so that packing can store vectors, but for
 // AVX-512, whose masked stores keep the panel dense.

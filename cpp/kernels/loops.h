@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 
+#include "core/ranges.h"
 #include "core/shape.h"
 
 namespace bpcore::kernels {
@@ -13,12 +14,8 @@ namespace bpcore::kernels {
 constexpr int64_t elements_per_task = 16384;
 
 inline int64_t elementwise_tasks(int64_t elements) {
-  return std::max<int64_t>(1, (elements + elements_per_task - 1) / elements_per_task);
+  return std::max<int64_t>(1, ceil_div(elements, elements_per_task));
 }
-
-struct Range {
-  int64_t begin, end;
-};
 
 inline Range elementwise_range(int64_t elements, int64_t task) {
   return {task * elements_per_task, std::min(elements, (task + 1) * elements_per_task)};

@@ -251,7 +251,7 @@ class Concatenate final : public Op {
     Routine routine = elementwise_routine(output.shape.elements(), 0.4);
     routine.tasks = tasks_for(rows, row);
     routine.run = [parts, row, rows, tasks = routine.tasks](const Frame& frame, int64_t task) {
-      const Share share = share_of(rows, tasks, task);
+      const Range share = part_of(rows, tasks, task);
       int64_t column = 0;
       for (size_t i = 0; i < parts.size(); ++i) {
         const char* from = frame.input<char>(static_cast<int>(i));

@@ -38,7 +38,7 @@ class Gather final : public Op {
     routine.cost = 2.0 * static_cast<double>(split.outer * count) + 0.1 * static_cast<double>(output.bytes());
     routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
       const int64_t* indices = frame.input<int64_t>(1);
-      const Share share = share_of(split.outer * count, tasks, task);
+      const Range share = part_of(split.outer * count, tasks, task);
       for (int64_t at = share.begin; at < share.end; ++at) {
         const int64_t index = indices[at % count];
         if (index < 0 || index >= split.size) {
@@ -145,7 +145,7 @@ class OneHot final : public Op {
     with_any(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       routine.run = [count, depth, tasks = routine.tasks](const Frame& frame, int64_t task) {
-        const Share share = share_of(count, tasks, task);
+        const Range share = part_of(count, tasks, task);
         std::fill(frame.output<T>() + share.begin * depth, frame.output<T>() + share.end * depth, T(0));
         for (int64_t i = share.begin; i < share.end; ++i) {
           const int64_t index = frame.input<int64_t>(0)[i];

@@ -42,7 +42,7 @@ class CrossEntropy final : public Op {
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       routine.run = [rows, classes, tasks = routine.tasks](const Frame& frame, int64_t task) {
-        const Share share = share_of(rows, tasks, task);
+        const Range share = part_of(rows, tasks, task);
         for (int64_t row = share.begin; row < share.end; ++row) {
           const T* logits = frame.input<T>(0) + row * classes;
           const int64_t label = frame.input<int64_t>(1)[row];
@@ -95,7 +95,7 @@ class CrossEntropyGrad final : public Op {
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       routine.run = [rows, classes, tasks = routine.tasks](const Frame& frame, int64_t task) {
-        const Share share = share_of(rows, tasks, task);
+        const Range share = part_of(rows, tasks, task);
         for (int64_t row = share.begin; row < share.end; ++row) {
           T* out = frame.output<T>() + row * classes;
           const int64_t label = frame.input<int64_t>(1)[row];

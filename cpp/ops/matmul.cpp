@@ -67,7 +67,7 @@ class Matmul final : public Op {
       routine.tasks = gemm.tasks() > 1 ? pieces : tasks_for(pieces, sizes.m * sizes.n * sizes.k, 1 << 18);
       routine.scratch_bytes = gemm.scratch_elements() * static_cast<int64_t>(sizeof(T));
       routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
-        const Share share = share_of(pieces, tasks, task);
+        const Range share = part_of(pieces, tasks, task);
         for (int64_t piece = share.begin; piece < share.end; ++piece) {
           const int64_t batch = piece / gemm.tasks();
           batches.runs({batch, batch + 1}, [&](int64_t, const std::array<int64_t, 2>& offset, int64_t) {

@@ -69,17 +69,17 @@ void set_run(Routine& routine, const Run& split, Combine combine, T empty, T sca
   } else if (split.trailing) {
     routine.tasks = tasks_for(split.outer, split.size);
     routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
-      const Share share = share_of(split.outer, tasks, task);
+      const Range share = part_of(split.outer, tasks, task);
       for (int64_t row = share.begin; row < share.end; ++row)
         frame.output<T>()[row] =
             scale * kernels::reduce_row(frame.input<T>(0) + row * split.size, split.size, combine);
     };
   } else {
     // A task takes whole strips of columns; the width of a strip does not depend on the number of tasks.
-    const int64_t strips = (split.inner + reduce_columns_width - 1) / reduce_columns_width;
+    const int64_t strips = ceil_div(split.inner, reduce_columns_width);
     routine.tasks = tasks_for(split.outer * strips, split.size * reduce_columns_width);
     routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
-      const Share share = share_of(split.outer * strips, tasks, task);
+      const Range share = part_of(split.outer * strips, tasks, task);
       for (int64_t strip = share.begin; strip < share.end; ++strip) {
         const int64_t row = strip / strips, column = strip % strips * reduce_columns_width;
         const int64_t width = std::min(reduce_columns_width, split.inner - column);
@@ -181,7 +181,7 @@ class ArgExtreme final : public Op {
     with_any(node.input(0).dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       routine.run = [split, tasks = routine.tasks, largest = largest_](const Frame& frame, int64_t task) {
-        const Share share = share_of(split.outer * split.inner, tasks, task);
+        const Range share = part_of(split.outer * split.inner, tasks, task);
         for (int64_t at = share.begin; at < share.end; ++at) {
           const T* x = frame.input<T>(0) + at / split.inner * split.size * split.inner + at % split.inner;
           int64_t best = 0;

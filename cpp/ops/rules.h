@@ -92,15 +92,7 @@ inline AxisSplit split_at(const Shape& shape, int axis) {
 // How many tasks of about `work` units each make up `items` items of `each` units; at least one.
 inline int64_t tasks_for(int64_t items, int64_t each, int64_t work = 16384) {
   const int64_t per_task = std::max<int64_t>(1, work / std::max<int64_t>(each, 1));
-  return std::max<int64_t>(1, (items + per_task - 1) / per_task);
-}
-
-struct Share {
-  int64_t begin, end;
-};
-
-inline Share share_of(int64_t items, int64_t tasks, int64_t task) {
-  return {items * task / tasks, items * (task + 1) / tasks};
+  return std::max<int64_t>(1, ceil_div(items, per_task));
 }
 
 }  // namespace bpcore

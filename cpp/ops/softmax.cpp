@@ -38,7 +38,7 @@ class Softmax final : public Op {
       using T = typename decltype(tag)::type;
       routine.run = [split, rows, strided, log = log_, tasks = routine.tasks](const Frame& frame,
                                                                               int64_t task) {
-        const Share share = share_of(rows, tasks, task);
+        const Range share = part_of(rows, tasks, task);
         T* row_in = reinterpret_cast<T*>(frame.scratch);
         T* row_out = row_in + round_up(split.size, 16);
         for (int64_t row = share.begin; row < share.end; ++row) {

@@ -101,7 +101,7 @@ Session::Part Session::make_part(std::shared_ptr<const Plan> plan, int64_t rows,
 
 // The slots that the plan computes gradients for, neighbours merged, cut into tasks. A frozen parameter, or
 // one that this loss doesn't reach, is in none: neither weight decay nor momentum moves it.
-std::vector<Session::Range> Session::updated_ranges(const Plan& plan) const {
+std::vector<Range> Session::updated_ranges(const Plan& plan) const {
   std::vector<Range> slots;
   const int64_t step = static_cast<int64_t>(alignment / size_of(store_->parameter_layout.dtype()));
   for (const auto& [number, type] : plan.gradients()) {
@@ -159,7 +159,7 @@ void Session::prepare(Part& part) {
 }
 
 void Session::gather(const Member& member, const Part& part) {
-  const int64_t begin = member.begin(part.rows), end = member.end(part.rows);
+  const auto [begin, end] = member.share(part.rows);
   const int64_t* rows = order_.data() + position_ * options_.batch_size;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Input& input = inputs_[i];
@@ -183,8 +183,8 @@ void Session::finish(const Part& part) {
 
 void Session::update(const Member& member, const Part& part, double rate) const {
   const Optimizer& optimizer = *update_->optimizer;
-  const int64_t tasks = static_cast<int64_t>(part.updated.size());
-  for (int64_t task = member.begin(tasks); task < member.end(tasks); ++task) {
+  const Range share = member.share(static_cast<int64_t>(part.updated.size()));
+  for (int64_t task = share.begin; task < share.end; ++task) {
     const Range& range = part.updated[static_cast<size_t>(task)];
     optimizer.update(store_->parameters.data(), update_->gradients.data(), range.begin, range.end, rate,
                      optimizer.steps);

@@ -48,14 +48,11 @@ class Session {
   const std::vector<double>& last() const { return last_; }      // outputs of the last step
 
  private:
-  struct Range {  // of elements of the flat buffers
-    int64_t begin, end;
-  };
   struct Part {  // a plan with its memory
     std::shared_ptr<const Plan> plan;
     std::unique_ptr<Workspace> workspace;
     int64_t rows;
-    std::vector<Range> updated;  // what it has gradients for: other parameters stay as they are
+    std::vector<Range> updated;  // elements it has gradients for: other parameters stay as they are
   };
   struct Input {
     SampleArray array;

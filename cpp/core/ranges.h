@@ -1,0 +1,21 @@
+// Whole numbers and how work is cut.
+#pragma once
+
+#include <cstdint>
+
+namespace bpcore {
+
+struct Range {
+  int64_t begin, end;
+};
+
+constexpr int64_t ceil_div(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }
+
+constexpr int64_t round_up(int64_t value, int64_t multiple) { return ceil_div(value, multiple) * multiple; }
+
+// Part `index` of `parts` nearly equal parts of [0, total).
+constexpr Range part_of(int64_t total, int64_t parts, int64_t index) {
+  return {total * index / parts, total * (index + 1) / parts};
+}
+
+}  // namespace bpcore
