@@ -88,6 +88,7 @@ void register_graph(py::module_& module) {
              const Node& node = graph.node(id);
              return node.op == nullptr ? node.name : std::string(node.op->name());
            })
+      .def("is_zero", &Graph::is_zero, py::arg("node"))
       .def("__len__", &Graph::size);
 }
 

@@ -107,6 +107,12 @@ Signature Graph::signature(const Node& node) const {
   return result;
 }
 
+bool Graph::is_zero(NodeId id) const {
+  while (is(id, "broadcast_to") || is(id, "reshape")) id = node(id).inputs[0];
+  double value = 0;
+  return scalar_value(id, &value) && value == 0;
+}
+
 bool Graph::scalar_value(NodeId id, double* value) const {
   const Node& candidate = node(id);
   if (candidate.leaf != Leaf::Constant || candidate.type.shape.elements() != 1 ||

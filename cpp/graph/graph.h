@@ -67,6 +67,8 @@ class Graph {
   const std::shared_ptr<const Buffer>& constant_data(const Node& node) const {
     return constants_[static_cast<size_t>(node.index)];
   }
+  // Whether the node is zero by construction: a constant zero, broadcast or seen in another shape.
+  bool is_zero(NodeId id) const;
   // The value of a one-element float constant; false if the node isn't one.
   bool scalar_value(NodeId id, double* value) const;
 

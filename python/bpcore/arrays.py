@@ -64,7 +64,7 @@ def as_numbers(value: Any, who: str) -> Array:
         raise ValueError(f"{who}: {array.max()} does not fit in int64")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    return np.require(array, requirements="CA")  # as it is, where it is contiguous and aligned already
+    return np.require(array, requirements=("C", "A"))  # as it is, where it is contiguous and aligned already
 
 
 def _describe(value: Any, array: Array) -> str:
