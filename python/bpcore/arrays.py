@@ -39,8 +39,9 @@ def as_array(value: Any, who: str) -> Array:
     """`value` as an array of float32, float64, int64 or bool, C-contiguous and in the machine's byte order.
 
     Integers of every width become int64, float16 becomes float32, Python floats become float64.
-    Raises TypeError for objects, strings, complex numbers, dates and longer floats, and ValueError for ragged
-    nested lists and for unsigned integers past the largest int64. Messages begin with `who`.
+    Raises TypeError for objects, strings, complex numbers, dates, longer floats and arrays with masked
+    elements, and ValueError for ragged nested lists and for unsigned integers past the largest int64.
+    Messages begin with `who`.
     """
     array = as_numbers(value, who)
     return array.astype(np.int64, copy=False) if array.dtype.kind in "ui" else array
@@ -49,6 +50,8 @@ def as_array(value: Any, who: str) -> Array:
 def as_numbers(value: Any, who: str) -> Array:
     """As `as_array`, but integers keep their width."""
     if isinstance(value, np.ndarray):
+        if type(value) is not np.ndarray and np.ma.is_masked(value):
+            raise TypeError(f"{who}: some of its elements are masked; fill them in, as by .filled(0)")
         array = value
     else:
         try:

@@ -20,8 +20,11 @@ class Callback:
     """Override what you need. Each method is given the trainer and the values known at that point.
 
     `trainer.epochs` and `trainer.steps` count what is done. Setting ``trainer.stop_training = True`` ends the
-    run after the step, or the epoch, at hand. With `every_steps` set to N, `on_step` is called after every
-    Nth step of the trainer, and the steps between run natively without a stop; None never calls it.
+    run after the step, or the epoch, at hand. `trainer.history.names` are the names of the values that each
+    epoch of the run will have.
+
+    With `every_steps` set to N, `on_step` is called after every Nth step of the trainer, and the steps
+    between run natively without a stop. A callback with an `on_step` must set it.
     """
 
     every_steps: int | None = None
@@ -39,7 +42,11 @@ class Callback:
         """After each epoch. `logs` holds its loss and metrics, with "val_" those of validation."""
 
     def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
-        """After the last epoch, an early stop or Ctrl-C. `logs` holds the last epoch's values."""
+        """At the end of a run, whatever ended it. `logs` holds the last epoch's values, if there was one.
+
+        Every callback is told so, also after Ctrl-C, a loss that is not finite, and another callback's
+        exception, which `fit` raises afterwards.
+        """
 
 
 class EarlyStopping(Callback):
@@ -53,7 +60,7 @@ class EarlyStopping(Callback):
         restore_best: put the parameters and states of the best epoch back at the end of the run.
 
     Afterwards, `best` is the best value and `best_epoch` its epoch, None if there was none. A value that
-    isn't there, as "val_loss" without validation data, is a ValueError at the end of the first epoch.
+    isn't there, as "val_loss" without validation data, is a ValueError before the first epoch.
     """
 
     def __init__(
@@ -86,16 +93,17 @@ class EarlyStopping(Callback):
         self._kept: tuple[Array, Array] | None = None
 
     def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
-        """Starts anew."""
+        """Starts anew; ValueError if there will be nothing to look at."""
         self._forget()
+        names = trainer.history.names
+        if self.monitor not in names:
+            raise ValueError(
+                f"EarlyStopping: there is no {self.monitor!r} to look at; this run has {', '.join(names)}"
+                f"{' (val_ needs validation data)' if self.monitor.startswith('val_') else ''}"
+            )
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Keeps the best values and counts the epochs since."""
-        if self.monitor not in logs:
-            raise ValueError(
-                f"EarlyStopping: there is no {self.monitor!r} to look at; this run has {', '.join(logs)}"
-                f"{' (val_ needs validation data)' if self.monitor.startswith('val_') else ''}"
-            )
         value = logs[self.monitor]
         if self._improves(value):
             self.best, self.best_epoch, self._waited = value, trainer.epochs, 0

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from bpcore import files, optim
+from bpcore.arrays import check_float_dtype
 from bpcore.nn import weights
 
 if TYPE_CHECKING:
@@ -50,10 +51,10 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str]) -> None
         "dtype": trainer.dtype,
         "seed": trainer.seed,
         "loss": trainer.loss,
-        "loss_is_known": trainer.loss_is_known,
+        "loss_is_known": trainer._loss_is_known,
         "objective": trainer.objective is not None,
         "metrics": list(trainer.metrics),
-        "own_metrics": trainer.own_metrics,
+        "own_metrics": trainer._own_metrics,
         "optimizer": trainer.optimizer.config(),
         "optimizer_slots": engine.optimizer_slots(),
         "steps": trainer.steps,
@@ -76,6 +77,9 @@ def read(
     weights.check(model, tensors, name)
     _check_optimizer(model, tensors, settings["optimizer_slots"], name)
     arguments = _arguments(name, settings, overrides)
+    arguments["dtype"] = check_float_dtype(arguments["dtype"], "Trainer.load")
+    if arguments["dtype"] == "float32" and any(array.dtype == "float64" for array in tensors.values()):
+        raise ValueError(f'{name} holds float64 values, which dtype="float32" would cut short')
 
     def restore(engine: Engine) -> int:
         weights.restore(model, tensors, name)

@@ -19,6 +19,7 @@ __all__ = [
     "Samples",
     "Signature",
     "callback_list",
+    "check_distributions",
     "check_indices",
     "check_probabilities",
     "count",
@@ -26,6 +27,8 @@ __all__ = [
     "samples",
     "split_at",
 ]
+
+_SUM_TOLERANCE = 1e-3  # how far from 1 the sum of probabilities may lie
 
 # The graph's dtype for each kind of NumPy dtype but floats, which take the model's.
 _KINDS = {"b": "bool", "i": "int64", "u": "int64"}
@@ -152,6 +155,21 @@ def check_probabilities(who: str, data: Samples) -> None:
         )
 
 
+def check_distributions(who: str, data: Samples) -> None:
+    """ValueError if a float target of cross-entropy has rows that are not probabilities."""
+    target = data.arrays[-2 if data.weighted else -1]
+    if target.dtype.kind != "f" or target.ndim < 2 or target.shape[-1] < 2:
+        return  # classes, or of a shape that cross_entropy refuses
+    sums = target.sum(axis=-1, dtype=np.float64)
+    wrong = (np.abs(sums - 1) > _SUM_TOLERANCE) | ((target < 0) | (target > 1)).any(axis=-1)
+    if wrong.any():
+        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        raise ValueError(
+            f"{who}: float targets of cross_entropy are probabilities, in [0, 1] with a sum of 1; "
+            f"y[{', '.join(str(i) for i in at)}] is {target[at]}"
+        )
+
+
 def count(who: str, name: str, value: Any, least: int) -> int:
     """`value` as an int of at least `least`; TypeError if it is not an integer."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
@@ -169,6 +187,11 @@ def callback_list(given: Any) -> list[Callback]:
             raise TypeError(f"fit: callbacks must be objects of bpcore.callbacks.Callback, got {callback!r}")
         if callback.every_steps is not None:
             count(type(callback).__name__, "every_steps", callback.every_steps, 1)
+        elif getattr(callback.on_step, "__func__", None) is not Callback.on_step:
+            raise ValueError(
+                f"fit: {type(callback).__name__} has an on_step, but its every_steps is None, so it would "
+                "never be called; set every_steps"
+            )
     return found
 
 

@@ -11,8 +11,9 @@ from bpcore import ops
 from bpcore._native import core
 from bpcore.arrays import FLOATS
 from bpcore.autodiff import gradients_of
+from bpcore.losses import matched
 from bpcore.tensor import Tensor
-from bpcore.tracing import Runner, Trace
+from bpcore.tracing import Runner, Trace, inference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,10 +71,14 @@ class Task:
         else:
             target = tensors.pop() if signature.target else None
             prediction = self.model(*tensors)
-            value = self._loss(prediction, target) if self._loss is not None else None
+            value = None
+            if self._loss is not None:
+                value = _compared("loss", self._loss, prediction, target)
             mean, pairs = _summed("loss", value, weight, signature.rows)
             for name, metric in self._metrics.items():
-                pairs += _summed(f"metric {name}", metric(prediction, target), weight, signature.rows)[1]
+                who = f"metric {name}"
+                measured = _compared(who, metric, prediction, target)
+                pairs += _summed(who, measured, weight, signature.rows)[1]
         return [mean, *pairs]
 
     def training_plan(self, signature: Signature, storage: Storage) -> Plan:
@@ -86,7 +91,7 @@ class Task:
 
     def evaluation_plan(self, signature: Signature, storage: Storage) -> Plan:
         """The plan of loss and metrics in inference mode."""
-        with Trace(storage=storage, own_only=True) as trace:
+        with inference(), Trace(storage=storage, own_only=True) as trace:
             outputs = self.describe(trace, signature)
         # A session stops where its first output is not finite; evaluation doesn't, so that is a weight here.
         nodes = [output.node for output in (outputs[2], *outputs[1:])]
@@ -104,8 +109,37 @@ def _gradients(trace: Trace, loss: Tensor) -> tuple[list[int], list[Tensor]]:
     leaves = trace.parameters()
     if not leaves:
         raise ValueError("the loss does not depend on any trainable parameter of the model")
-    tensors = [Tensor(trace, node) for _, node in leaves]
-    return [slot for slot, _ in leaves], gradients_of(loss, tensors, trace)
+    gradients = gradients_of(loss, [Tensor(trace, node) for _, node in leaves], trace)
+    if all(trace.graph.is_zero(gradient.node) for gradient in gradients):
+        raise ValueError(
+            "the loss has no gradient by any trainable parameter, so nothing can lower it: it is made of "
+            "steps, as comparisons and argmax are, or of what stop_gradient holds back"
+        )
+    return [slot for slot, _ in leaves], gradients
+
+
+def _compared(who: str, function: Callable[[Any, Any], Any], prediction: Any, target: Any) -> Any:
+    """`function` of prediction and target, which is given the last axis of size 1 that it may lack.
+
+    Raises ValueError where broadcasting went wrong: for values larger than prediction and target, and, if the
+    target has been reshaped, for anything larger on the way.
+    """
+    if not (isinstance(prediction, Tensor) and isinstance(target, Tensor)):
+        return function(prediction, target)
+    given, target = target, matched(prediction, target)
+    graph = prediction.trace.graph
+    before = len(graph)
+    value = function(prediction, target)
+    shapes = [value.shape] if isinstance(value, Tensor) else []
+    if target is not given:
+        shapes += [graph.shape(node) for node in range(before, len(graph))]
+    large = [shape for shape in shapes if math.prod(shape) > max(prediction.size, target.size)]
+    if large:
+        raise ValueError(
+            f"{who}: it broadcasts a prediction of shape {prediction.shape} and a target of shape "
+            f"{target.shape} (given as {given.shape}) to {large[0]}; give both the same shape"
+        )
+    return value
 
 
 def _summed(who: str, value: Any, weight: Tensor | None, rows: int) -> tuple[Tensor, list[Tensor]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checks, runtime, tracing
+from bpcore import checks, runtime, tracing, tree
 from bpcore._native import core
 from bpcore.arrays import Array, as_array, to_float
 from bpcore.cache import PlanCache
@@ -16,7 +17,7 @@ from bpcore.nn.calling import Compiled, compile_call
 from bpcore.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bpcore._core import Optimizer as Updates
     from bpcore._core import Plan, Session
@@ -39,6 +40,8 @@ class Engine:
         self._dtype = dtype
         self._threads = threads
         self._storage: Storage | None = None
+        self._settled = False  # whether a first use went well, and the storage stays
+        self._stamps: tuple[object, ...] = ()  # of the model that the plans were made for
         self._parameters: list[Parameter] = []  # in the storage's order
         self._plans: PlanCache[Any] = PlanCache(16, "Trainer")
 
@@ -88,22 +91,64 @@ class Engine:
         """The storage of the model, packed at the first call.
 
         Sizes that are not known are found by tracing a call with `signature`.
-        RuntimeError if the model has been packed into another one since, or if sizes are unknown without a
-        signature.
+        RuntimeError if the model has been packed into another one or got other parts since, or if sizes are
+        unknown without a signature.
         """
-        if self._storage is None:
+        model = self.task.model
+        if not self._settled:
             with build.LOCK:
                 if self._storage is None:
-                    storage = self._pack(signature, predicting)
-                    self._updates = core.Optimizer(self.optimizer.name, self.optimizer.hyper(), storage.store)
-                    self._parameters, _ = build.collect(self.task.model)
-                    self._storage = storage
+                    with build.attempt(model):
+                        storage = self._pack(signature, predicting)
+                        self._updates = core.Optimizer(
+                            self.optimizer.name, self.optimizer.hyper(), storage.store
+                        )
+                    self._parameters, _ = build.collect(model)
+                    self._storage, self._stamps = storage, model._stamps()
+        assert self._storage is not None
         if self._storage.moved:
             raise RuntimeError(
                 "the parameters of this trainer's model lie elsewhere now: it became a part of a larger "
                 "model or got a trainer of another dtype; make a new Trainer"
             )
+        stamps = model._stamps()
+        if stamps != self._stamps:
+            if build.packed(model) is not self._storage:
+                raise RuntimeError(
+                    "the model's parts have changed since this trainer first used them; make a new Trainer"
+                )
+            self._plans.clear()
+            self._stamps = stamps
         return self._storage
+
+    @contextmanager
+    def first_use(self) -> Iterator[None]:
+        """Around what precedes a run: if it fails, parameters that it brought about are gone again."""
+        if self._settled:
+            yield
+            return
+        with build.LOCK:
+            before = self._storage, self._updates, self._parameters
+            try:
+                with build.attempt(self.task.model):
+                    yield
+            except BaseException:
+                self._storage, self._updates, self._parameters = before
+                self._plans.clear()
+                raise
+            self._settled = self._storage is not None
+
+    @contextmanager
+    def turn(self, who: str) -> Iterator[None]:
+        """Around what writes to the model, which exists; RuntimeError if another trainer does so now."""
+        assert self._storage is not None
+        busy = self._storage.busy
+        if not busy.acquire(blocking=False):
+            raise RuntimeError(f"{who}: another trainer of this model is in the middle of a fit or a step")
+        try:
+            yield
+        finally:
+            busy.release()
 
     def _pack(self, signature: Signature | None, predicting: bool) -> Storage:
         model = self.task.model
@@ -131,9 +176,10 @@ class Engine:
     def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, float]]:
         """What computes loss and metrics over `data`, as often as it is called."""
         batch_size = min(batch_size, data.rows)
-        storage = self.ready(data.signature(batch_size, self._dtype))
-        plan, tail = self._plan_pair("evaluation", data, batch_size, storage)
-        checks.check_indices(who, plan, data)
+        with self.first_use():
+            storage = self.ready(data.signature(batch_size, self._dtype))
+            plan, tail = self._plan_pair("evaluation", data, batch_size, storage)
+            checks.check_indices(who, plan, data)
         session = self._session(plan, tail, storage, None, data, batch_size)
         pace = Pace()
 
@@ -149,7 +195,6 @@ class Engine:
     def step(self, data: Samples, rate: Array) -> float:
         """One update on the batch `data`; its mean loss, which is not finite if there was no update."""
         signature = data.signature(data.rows, self._dtype)
-        storage = self.ready(signature)
 
         def make() -> tuple[Session, list[Array], Plan]:
             plan = self.task.training_plan(signature, storage)
@@ -157,24 +202,28 @@ class Engine:
             own = data._replace(arrays=tuple(buffers))
             return self._session(plan, None, storage, self.updates, own, data.rows), buffers, plan
 
-        key = ("step", signature, tuple(array.dtype.str for array in data.arrays), self._trainable())
-        session, buffers, plan = self._plans.get(key, make)
-        checks.check_indices("step", plan, data)
+        with self.first_use():
+            storage = self.ready(signature)
+            key = ("step", signature, tuple(array.dtype.str for array in data.arrays), self._trainable())
+            session, buffers, plan = self._plans.get(key, make)
+            checks.check_indices("step", plan, data)
         for buffer, array in zip(buffers, data.arrays, strict=True):
             buffer[...] = array
         session.begin_epoch(0, False)
-        session.run(1, rate)
+        with self.turn("step"):
+            session.run(1, rate)
         return float(session.last[0])
 
     def gradients(self, data: Samples) -> dict[str, Array]:
         """Name -> gradient of the mean loss of the batch `data` by each parameter that it depends on."""
         signature = data.signature(data.rows, self._dtype)
-        storage = self.ready(signature)
-        slots, runner = self._plans.get(
-            ("gradients", signature, self._trainable()),
-            lambda: self.task.gradient_runner(signature, storage),
-        )
-        checks.check_indices("gradients", runner.plan, data)
+        with self.first_use():
+            storage = self.ready(signature)
+            slots, runner = self._plans.get(
+                ("gradients", signature, self._trainable()),
+                lambda: self.task.gradient_runner(signature, storage),
+            )
+            checks.check_indices("gradients", runner.plan, data)
         kinds = [dtype for _, dtype in signature.arrays]
         arrays = [np.asarray(array, kind, order="C") for array, kind in zip(data.arrays, kinds, strict=True)]
         _, *values = runner(arrays, threads=self.threads())
@@ -183,23 +232,43 @@ class Engine:
     def predict(self, data: Samples, batch_size: int) -> list[Any]:
         """The model's output for each batch of `data`."""
         batch_size = min(batch_size, data.rows)
-        storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
+
+        def prediction(rows: int) -> Compiled:
+            signature = data.signature(rows, self._dtype)
+            key = ("predict", signature, tracing.mode() is None)
+            made: Compiled = self._plans.get(key, lambda: self._compile_prediction(signature, storage))
+            return made
+
+        with self.first_use():
+            storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
+            compiled = prediction(batch_size)
+            checks.check_indices("predict", compiled.runner.plan, data)
         parts = []
         for start in range(0, data.rows, batch_size):
             batch = [as_array(array[start : start + batch_size], "predict") for array in data.arrays]
             arrays = [to_float(array, self._dtype, "predict") for array in batch]
-            compiled = self._prediction([(array.shape, array.dtype.name) for array in arrays], storage)
-            if start == 0:
-                checks.check_indices("predict", compiled.runner.plan, data)
+            if len(arrays[0]) != batch_size:
+                compiled = prediction(len(arrays[0]))
             parts.append(compiled(arrays, self.threads()))
         return parts
 
-    def _prediction(self, specs: list[tuple[tuple[int, ...], str]], storage: Storage) -> Compiled:
-        made: Compiled = self._plans.get(
-            ("predict", tuple(specs), tracing.mode() is None),
-            lambda: compile_call(self.task.model, specs, storage),
-        )
-        return made
+    def _compile_prediction(self, signature: Signature, storage: Storage) -> Compiled:
+        def predict(*inputs: Tensor) -> Any:
+            output = self.task.model(*inputs)
+            if output is None:
+                raise TypeError("predict: the model returned None; is there no return in its __call__?")
+            for leaf in tree.leaves(output):
+                shape = leaf.shape if isinstance(leaf, (Tensor, np.ndarray)) else None
+                if shape is None or shape[:1] != (signature.rows,):
+                    found = type(leaf).__name__ if shape is None else f"one of shape {shape}"
+                    raise ValueError(
+                        "predict: each output of the model must be an array with one row a sample, got "
+                        f"{found} for {signature.rows} samples; call the model itself for others"
+                    )
+            return output
+
+        specs = [((signature.rows, *shape), dtype) for shape, dtype in signature.arrays]
+        return compile_call(predict, specs, storage)
 
     def _trainable(self) -> tuple[bool, ...]:
         """Which parameters are trained, which may change between two calls."""

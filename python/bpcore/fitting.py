@@ -64,21 +64,33 @@ class Run:
     def epochs(self, epochs: int, shuffle: bool, validate: Callable[[], dict[str, float]] | None) -> History:
         """Runs so many epochs, fewer if a callback says so; `validate` gives the values of held-out data."""
         trainer = self._trainer
-        trainer.history = History(trainer.epochs)
+        names = trainer._task.names
+        held_out = [] if validate is None else [f"val_{name}" for name in names]
+        trainer.history = History(trainer.epochs, [*names, *held_out])
         trainer.stop_training = False
+        error: BaseException | None = None
         try:
             self._tell("on_train_begin", {})
             for number in range(1, epochs + 1):
                 if not self._epoch(number, shuffle, validate) or trainer.stop_training:
                     break
-        except KeyboardInterrupt:
-            self._tell("on_train_end", self._values)
-            raise
-        else:
-            self._tell("on_train_end", self._values)
+        except BaseException as raised:  # noqa: BLE001 - raised again at the end
+            error = raised
+        try:
+            self._end(error)
         finally:
             self._bar.close()
         return trainer.history
+
+    def _end(self, error: BaseException | None) -> None:
+        """Tells every callback that the run is over, then raises what ended it, or the first they raise."""
+        for callback in self._callbacks:
+            try:
+                callback.on_train_end(self._trainer, self._values)
+            except BaseException as raised:  # noqa: BLE001, PERF203 - the others must be told, too
+                error = raised if error is None else error
+        if error is not None:
+            raise error
 
     def _tell(self, event: str, logs: dict[str, float]) -> None:
         for callback in self._callbacks:
@@ -93,7 +105,7 @@ class Run:
         self._steps()
         if session.position < session.steps_per_epoch:
             return False
-        values = trainer.task.values(session.totals)
+        values = trainer._task.values(session.totals)
         if validate is not None:
             values.update({f"val_{name}": value for name, value in validate().items()})
         trainer.history.append(time.perf_counter() - start, values)
@@ -122,6 +134,6 @@ class Run:
                 min(self._samples, session.position * self._batch_size) - before * self._batch_size
             )
             due = [callback for callback, every in intervals if trainer.steps % every == 0]
-            logs = trainer.task.values(session.last) if due else {}
+            logs = trainer._task.values(session.last) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)

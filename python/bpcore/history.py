@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = ["History"]
 
@@ -15,11 +15,13 @@ class History:
     """Values by epoch: ``history["val_loss"]`` is a list with one float for each finished epoch.
 
     `epochs` numbers them, counted from 1 over all calls of `fit` of one trainer, `before` of which are in
-    earlier histories; `seconds` is the time each took, validation included.
+    earlier histories; `seconds` is the time each took, validation included. `names` are those of the values,
+    known before the first epoch is done.
     """
 
-    def __init__(self, before: int = 0) -> None:
+    def __init__(self, before: int = 0, names: Iterable[str] = ()) -> None:
         self._before = before
+        self.names = tuple(names)
         self._rows: list[tuple[float, dict[str, float]]] = []
 
     def append(self, seconds: float, values: Mapping[str, float]) -> None:

@@ -13,7 +13,7 @@ from bpcore import names, ops
 from bpcore.arrays import FLOATS
 from bpcore.tensor import Tensor, operand
 
-__all__ = ["Loss", "binary_cross_entropy", "cross_entropy", "mse", "resolve"]
+__all__ = ["Loss", "binary_cross_entropy", "cross_entropy", "matched", "mse", "resolve"]
 
 Loss: TypeAlias = Callable[[Any, Any], Any]
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
@@ -31,6 +31,7 @@ def binary_cross_entropy(logits: Any, target: Any, reduction: Reduction = "mean"
     `target` has the logits' shape, or lacks their last axis if that has size 1.
     """
     logits, target = _aligned("binary_cross_entropy", logits, target)
+    _check_logits("binary_cross_entropy", logits, "sigmoid")
     return _reduced("binary_cross_entropy", ops.binary_cross_entropy(logits, target), reduction)
 
 
@@ -38,11 +39,18 @@ def cross_entropy(logits: Any, target: Any, reduction: Reduction = "mean") -> An
     """-log softmax(logits), of the target class or averaged by the target's probabilities.
 
     `logits` has shape (..., classes). `target` holds classes, integers from 0 of shape (...), or
-    probabilities (one-hot or soft), floats of the logits' shape. The loss of an element has shape (...).
+    probabilities (one-hot or soft), floats of the logits' shape. The loss of an element has shape (...). A
+    single output is none of two or more classes; `binary_cross_entropy` is for it.
     """
     logits, target = operand(logits, "cross_entropy"), operand(target, "cross_entropy")
     if logits.ndim == 0:
         raise ValueError("cross_entropy: logits must have shape (..., classes), got a number")
+    if logits.shape[-1] < 2:
+        raise ValueError(
+            f"cross_entropy: logits of shape {logits.shape} have fewer than 2 classes; for a single output, "
+            "use binary_cross_entropy"
+        )
+    _check_logits("cross_entropy", logits, "softmax")
     if str(target.dtype) in FLOATS:
         if target.shape != logits.shape:
             raise TypeError(
@@ -63,13 +71,28 @@ def cross_entropy(logits: Any, target: Any, reduction: Reduction = "mean") -> An
 def _aligned(who: str, prediction: Any, target: Any) -> tuple[Any, Any]:
     """Both in the prediction's shape and dtype; broadcasting here would be an error nobody sees."""
     prediction, target = operand(prediction, who), operand(target, who)
+    target = matched(prediction, target)
     if target.shape != prediction.shape:
-        if prediction.shape != (*target.shape, 1):
-            raise ValueError(f"{who}: the prediction has shape {prediction.shape}, the target {target.shape}")
-        target = ops.reshape(target, prediction.shape)
+        raise ValueError(f"{who}: the prediction has shape {prediction.shape}, the target {target.shape}")
     if str(target.dtype) not in FLOATS:
         target = ops.cast(target, str(prediction.dtype))
     return prediction, target
+
+
+def matched(prediction: Any, target: Any) -> Any:
+    """`target`, in the prediction's shape if all it lacks is a last axis of size 1."""
+    return ops.reshape(target, prediction.shape) if prediction.shape == (*target.shape, 1) else target
+
+
+def _check_logits(who: str, logits: Any, activation: str) -> None:
+    """ValueError if `logits` are seen to be what `activation`, which is a part of the loss, gives."""
+    if not isinstance(logits, Tensor):
+        return
+    graph, node = logits.trace.graph, logits.node
+    if graph.op(node) == "dense":  # the activation may be a part of it
+        node = graph.decompose(node)
+    if graph.op(node) == activation:
+        raise ValueError(f"{who} takes logits; leave the {activation} out")
 
 
 def _reduced(who: str, loss: Any, reduction: str) -> Any:

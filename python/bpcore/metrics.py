@@ -10,31 +10,32 @@ from typing import Any, TypeAlias
 
 from bpcore import ops
 from bpcore.arrays import FLOATS
+from bpcore.losses import matched
 from bpcore.names import lookup
 from bpcore.tensor import operand
 
-__all__ = ["Metric", "accuracy", "resolve"]
+__all__ = ["Metric", "accuracy", "binary_accuracy", "resolve"]
 
 Metric: TypeAlias = Callable[[Any, Any], Any]
 
 
 def accuracy(prediction: Any, target: Any) -> Any:
-    """Whether each prediction is right, a mask.
+    """Whether each prediction is right, a mask; shapes decide what is compared, never the target's dtype.
 
-    - Several classes: `prediction` (..., classes) holds logits or probabilities, the largest counts; `target`
-      holds integer classes (...), or one-hot or soft floats of the prediction's shape.
-    - Two classes: `prediction` holds logits (..., 1) or (...), positive for class 1; `target` holds 0 and 1
-      in the same shape or in (...). One-hot floats with a last axis of 2 or more are several classes.
+    - Classes: `prediction` (..., classes), where the largest counts; `target` holds integer classes (...), or
+      one-hot or soft values of the prediction's shape.
+    - A single output: `prediction` (..., 1), or (n,) with a target of the same shape. What is above 0.5
+      counts as 1, in both; for logits, `binary_accuracy` is the right one.
+
+    A trainer whose loss is "binary_cross_entropy" takes `binary_accuracy` for the name "accuracy".
     """
     prediction, target = operand(prediction, "accuracy"), operand(target, "accuracy")
-    if prediction.shape == (*target.shape, 1):
-        target = ops.reshape(target, prediction.shape)
-    if prediction.shape == target.shape:
-        wide = prediction.ndim > 1 and prediction.shape[-1] > 1
-        if wide and str(target.dtype) in FLOATS:
-            return ops.equal(ops.argmax(prediction), ops.argmax(target))
-        positive = target if str(target.dtype) == "bool" else ops.greater(target, _half(target))
-        return ops.equal(ops.cast(ops.greater(prediction, 0), "int64"), ops.cast(positive, "int64"))
+    target = matched(prediction, target)
+    same = prediction.shape == target.shape
+    if same and (prediction.ndim < 2 or prediction.shape[-1] == 1):
+        return binary_accuracy(prediction, target, 0.5)
+    if same:
+        return ops.equal(ops.argmax(prediction), ops.argmax(_floats(target, prediction)))
     if prediction.shape[:-1] != target.shape:
         raise ValueError(f"accuracy: the prediction has shape {prediction.shape}, the target {target.shape}")
     if str(target.dtype) != "int64":
@@ -44,24 +45,42 @@ def accuracy(prediction: Any, target: Any) -> Any:
     return ops.equal(ops.argmax(prediction), target)
 
 
-def _half(target: Any) -> float | int:
-    return 0.5 if str(target.dtype) in FLOATS else 0
+def binary_accuracy(prediction: Any, target: Any, threshold: float = 0.0) -> Any:
+    """Whether each element is on the target's side, a mask: 1 is above `threshold`, which suits logits.
+
+    `target` holds 0 and 1, or probabilities of which those above 0.5 count as 1, in the prediction's shape or
+    without its last axis if that has size 1.
+    """
+    who = "binary_accuracy"
+    prediction, target = operand(prediction, who), operand(target, who)
+    target = matched(prediction, target)
+    if prediction.shape != target.shape:
+        raise ValueError(f"{who}: the prediction has shape {prediction.shape}, the target {target.shape}")
+    right = ops.greater(_floats(target, prediction), 0.5)
+    positive = ops.greater(prediction, threshold)
+    return ops.equal(ops.cast(positive, "int64"), ops.cast(right, "int64"))
 
 
-_NAMED: dict[str, Metric] = {"accuracy": accuracy}
+def _floats(target: Any, prediction: Any) -> Any:
+    return target if str(target.dtype) in FLOATS else ops.cast(target, str(prediction.dtype))
 
 
-def resolve(metrics: Any) -> tuple[dict[str, Metric], bool]:
-    """Name -> function of metrics given as names or functions, and whether there is one without a known name.
+_NAMED: dict[str, Metric] = {"accuracy": accuracy, "binary_accuracy": binary_accuracy}
 
+
+def resolve(metrics: Any, loss: str | None) -> tuple[dict[str, Metric], bool]:
+    """Name -> function of metrics given as names or functions, and whether one has no name to be found by.
+
+    `loss` is the name of a known loss, by which "accuracy" is of classes or of the logits of two.
     Raises ValueError for unknown names and for names used twice, TypeError for what is neither.
     """
     if isinstance(metrics, str) or not isinstance(metrics, Iterable):
         raise TypeError(f"metrics must be a list of names and functions, got {metrics!r}")
+    named = {**_NAMED, "accuracy": binary_accuracy} if loss == "binary_cross_entropy" else _NAMED
     found: dict[str, Metric] = {}
     for metric in metrics:
         if isinstance(metric, str):
-            name, function = metric, lookup("metric", metric, _NAMED)
+            name, function = metric, lookup("metric", metric, named)
         elif callable(metric):
             name, function = getattr(metric, "__name__", type(metric).__name__), metric
         else:
@@ -71,4 +90,4 @@ def resolve(metrics: Any) -> tuple[dict[str, Metric], bool]:
         if name in found or name == "loss" or name.startswith("val_"):
             raise ValueError(f"the name of the metric {name!r} is taken; give its function another __name__")
         found[name] = function
-    return found, any(_NAMED.get(name) is not function for name, function in found.items())
+    return found, any(named.get(name) is not function for name, function in found.items())

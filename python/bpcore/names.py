@@ -19,6 +19,7 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     except KeyError:
         from difflib import get_close_matches  # only needed to say it nicely
 
-        near = get_close_matches(name, known, n=2, cutoff=0.4)
+        by_case = {each.lower(): each for each in known}
+        near = [by_case[each] for each in get_close_matches(name.lower(), by_case, n=2, cutoff=0.4)]
         hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise ValueError(f"unknown {kind} {name!r}; {hint}known: {', '.join(sorted(known))}") from None

@@ -23,12 +23,31 @@ LearningRate: TypeAlias = "float | Callable[[int], float]"
 
 
 class Optimizer:
-    """What all optimizers share: a name, a learning rate, and the settings that the core wants."""
+    """What all optimizers share: a name, a learning rate, and the settings that the core wants.
+
+    `lr` may be set anew while training; the other settings stay as they are.
+    """
 
     name: ClassVar[str]
 
     def __init__(self, lr: LearningRate) -> None:
-        self.lr = lr if callable(lr) else _number(self, "lr", lr)
+        self.lr = lr
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__ and name != "_lr":
+            raise AttributeError(
+                f"{type(self).__name__}: {name} can't be changed; make a new optimizer and a new Trainer"
+            )
+        super().__setattr__(name, value)
+
+    @property
+    def lr(self) -> LearningRate:
+        """The learning rate, a number or a function of the step."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: LearningRate) -> None:
+        self._lr: LearningRate = lr if callable(lr) else _number(self, "lr", lr)
 
     def hyper(self) -> dict[str, float | bool]:
         """The settings besides `lr`, by the core's names."""
@@ -39,10 +58,13 @@ class Optimizer:
         raise NotImplementedError
 
     def rates(self, step: int, count: int) -> Array:
-        """The rates of `count` steps from `step` on, float64; ValueError for negative or non-finite ones."""
+        """The rates of `count` steps from `step` on, float64.
+
+        If a function gives them: TypeError for what is no number, ValueError if negative or not finite.
+        """
         if not callable(self.lr):
             return np.full(count, self.lr)
-        rates = np.array([float(self.lr(step + i)) for i in range(count)])
+        rates = np.array([_rate(self.lr, step + i) for i in range(count)])
         wrong = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
         if wrong.size:
             at = int(wrong[0])
@@ -138,6 +160,17 @@ class Adam(Optimizer):
         lr = None if callable(self.lr) else self.lr
         rest = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
         return {"name": self.name, "lr": lr, **rest}
+
+
+def _rate(function: Callable[[int], float], step: int) -> float:
+    rate: Any = function(step)
+    try:
+        return float(rate)
+    except (TypeError, ValueError):
+        name = getattr(function, "__qualname__", type(function).__name__)
+        raise TypeError(
+            f"the learning rate's function {name} gave {rate!r} for step {step}, not a number"
+        ) from None
 
 
 def _number(owner: Optimizer, name: str, value: Any, below: float = math.inf) -> float:

@@ -13,7 +13,7 @@ from bpcore.arrays import DTYPES, Array, adopt, as_array, is_weak
 from bpcore.promotion import common_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bpcore._core import Plan
     from bpcore.tracing import Trace
@@ -24,7 +24,7 @@ __all__ = ["Operand", "Tensor", "add", "apply", "binary", "is_symbolic", "operan
 class Operand:
     """Arithmetic shared by tensors and parameters; all of it elementwise, with NumPy's broadcasting."""
 
-    __array_ufunc__ = None  # so that numpy_array + tensor comes to __radd__
+    __array_ufunc__: Any = None  # so that numpy_array + tensor comes to __radd__
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -206,7 +206,45 @@ class Tensor(Operand):
             "or become a number or an array; choose between values with ops.where"
         )
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """What NumPy makes of array + tensor; its other functions know nothing of tensors."""
+        op = _OPERATORS.get(ufunc)
+        if op is None or method != "__call__" or options:
+            raise TypeError(_no_numpy(ufunc.__name__))
+        return matmul(*inputs) if op == "matmul" else power(*inputs) if op == "power" else binary(op, *inputs)
+
+    def __array_function__(
+        self, function: Callable[..., Any], _: Any, args: Sequence[Any], options: Mapping[str, Any]
+    ) -> Any:
+        """The functions that only ask for sizes; others are bpcore.ops' affair."""
+        if function in (np.shape, np.ndim, np.size) and len(args) == 1 and not options:
+            return getattr(self, function.__name__)
+        raise TypeError(_no_numpy(function.__name__))
+
     __bool__ = __float__ = __int__ = __index__ = __complex__ = __array__ = _no_value
+
+
+# The functions that NumPy calls for an array, or a number of its own, on the left of an operator.
+_OPERATORS = {
+    np.add: "add",
+    np.subtract: "subtract",
+    np.multiply: "multiply",
+    np.true_divide: "divide",
+    np.power: "power",
+    np.matmul: "matmul",
+    np.equal: "equal",
+    np.not_equal: "not_equal",
+    np.less: "less",
+    np.less_equal: "less_equal",
+    np.greater: "greater",
+    np.greater_equal: "greater_equal",
+    np.bitwise_and: "logical_and",
+    np.bitwise_or: "logical_or",
+}
+
+
+def _no_numpy(name: str) -> str:
+    return f"numpy.{name} needs numbers, which a symbolic tensor doesn't have yet; use what bpcore.ops offers"
 
 
 def is_symbolic(value: Any) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bpcore._native import core
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from bpcore._core import Plan, Store
     from bpcore.arrays import Array
 
-__all__ = ["Leaf", "Trace", "current", "mode", "training"]
+__all__ = ["Leaf", "Trace", "current", "inference", "mode", "training"]
 
 
 class Leaf(Protocol):
@@ -46,7 +47,10 @@ def current() -> Trace | None:
 
 
 class training:
-    """Calls of models inside ``with bp.training(seed):`` run in training mode; `seed` keys random numbers."""
+    """Calls of models inside ``with bp.training(seed):`` run in training mode; `seed` keys random numbers.
+
+    A trainer's methods keep to modes of their own: evaluate and predict are inference wherever called.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         if isinstance(seed, bool) or not isinstance(seed, int):
@@ -59,6 +63,16 @@ class training:
 
     def __exit__(self, *_: object) -> None:
         _training_seed.reset(self._tokens.pop())
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """What runs inside is in inference mode, whatever ``with bp.training(seed):`` it lies in."""
+    token = _training_seed.set(None)
+    try:
+        yield
+    finally:
+        _training_seed.reset(token)
 
 
 def mode() -> int | None:

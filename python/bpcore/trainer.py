@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, losses, optim, tree
+from bpcore import checkpoint, checks, losses, optim, tracing, tree
 from bpcore import metrics as metrics_
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
@@ -38,11 +38,16 @@ class Trainer:
     Args:
         model: a `nn.Module` with parameters.
         loss: "mse", "cross_entropy", "binary_cross_entropy", or a function of (prediction, target) that
-            returns a loss per element or a scalar.
+            returns a loss per element or a scalar. Such a function, and a metric, gets the target in the
+            prediction's shape if all it lacks is a last axis of size 1.
         optimizer: "sgd", "adam", or an object of `bpcore.optim`; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
-        metrics: "accuracy", or functions of (prediction, target) that return a value per element or a scalar.
-        seed: keys initial values, shuffling and whatever else is random; the same seed, the same bits.
+        metrics: "accuracy", "binary_accuracy", or functions of (prediction, target) that return a value per
+            element or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the loss is
+            "binary_cross_entropy", else `metrics.accuracy`: of classes, or of a single output nearest 0 or 1.
+        seed: keys shuffling, initial values that don't exist yet, and whatever else is random; the same seed,
+            the same bits. What has used the model before the trainer was made (`model.parameters`, a call,
+            `build`) has drawn initial values already, by seed 0 or that of `build`; they stay.
         dtype: "float32" or "float64", of parameters and computation.
         threads: the most threads to use; `bpcore.runtime.threads` if None. Results don't depend on it.
 
@@ -78,17 +83,18 @@ class Trainer:
         self.dtype = check_float_dtype(dtype, "Trainer")
         self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
-        self.loss, function, self.loss_is_known = losses.resolve(loss)
+        self.loss, function, self._loss_is_known = losses.resolve(loss)
         self.objective = objective
-        self.metrics, self.own_metrics = metrics_.resolve(metrics)
+        known = self.loss if self._loss_is_known else None
+        self.metrics, self._own_metrics = metrics_.resolve(metrics, known)
         if objective is not None and self.metrics:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
             )
-        self.task = Task(model, function, objective, self.metrics)
+        self._task = Task(model, function, objective, self.metrics)
         self.history = History()
         self.stop_training = False
-        self._engine = Engine(self.task, self.optimizer, self.seed, self.dtype, self.threads)
+        self._engine = Engine(self._task, self.optimizer, self.seed, self.dtype, self.threads)
         self._engine.check_model()
         self._busy = Lock()
 
@@ -146,10 +152,14 @@ class Trainer:
                     raise ValueError("fit: give either validation_data or validation_split")
                 data, held_out = data.split(checks.split_at(data.rows, validation_split))
             batch_size = min(batch_size, data.rows)
-            session = self._engine.training("fit", data, batch_size)
-            validate = None if held_out is None else self._engine.evaluation("fit: validation", held_out, 256)
+            engine, validate = self._engine, None
+            with engine.first_use():
+                session = engine.training("fit", data, batch_size)
+                if held_out is not None:
+                    validate = engine.evaluation("fit: validation", held_out, 256)
             run = Run(self, session, data.rows, batch_size, listeners, Progress(epochs, data.rows, progress))
-            return run.epochs(epochs, shuffle, validate)
+            with engine.turn("fit"):
+                return run.epochs(epochs, shuffle, validate)
 
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.
@@ -189,7 +199,8 @@ class Trainer:
         """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it."""
         batch_size = checks.count("predict", "batch_size", batch_size, 1)
         data = checks.samples("predict", checks.inputs_of(x), None, None, self.dtype, check_finite)
-        parts = self._engine.predict(data, batch_size)
+        with tracing.inference():
+            parts = self._engine.predict(data, batch_size)
         columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
         rest = iter(columns)
         return tree.rebuild(parts[0], lambda _: next(rest))
@@ -216,9 +227,17 @@ class Trainer:
         return store.flat_parameters.copy(), store.flat_states.copy()
 
     def restore(self, snapshot: tuple[Array, Array]) -> None:
-        """Puts the values of a `snapshot` of this trainer back; the optimizer's state stays as it is."""
+        """Puts the values of a `snapshot` of this trainer back; the optimizer's state stays as it is.
+
+        ValueError if its sizes or dtype are not those of this trainer.
+        """
         store = self._engine.ready(None).store
-        store.flat_parameters[...], store.flat_states[...] = snapshot
+        own = (store.flat_parameters, store.flat_states)
+        given = [np.asarray(each) for each in snapshot]
+        if [(each.shape, each.dtype) for each in given] != [(each.shape, each.dtype) for each in own]:
+            raise ValueError("restore: this is no snapshot of this trainer: its sizes or dtype are others")
+        for array, value in zip(own, given, strict=True):
+            array[...] = value
 
     @property
     def optimizer_state(self) -> dict[str, Array]:
@@ -278,8 +297,10 @@ class Trainer:
         else:
             inputs = checks.inputs_of(x)
         data = checks.samples(who, inputs, y, weight, self.dtype, check_finite)
-        if self.loss_is_known and self.loss == "binary_cross_entropy":
+        if self._loss_is_known and self.loss == "binary_cross_entropy":
             checks.check_probabilities(who, data)
+        elif self._loss_is_known and self.loss == "cross_entropy":
+            checks.check_distributions(who, data)
         return data
 
     def _batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:

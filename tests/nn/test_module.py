@@ -253,3 +253,57 @@ def test_states_are_not_parameters_and_may_be_read_and_written_outside() -> None
     assert np.asarray(model.count).tolist() == [1, 2]
     with pytest.raises(RuntimeError, match="only inside of a traced function"):
         model.count.update(np.zeros(2))
+
+
+# What changes after a call
+
+
+def test_parts_and_attributes_that_are_set_count_from_the_next_call_on() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            self.head, self.scale = nn.Dense(3, in_features=4), 1.0
+            self.shifts = [nn.Parameter((), 0.0)]
+
+        def __call__(self, x: Any) -> Any:
+            y = self.head(x) * self.scale
+            for shift in self.shifts:
+                y = y + shift
+            return y
+
+    model = Scaled()
+    x = np.ones((2, 4), np.float32)
+    once = model(x)
+    model.scale = 2.0
+    np.testing.assert_array_equal(model(x), 2 * once)
+    model.head.activation = bp.ops.relu
+    np.testing.assert_array_equal(model(x), 2 * np.maximum(once, 0))
+    model.shifts[0].value[...] = 5
+    np.testing.assert_array_equal(model(x), 2 * np.maximum(once, 0) + 5)
+    model.shifts.pop()
+    np.testing.assert_array_equal(model(x), 2 * np.maximum(once, 0))
+    model.head = nn.Dense(6)
+    assert model(x).shape == (2, 6)
+    del model.scale
+    with pytest.raises(AttributeError, match="scale"):
+        model(x)
+
+
+def test_attributes_that_a_trace_sets_cost_no_new_plan() -> None:
+    class Counting(nn.Module):
+        traced = 0
+
+        def __call__(self, x: Any) -> Any:
+            self.traced += 1
+            return bp.ops.tanh(x)
+
+    model = Counting()
+    for _ in range(5):
+        model(np.zeros(3))
+    assert model.traced == 1
+
+
+def test_a_build_that_fails_while_values_are_drawn_leaves_the_sizes_unknown() -> None:
+    model = nn.Sequential(nn.Dense(3, kernel_init=lambda *_: np.zeros(7)))
+    with pytest.raises(ValueError, match="its initializer gave values"):
+        model.build(4)
+    assert model[0].in_features is None  # type: ignore[attr-defined]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator as operators
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import nn, ops, optim
+from bpcore import metrics, nn, ops, optim
 from bpcore.callbacks import Callback, EarlyStopping
 from tests.training.problems import bits, network
 from tests.training.refusal import X, Y, assert_refused, trained
 
 NAN = float("nan")
 INF = float("inf")
+NO_GRADIENT = "the loss has no gradient"
 ONES = np.ones(40)
 
 
@@ -83,6 +85,18 @@ def test_bad_every_steps(trainer: bp.Trainer, every: Any, error: type[Exception]
     )
 
 
+def test_an_on_step_without_every_steps(trainer: bp.Trainer) -> None:
+    class Stepping(Callback):
+        def on_step(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None: ...
+
+    assert_refused(
+        trainer,
+        lambda: trainer.fit(X, Y, epochs=1, callbacks=[Stepping()], progress=False),
+        ValueError,
+        "Stepping has an on_step, but its every_steps is None",
+    )
+
+
 @pytest.mark.parametrize("arguments", [(), (X,), (X, Y, ONES, ONES)])
 def test_wrong_numbers_of_arguments_of_step_and_gradients(
     trainer: bp.Trainer, arguments: tuple[Any, ...]
@@ -110,12 +124,69 @@ def test_a_learning_rate_function_that_gives_nonsense(value: float) -> None:
     assert_refused(trainer, lambda: trainer.step(X, Y), ValueError, fragment)
 
 
+@pytest.mark.parametrize("value", [None, "fast", [0.1, 0.2]])
+def test_a_learning_rate_function_that_gives_no_number_is_named(value: Any) -> None:
+    def decay(step: int) -> Any:
+        return 0.1 if step < 0 else value
+
+    trainer = bp.Trainer(network(3, in_features=4), "cross_entropy", optim.SGD(decay))
+    for call in (lambda: trainer.fit(X, Y, epochs=1, progress=False), lambda: trainer.step(X, Y)):
+        assert_refused(trainer, call, TypeError, f"decay gave {value!r} for step 0, not a number")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "value"),
+    [
+        (optim.SGD(0.1, 0.9), "momentum", 0.5),
+        (optim.SGD(0.1, 0.9), "nesterov", True),
+        (optim.SGD(0.1), "weight_decay", 0.1),
+        (optim.Adam(), "betas", (0.5, 0.5)),
+        (optim.Adam(), "eps", 1e-4),
+        (optim.Adam(), "weight_decay", 0.1),
+    ],
+)
+def test_an_optimizers_settings_but_lr_stay(optimizer: optim.Optimizer, name: str, value: Any) -> None:
+    before = optimizer.config()
+    with pytest.raises(AttributeError, match=f"{name} can't be changed; make a new optimizer"):
+        setattr(optimizer, name, value)
+    assert optimizer.config() == before
+
+
+@pytest.mark.parametrize(
+    ("lr", "error"), [(-0.1, ValueError), (NAN, ValueError), ("0.1", TypeError), (None, TypeError)]
+)
+def test_a_wrong_lr_raises_when_it_is_set(lr: Any, error: type[Exception]) -> None:
+    optimizer = optim.Adam(0.1)
+    with pytest.raises(error, match="lr must be"):
+        optimizer.lr = lr
+    assert optimizer.lr == 0.1
+
+
+def test_lr_may_be_set_anew_to_a_number_or_a_function() -> None:
+    trainer, twin = (bp.Trainer(network(3, in_features=4), "cross_entropy", optim.SGD(0.1)) for _ in "ab")
+    trainer.optimizer.lr = 0.0
+    before = bits(trainer)
+    trainer.step(X, Y)
+    assert bits(trainer) == before
+    trainer.optimizer.lr = lambda step: 0.1 * step  # this is step 1
+    trainer.step(X, Y)
+    twin.step(X, Y)
+    assert bits(trainer) == bits(twin)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "fragment"),
     [
         ({"loss": lambda p, t: 1.0}, TypeError, "expected a tensor"),  # noqa: ARG005
         ({"loss": lambda p, t: None}, TypeError, "expected a tensor"),  # noqa: ARG005
-        ({"loss": lambda p, t: ops.mean(ops.stop_gradient(p))}, ValueError, ""),  # noqa: ARG005
+        ({"loss": lambda p, t: ops.mean(ops.stop_gradient(p))}, ValueError, NO_GRADIENT),  # noqa: ARG005
+        ({"loss": lambda p, t: ops.abs(ops.argmax(p) - t)}, ValueError, NO_GRADIENT),
+        ({"loss": metrics.accuracy}, ValueError, NO_GRADIENT),
+        (
+            {"objective": lambda m, x, y: ops.mean(ops.cast(ops.argmax(m(x)) == y, "float32"))},
+            ValueError,
+            NO_GRADIENT,
+        ),
         ({"objective": lambda model, x, y: model(x)}, ValueError, "must return a scalar"),  # noqa: ARG005
         ({"objective": lambda model, x: model(x)}, TypeError, "positional argument"),
         ({"objective": lambda model, x, y: ops.mean(x)}, ValueError, "does not depend on any"),  # noqa: ARG005
@@ -127,12 +198,8 @@ def test_functions_that_return_nonsense(
 ) -> None:
     trainer = bp.Trainer(network(3, in_features=4), **options)
     data: Any = ((X, Y),) if "objective" in options else (X, Y)
-    if fragment:
-        assert_refused(trainer, lambda: trainer.fit(*data, epochs=1, progress=False), error, fragment)
-    else:  # a loss that nothing can lower: either an error, or no change
-        before = bits(trainer)
-        trainer.fit(*data, epochs=1, progress=False)
-        assert bits(trainer) == before
+    assert_refused(trainer, lambda: trainer.fit(*data, epochs=1, progress=False), error, fragment)
+    assert_refused(trainer, lambda: trainer.step(*(data[0] if len(data) == 1 else data)), error, fragment)
 
 
 # When the object is made
@@ -206,6 +273,8 @@ def _frozen() -> nn.Module:
         ({"metrics": [3]}, TypeError, "a metric is a name or a function"),
         ({"metrics": ["accuracy", "accuracy"]}, ValueError, "'accuracy' is taken"),
         ({"optimizer": "adma"}, ValueError, "unknown optimizer 'adma'; did you mean 'adam'"),
+        ({"optimizer": "SGD"}, ValueError, "unknown optimizer 'SGD'; did you mean 'sgd'"),
+        ({"loss": "MSE"}, ValueError, "unknown loss 'MSE'; did you mean 'mse'"),
         ({"optimizer": optim.Adam}, TypeError, "an optimizer is a name or an object"),
         ({"optimizer": 0.1}, TypeError, "an optimizer is a name or an object"),
         ({"dtype": "float16"}, ValueError, 'dtype must be "float32" or "float64"'),
@@ -237,3 +306,53 @@ def test_a_float64_model_is_not_narrowed_by_a_float32_trainer() -> None:
     with pytest.raises(TypeError, match='float64, so the trainer must be too: dtype="float64"'):
         bp.Trainer(model, "cross_entropy")
     assert bits(model) == before
+
+
+# NumPy on the tensors that a loss is given
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (np.sum, "sum"),
+        (np.mean, "mean"),
+        (np.exp, "exp"),
+        (np.maximum.reduce, "maximum"),
+        (lambda t: np.concatenate([t, t]), "concatenate"),
+        (lambda t: np.maximum(t, 0), "maximum"),
+        (lambda t: np.add(t, 1, out=np.ones(t.shape)), "add"),
+    ],
+)
+def test_numpys_functions_on_tensors_name_bpcore_ops(function: Callable[[Any], Any], name: str) -> None:
+    trainer = bp.Trainer(network(3, in_features=4), lambda prediction, _: function(prediction))
+    fragment = f"numpy.{name} needs numbers, which a symbolic tensor doesn't have yet; use what bpcore.ops"
+    assert_refused(trainer, lambda: trainer.step(X, Y), TypeError, fragment)
+
+
+@pytest.mark.parametrize("left", [np.arange(1.0, 7.0).reshape(2, 3), np.float64(2.0)])
+@pytest.mark.parametrize(
+    "operator", ["add", "sub", "mul", "truediv", "pow", "eq", "ne", "lt", "le", "gt", "ge"]
+)
+def test_numpys_arrays_and_numbers_left_of_a_tensor(operator: str, left: Any) -> None:
+    function = getattr(operators, operator)
+    right = np.array([[1.0, 2.0, 0.5], [4.0, 2.5, 3.0]])
+    found = nn.Sequential(lambda tensor: function(left, tensor))(right)
+    np.testing.assert_allclose(found, function(left, right), rtol=1e-15)
+    assert found.dtype == function(left, right).dtype
+
+
+def test_numpys_matrices_and_masks_left_of_a_tensor() -> None:
+    left, right = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
+    np.testing.assert_allclose(nn.Sequential(lambda tensor: left @ tensor)(right), left @ right)
+    masks = np.array([True, True, False]), np.array([True, False, False])
+    for function in (operators.and_, operators.or_):
+        found = nn.Sequential(lambda tensor, f=function: f(masks[0], tensor))(masks[1])
+        assert found.tolist() == function(*masks).tolist()
+
+
+def test_numpy_may_ask_a_tensor_for_its_sizes() -> None:
+    def shapes(prediction: Any, _: Any) -> Any:
+        assert (np.shape(prediction), np.ndim(prediction), np.size(prediction)) == ((40, 3), 2, 120)
+        return ops.mean(prediction)
+
+    bp.Trainer(network(3, in_features=4), shapes).step(X, Y)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import losses, ops, optim
+from bpcore import losses, nn, ops, optim
 from tests.training.problems import bits, network, regression
 from tests.training.refusal import X, Y, assert_refused, trained
 
@@ -238,3 +238,100 @@ def test_targets_of_mse_are_not_broadcast(target: np.ndarray) -> None:
         assert_refused(
             trainer, lambda call=call: call(trainer, X, target), ValueError, "mse: the prediction has shape"
         )
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_first_use_that_fails_leaves_the_model_as_it_was(known: bool) -> None:
+    """Built or not, and whatever fails: data of other sizes may come next."""
+    wrong = X[:, :3] if not known else X
+    bad: dict[str, Callable[[bp.Trainer], Any]] = {
+        name: lambda trainer, call=call: call(trainer, wrong, Y + 1) for name, call in CALLS.items()
+    }
+    bad["validation labels"] = lambda trainer: trainer.fit(
+        wrong, Y, epochs=1, validation_data=(wrong, Y + 1), progress=False
+    )
+    bad["validation width"] = lambda trainer: trainer.fit(
+        wrong, Y, epochs=1, validation_data=(X[:, :2], Y), progress=False
+    )
+    for name, call in bad.items():
+        model = network(8, 3)
+        if known:
+            model[0].weight.sizes = (4, 8)
+        trainer = bp.Trainer(model, "cross_entropy")
+        with pytest.raises(ValueError):  # noqa: PT011 - of labels, or of sizes
+            call(trainer)
+        assert all(variable.storage is None for _, variable in model.named_variables()), name
+        assert not model._bpcore.built
+        assert model[0].in_features == (4 if known else None), name
+        trainer.fit(X, Y, epochs=1, progress=False)
+        fresh = bp.Trainer(network(8, 3), "cross_entropy")
+        fresh.fit(X, Y, epochs=1, progress=False)
+        assert bits(trainer) == bits(fresh), name
+
+
+def test_a_first_prediction_that_fails_leaves_the_model_as_it_was() -> None:
+    class Embedding(nn.Module):
+        """One row of a table a sample, then a layer."""
+
+        def __init__(self) -> None:
+            self.table, self.dense = nn.Parameter((5, 4)), nn.Dense(3)
+
+        def __call__(self, x: Any) -> Any:
+            return self.dense(ops.one_hot(x, 5, "float32") @ self.table)
+
+    model = Embedding()
+    trainer = bp.Trainer(model, "cross_entropy")
+    with pytest.raises(ValueError, match="is 7, but one_hot"):
+        trainer.predict([1, 7])
+    assert model.dense.in_features is None
+    assert trainer.predict([1, 4]).shape == (2, 3)
+
+
+def test_a_later_failure_keeps_what_earlier_calls_have_made() -> None:
+    trainer = bp.Trainer(network(8, 3), "cross_entropy")
+    trainer.predict(X)
+    before = bits(trainer)
+    with pytest.raises(ValueError, match="is 3, but cross_entropy"):
+        trainer.fit(X, Y + 1, epochs=1, progress=False)
+    assert bits(trainer) == before
+
+
+class Returns(nn.Module):
+    """Whatever it is told to, made of a layer's output."""
+
+    def __init__(self, what: Callable[[Any], Any]) -> None:
+        self.dense, self.what = nn.Dense(3, in_features=4), what
+
+    def __call__(self, x: Any) -> Any:
+        return self.what(self.dense(x))
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "fragment"),
+    [
+        (lambda h: None, TypeError, "returned None"),  # noqa: ARG005
+        (lambda h: (h, None), ValueError, "got NoneType"),
+        (lambda h: {"h": h, "kind": "dense"}, ValueError, "got str"),
+        (ops.sum, ValueError, "got one of shape () for 16 samples"),
+        (lambda h: (h, ops.sum(h, axis=0)), ValueError, "got one of shape (3,) for 16 samples"),
+        (lambda h: h[:2], ValueError, "got one of shape (2, 3) for 16 samples"),
+    ],
+)
+def test_predict_refuses_outputs_without_a_row_a_sample(
+    what: Callable[[Any], Any], error: type[Exception], fragment: str
+) -> None:
+    trainer = bp.Trainer(Returns(what), "cross_entropy")
+    with pytest.raises(error) as caught:
+        trainer.predict(X, batch_size=16)
+    assert fragment in str(caught.value)
+
+
+def test_masked_elements_are_refused(trainer: bp.Trainer) -> None:
+    masked = np.ma.masked_greater(X, 3.0)
+    assert masked.mask.any()
+    for call in (*CALLS.values(), lambda trainer, x, _: trainer.predict(x)):
+        assert_refused(trainer, lambda call=call: call(trainer, masked, Y), TypeError, "elements are masked")
+    with pytest.raises(TypeError, match="Sequential: some of its elements are masked"):
+        trainer.model(masked)
+    whole = np.ma.masked_array(X, mask=False)
+    np.testing.assert_array_equal(trainer.predict(whole), trainer.predict(X))

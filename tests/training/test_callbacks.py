@@ -15,10 +15,9 @@ from tests.training.problems import bits, blobs, network
 
 
 class Recorder(Callback):
-    """Writes down each event with the counts at that point and a copy of its values."""
+    """Writes down each event but steps with the counts at that point and a copy of its values."""
 
-    def __init__(self, every_steps: int | None = None) -> None:
-        self.every_steps = every_steps
+    def __init__(self) -> None:
         self.events: list[tuple[str, int, int, dict[str, float]]] = []
 
     def _note(self, event: str, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
@@ -30,9 +29,6 @@ class Recorder(Callback):
     def on_epoch_begin(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
         self._note("epoch begin", trainer, logs)
 
-    def on_step(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
-        self._note("step", trainer, logs)
-
     def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
         self._note("epoch end", trainer, logs)
 
@@ -41,6 +37,17 @@ class Recorder(Callback):
 
     def steps(self) -> list[int]:
         return [step for event, _, step, _ in self.events if event == "step"]
+
+
+class StepRecorder(Recorder):
+    """Writes down steps, too."""
+
+    def __init__(self, every_steps: int) -> None:
+        super().__init__()
+        self.every_steps = every_steps
+
+    def on_step(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
+        self._note("step", trainer, logs)
 
 
 def _trainer(**options: Any) -> bp.Trainer:
@@ -56,7 +63,7 @@ def _fit(trainer: bp.Trainer, *callbacks: Callback, epochs: int = 2, **options: 
 
 def test_events_come_in_order_with_the_counts_of_what_is_done() -> None:
     """40 samples in batches of 16: three steps an epoch."""
-    recorder = Recorder(every_steps=2)
+    recorder = StepRecorder(every_steps=2)
     _fit(_trainer(), recorder)
     assert [event[:3] for event in recorder.events] == [
         ("train begin", 0, 0),
@@ -86,7 +93,7 @@ def test_a_steps_values_are_those_of_its_batch() -> None:
     x, y = blobs(40)
     stepped = _trainer()
     expected = [stepped.step(x[i : i + 16], y[i : i + 16]) for i in (0, 16, 32)]
-    recorder = Recorder(every_steps=1)
+    recorder = StepRecorder(every_steps=1)
     _fit(_trainer(), recorder, epochs=1, shuffle=False)
     logs = [logs for event, _, _, logs in recorder.events if event == "step"]
     assert [each["loss"] for each in logs] == pytest.approx(expected, rel=1e-6)
@@ -97,14 +104,14 @@ def test_a_steps_values_are_those_of_its_batch() -> None:
 def test_on_step_comes_after_exactly_every_nth_step_of_the_trainer(every: int) -> None:
     """Over epochs (of 40 steps) and calls of fit: the count is the trainer's."""
     x, y = blobs(40)
-    trainer, recorder = _trainer(), Recorder(every)
+    trainer, recorder = _trainer(), StepRecorder(every)
     for epochs in (2, 1):
         trainer.fit(x, y, epochs=epochs, batch_size=1, callbacks=[recorder], progress=False)
     assert recorder.steps() == list(range(every, 121, every))
 
 
 def test_several_callbacks_each_have_their_own_steps() -> None:
-    recorders = [Recorder(2), Recorder(None), Recorder(5)]
+    recorders = [StepRecorder(2), Recorder(), StepRecorder(5)]
     trainer = _trainer()
     trainer.fit(*blobs(40), epochs=1, batch_size=2, callbacks=recorders, progress=False)
     assert [recorder.steps() for recorder in recorders] == [list(range(2, 21, 2)), [], [5, 10, 15, 20]]
@@ -113,7 +120,7 @@ def test_several_callbacks_each_have_their_own_steps() -> None:
 def test_callbacks_do_not_change_training() -> None:
     alone, watched = _trainer(), _trainer()
     _fit(alone, epochs=3)
-    _fit(watched, Recorder(1), Recorder(2), epochs=3)
+    _fit(watched, StepRecorder(1), StepRecorder(2), epochs=3)
     assert bits(alone) == bits(watched)
     assert alone.history["loss"] == watched.history["loss"]
 
@@ -198,7 +205,7 @@ class Scripted(EarlyStopping):
     """Is shown the values of a script in place of the real ones, and keeps the bits of each epoch."""
 
     def __init__(self, values: list[float], **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**{"monitor": "loss", **options})
         self.values = values
         self.bits: list[bytes] = []
 
@@ -231,7 +238,7 @@ def test_early_stopping_stops_and_restores_the_best_epochs_bits(
 
 
 def test_early_stopping_looks_at_accuracy_from_the_other_side() -> None:
-    stopping = Scripted([0.1, 0.5, 0.4, 0.3, 0.9, 0.9], monitor="val_accuracy", patience=2)
+    stopping = Scripted([0.1, 0.5, 0.4, 0.3, 0.9, 0.9], monitor="accuracy", patience=2)
     assert len(_fit(_trainer(), stopping, epochs=6)) == 4
     assert stopping.best == 0.5
 
@@ -262,11 +269,52 @@ def test_early_stopping_on_real_validation_data() -> None:
     assert trainer.evaluate(*held_out)["loss"] == stopping.best
 
 
-def test_early_stopping_names_what_it_cannot_find() -> None:
+def test_early_stopping_names_what_it_cannot_find_before_the_first_epoch() -> None:
     trainer = _trainer()
     with pytest.raises(ValueError, match="no 'val_loss' to look at.*needs validation data"):
         _fit(trainer, EarlyStopping())
+    with pytest.raises(ValueError, match="no 'val_los'.*has loss, accuracy, val_loss, val_accuracy"):
+        _fit(trainer, EarlyStopping("val_los"), validation_data=blobs(20))
+    assert trainer.steps == 0
     assert np.isfinite(trainer.step(*blobs(40)))
+
+
+class Raising(Callback):
+    """Raises at one event."""
+
+    def __init__(self, event: str, error: BaseException) -> None:
+        def fail(trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG001
+            raise error
+
+        setattr(self, event, fail)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("mine"), KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_begin", "on_epoch_end", "on_train_end"])
+def test_every_callback_is_told_that_the_run_is_over(event: str, error: BaseException) -> None:
+    """Those before and behind the one that raises; one that raises then doesn't hide the first error."""
+    recorders = [Recorder(), Recorder()]
+    last = [Raising("on_train_end", RuntimeError("later"))]
+    with pytest.raises(type(error)) as caught:
+        _fit(_trainer(), recorders[0], Raising(event, error), *last, recorders[1])
+    assert caught.value is error
+    assert [[event for event, *_ in each.events].count("train end") for each in recorders] == [1, 1]
+
+
+def test_a_loss_that_is_not_finite_ends_with_the_best_weights() -> None:
+    x, y = blobs(40)
+    trainer, recorder = _trainer(), Recorder()
+    stopping = Scripted([2, 1, 3], patience=3)
+
+    class Break(Callback):
+        def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
+            if trainer.epochs == 3:
+                trainer.parameters["0.weight"][...] = np.nan
+
+    with pytest.raises(FloatingPointError, match="not finite"):
+        trainer.fit(x, y, epochs=9, callbacks=[stopping, Break(), recorder], progress=False)
+    assert recorder.events[-1][0] == "train end"
+    assert bits(trainer) == stopping.bits[1]
 
 
 @pytest.mark.parametrize(

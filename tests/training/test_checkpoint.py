@@ -343,3 +343,15 @@ def test_a_saved_file_has_ordinary_permissions(saved: Path) -> None:
     plain = saved.with_name("plain")
     plain.write_text("")
     assert saved.stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("in_features", [4, None])
+def test_a_float64_file_is_not_loaded_as_float32(tmp_path: Path, in_features: int | None) -> None:
+    trainer = _trainer(dtype="float64")
+    _fit(trainer)
+    trainer.save(tmp_path / "run")
+    model = network(8, 3, in_features=in_features)
+    with pytest.raises(ValueError, match="holds float64 values"):
+        bp.Trainer.load(tmp_path / "run", model, dtype="float32")
+    assert all(variable.storage is None for _, variable in model.named_variables())
+    assert bits(bp.Trainer.load(tmp_path / "run", model)) == bits(trainer)

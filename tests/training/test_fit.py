@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import optim
+from bpcore import nn, optim, tracing
 from bpcore._native import core
 from tests.training.problems import LinearSgd, bits, blobs, network, regression, xor
 
@@ -209,3 +211,29 @@ def test_the_progress_bar_shows_samples_loss_and_metrics(capsys: pytest.CaptureF
     assert "192/192" in err
     trainer.fit(x, y, epochs=1, progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+class _Telling(nn.Module):
+    """A layer whose output says whether it was in training mode."""
+
+    def __init__(self) -> None:
+        self.dense = nn.Dense(1, in_features=3)
+
+    def __call__(self, x: Any) -> Any:
+        trace = tracing.current()
+        assert trace is not None
+        return 0 * self.dense(x) + float(trace.training)
+
+
+def test_the_trainer_evaluates_and_predicts_in_inference_mode_inside_of_training() -> None:
+    x, y = regression(20, outputs=1)
+    trainer = bp.Trainer(_Telling(), "mse", dtype="float64")
+    with bp.training(1):
+        assert trainer.model(x).max() == 1.0
+        assert trainer.predict(x).max() == 0.0
+        inside = trainer.evaluate(x, y)["loss"]
+        history = trainer.fit(x, y, epochs=1, validation_data=(x, y), progress=False)
+    assert trainer.predict(x).max() == 0.0
+    assert history["val_loss"] == [inside] == [trainer.evaluate(x, y)["loss"]]
+    assert inside == pytest.approx((y**2).mean())
+    assert history["loss"] == [pytest.approx(((y - 1) ** 2).mean())]

@@ -110,14 +110,14 @@ def test_an_interrupted_run_still_restores_the_best_weights() -> None:
         kept = b""
 
         def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
-            super().on_epoch_end(trainer, {"val_loss": [3.0, 1.0, 2.0][trainer.epochs - 1]})
+            super().on_epoch_end(trainer, {"loss": [3.0, 1.0, 2.0][trainer.epochs - 1]})
             if trainer.epochs == 2:
                 self.kept = bits(trainer)
 
         def on_step(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
             raise KeyboardInterrupt
 
-    trainer, stopping, ended = _trainer(), Interrupted(patience=9), Ended()
+    trainer, stopping, ended = _trainer(), Interrupted("loss", patience=9), Ended()
     with pytest.raises(KeyboardInterrupt):
         trainer.fit(*blobs(), epochs=9, batch_size=8, callbacks=[stopping, ended], progress=False)
     assert (trainer.epochs, trainer.steps) == (3, 40)

@@ -11,6 +11,7 @@ import bpcore as bp
 from bpcore import losses, nn, ops, optim
 from bpcore._native import core
 from tests.training.problems import LinearSgd, bits, blobs, cross_entropy, forward, network, regression
+from tests.training.refusal import assert_refused
 
 
 def _trainer(loss: Any, *units: int, in_features: int = 4, **options: Any) -> bp.Trainer:
@@ -219,3 +220,78 @@ def test_accuracy_of_two_classes(shape: tuple[int, ...]) -> None:
     right = (forward(trainer.parameters, x)[:, 0] > 0) == y
     for target in (y, y.astype(float), y.astype(bool)):
         assert trainer.evaluate(x, target.reshape(shape))["accuracy"] == pytest.approx(right.mean())
+
+
+# Logits, classes and probabilities
+
+
+@pytest.mark.parametrize(
+    ("loss", "target", "fragment"),
+    [
+        ("cross_entropy", np.zeros(8, np.int64), "use binary_cross_entropy"),
+        ("cross_entropy", np.ones((8, 1)), "use binary_cross_entropy"),
+        (losses.cross_entropy, np.zeros(8, np.int64), "use binary_cross_entropy"),
+    ],
+)
+def test_cross_entropy_of_a_single_class_raises(loss: Any, target: Any, fragment: str) -> None:
+    """Its loss would be 0 whatever the model does."""
+    trainer = _trainer(loss, 1)
+    x = np.random.default_rng(0).normal(size=(8, 4))
+    assert_refused(trainer, lambda: trainer.fit(x, target, epochs=1, progress=False), ValueError, fragment)
+
+
+@pytest.mark.parametrize(
+    ("row", "fragment"),
+    [
+        ([0.5, 0.5, 0.5], "y[3] is [0.5 0.5 0.5]"),
+        ([1.5, -0.5, 0.0], "y[3] is"),
+        ([0.0, 0.0, 0.0], "y[3] is"),
+        ([0.3, 0.3, 0.398], "y[3] is"),
+    ],
+)
+@pytest.mark.parametrize("loss", ["cross_entropy", losses.cross_entropy])
+def test_float_targets_of_cross_entropy_must_be_probabilities(loss: Any, row: Any, fragment: str) -> None:
+    x, y = blobs(12)
+    trainer = _trainer(loss, 3)
+    good = np.eye(3)[y]
+    wrong = good.copy()
+    wrong[3] = row
+    weights = np.ones(12)
+    for call in (
+        lambda: trainer.fit(x, wrong, epochs=1, progress=False),
+        lambda: trainer.fit(x, wrong, epochs=1, sample_weight=weights, progress=False),
+        lambda: trainer.fit(x, good, epochs=1, validation_data=(x, wrong), progress=False),
+        lambda: trainer.step(x, wrong),
+        lambda: trainer.evaluate(x, wrong),
+    ):
+        assert_refused(trainer, call, ValueError, fragment)
+    wrong[3] = [0.3, 0.3, 0.3995]
+    trainer.step(x, wrong)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("loss", "activation", "units"),
+    [("cross_entropy", "softmax", 3), ("binary_cross_entropy", "sigmoid", 1)],
+)
+def test_losses_of_logits_refuse_probabilities(
+    loss: str, activation: str, units: int, named: bool, apart: bool
+) -> None:
+    """As a layer's activation, which may be fused with it, and as a layer of its own."""
+    x, y = blobs(12)
+    dense = nn.Dense(units, None if apart else activation, in_features=4)
+    model = nn.Sequential(dense, getattr(ops, activation)) if apart else nn.Sequential(dense)
+    trainer = bp.Trainer(model, loss if named else getattr(losses, loss))
+    fragment = f"{loss} takes logits; leave the {activation} out"
+    target = np.minimum(y, 1)
+    assert_refused(trainer, lambda: trainer.fit(x, target, epochs=1, progress=False), ValueError, fragment)
+    assert_refused(trainer, lambda: trainer.evaluate(x, target), ValueError, fragment)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("activation", [None, "tanh", "relu"])
+def test_other_activations_are_logits(loss: str, activation: str | None) -> None:
+    x, y = blobs(12)
+    model = nn.Sequential(nn.Dense(3, activation, in_features=4))
+    assert np.isfinite(bp.Trainer(model, loss).step(x, np.eye(3)[y]))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import nn, ops, optim
-from tests.training.problems import bits, blobs, network
+from bpcore import callbacks, nn, ops, optim
+from tests.training.problems import bits, blobs, forward, network
 
 
 def _trainer(*units: int, dtype: str = "float64", loss: Any = "cross_entropy", **options: Any) -> bp.Trainer:
@@ -245,3 +245,168 @@ def test_reductions_do_not_round_a_sample_by_the_size_of_its_batch() -> None:
     together = trainer.predict(x, batch_size=5).tobytes()
     assert trainer.predict(x, batch_size=1).tobytes() == together
     assert trainer.predict(x, batch_size=4).tobytes() == together
+
+
+class Scaled(nn.Module):
+    """A head that may be replaced, and an attribute that may be set."""
+
+    def __init__(self) -> None:
+        self.body, self.head = nn.Dense(5, "tanh", in_features=4), nn.Dense(3, in_features=5)
+        self.extra = [nn.Parameter(3, 0.0)]
+        self.scale = 1.0
+
+    def __call__(self, x: Any) -> Any:
+        for each in self.extra:
+            x = x + ops.sum(each)
+        return self.head(self.body(x)) * self.scale
+
+
+def _replace_head(model: Any) -> None:
+    model.head = nn.Dense(3)
+
+
+def _drop_extra(model: Any) -> None:
+    model.extra.pop()
+
+
+def _replace_extra(model: Any) -> None:
+    model.extra[0] = nn.Parameter(3, 0.0)
+
+
+def _rename_head(model: Any) -> None:
+    model.other = model.head
+    del model.head
+
+
+@pytest.mark.parametrize("change", [_replace_head, _drop_extra, _replace_extra, _rename_head])
+def test_a_trainer_whose_models_parts_have_changed_raises(change: Any) -> None:
+    x, y = blobs(20)
+    model = Scaled()
+    trainer = bp.Trainer(model, "cross_entropy", optim.SGD(0.1))
+    trainer.fit(x, y, epochs=1, progress=False)
+    before, _ = trainer.snapshot()
+    flat = trainer._engine.ready(None).store.flat_parameters
+    change(model)
+    for call in (
+        lambda: trainer.fit(x, y, epochs=1, progress=False),
+        lambda: trainer.step(x, y),
+        lambda: trainer.gradients(x, y),
+        lambda: trainer.predict(x),
+        lambda: trainer.evaluate(x, y),
+        lambda: trainer.parameters,
+        lambda: trainer.optimizer_state,
+        lambda: trainer.save("never"),
+    ):
+        with pytest.raises(RuntimeError, match="parts have changed.*make a new Trainer"):
+            call()
+    np.testing.assert_array_equal(flat, before)
+
+
+def test_a_new_trainer_goes_on_with_a_trimmed_model() -> None:
+    x, y = blobs(20)
+    model = network(5, 3, 3, in_features=4)
+    old = bp.Trainer(model, "cross_entropy")
+    old.step(x, y)
+    weight = model.parameters["0.weight"].copy()
+    model.layers = model.layers[:2]
+    with pytest.raises(RuntimeError, match="parts have changed"):
+        old.step(x, y)
+    new = bp.Trainer(model, "cross_entropy", optim.SGD(0.1))
+    np.testing.assert_array_equal(new.parameters["0.weight"], weight)
+    new.fit(x, y, epochs=1, progress=False)
+    np.testing.assert_allclose(new.predict(x), np.tanh(forward(new.parameters, x)), rtol=0, atol=1e-5)
+
+
+def test_attributes_that_are_set_count_from_the_next_call_on() -> None:
+    x, y = blobs(20)
+    model = Scaled()
+    trainer = bp.Trainer(model, "cross_entropy", optim.SGD(0.0))
+    calls = {
+        "predict": lambda: trainer.predict(x),
+        "evaluate": lambda: trainer.evaluate(x, y)["loss"],
+        "step": lambda: trainer.step(x, y),
+        "gradients": lambda: trainer.gradients(x, y)["head.bias"],
+        "fit": lambda: trainer.fit(x, y, epochs=1, progress=False)["loss"][0],
+    }
+    before = {name: call() for name, call in calls.items()}
+    model.scale = 2.0
+    model.body.activation = None
+    twin = bp.Trainer(model.copy(), "cross_entropy", optim.SGD(0.0))
+    np.testing.assert_array_equal(trainer.predict(x), twin.predict(x))
+    for name, call in calls.items():
+        assert np.all(call() != before[name]), name
+    assert trainer.step(x, y) == twin.step(x, y)
+
+
+def test_a_trainer_of_a_part_does_not_keep_the_names_of_a_whole_made_of_it_alone() -> None:
+    x, y = blobs(20)
+    part = network(3, in_features=4)
+    old = bp.Trainer(part, "cross_entropy")
+    whole = bp.Trainer(nn.Sequential(part), "cross_entropy")
+    assert list(whole.gradients(x, y)) == list(whole.parameters) == ["0.0.weight", "0.0.bias"]
+    with pytest.raises(RuntimeError, match="part of a larger model"):
+        old.step(x, y)
+
+
+class Nested(nn.Module):
+    """A dict with a key that holds a dot, and another way to the same path."""
+
+    def __init__(self) -> None:
+        self.heads = {"a.b": nn.Dense(2, in_features=4), "a": {"b": nn.Dense(3, in_features=4)}}
+
+    def __call__(self, x: Any) -> Any:
+        return self.heads["a"]["b"](x)  # type: ignore[index]
+
+
+def test_two_parameters_of_one_name_are_refused() -> None:
+    for call in (
+        lambda: bp.Trainer(Nested(), "cross_entropy"),
+        lambda: Nested().parameters,
+        lambda: Nested()(np.zeros((2, 4))),
+    ):
+        with pytest.raises(ValueError, match=r"\[4, 2\] and .*\[4, 3\] .*both called 'heads.a.b.weight'"):
+            call()
+
+
+def test_a_snapshot_of_other_sizes_or_another_dtype_is_refused() -> None:
+    trainer = _trainer(3)
+    flat, states = trainer.snapshot()
+    before = bits(trainer)
+    wrong: list[Any] = [
+        _trainer(8, 3).snapshot(), _trainer(3, dtype="float32").snapshot(), (0.0, states), (flat[:1], states),
+        (flat,), (flat, states, states), (flat, np.zeros(3)),
+    ]  # fmt: skip
+    for snapshot in wrong:
+        with pytest.raises(ValueError, match="no snapshot of this trainer"):
+            trainer.restore(snapshot)
+    assert bits(trainer) == before
+    trainer.step(*blobs(20))
+    trainer.restore((flat, states))
+    assert bits(trainer) == before
+
+
+def test_two_trainers_of_one_model_do_not_train_it_at_the_same_time() -> None:
+    x, y = blobs(20)
+    model = network(3, in_features=4)
+    one, other = (bp.Trainer(model, "cross_entropy") for _ in range(2))
+    refused = []
+
+    class Meddling(callbacks.Callback):
+        """Trains the model while it is being trained."""
+
+        def on_epoch_end(self, trainer: bp.Trainer, logs: Any) -> None:  # noqa: ARG002
+            before = bits(model)
+            for call in (
+                lambda: other.fit(x, y, epochs=1, progress=False),
+                lambda: other.step(x, y),
+                lambda: bp.Trainer(model, "cross_entropy", dtype="float64"),
+            ):
+                with pytest.raises(RuntimeError, match="in the middle of a fit or a step") as caught:
+                    call()
+                refused.append(caught.value)
+            assert bits(model) == before
+            assert other.predict(x).shape == (20, 3)
+
+    one.fit(x, y, epochs=1, callbacks=[Meddling()], progress=False)
+    assert len(refused) == 3
+    other.step(x, y)

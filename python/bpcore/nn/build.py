@@ -20,22 +20,39 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.nn.module import Module
 
-__all__ = ["LOCK", "build_for", "collect", "dtype_of", "pack", "packed", "size_by_tracing", "sizing"]
+__all__ = [
+    "LOCK", "attempt", "build_for", "collect", "dtype_of", "pack", "packed", "size_by_tracing", "sizing"
+]  # fmt: skip
 
 
 def collect(model: Module) -> tuple[list[Parameter], list[State]]:
-    """The parameters and states of `model` in definition order, each once, and now called by its path."""
+    """The parameters and states of `model` in definition order, each once, and now called by its path.
+
+    ValueError if two have the same path, as keys of dicts may bring about.
+    """
+    variables: dict[str, Variable] = {}
+    for name, variable in model.named_variables():
+        other = variables.setdefault(name, variable)
+        if other is not variable:
+            raise ValueError(
+                f"{_kind(other)} and {_kind(variable)} of the model are both called {name!r}; rename one"
+            )
     for path, module in model.named_modules():
         module._bpcore.path = path
     parameters: list[Parameter] = []
     states: list[State] = []
-    for name, variable in model.named_variables():
+    for name, variable in variables.items():
         variable.name = name
         if isinstance(variable, Parameter):
             parameters.append(variable)
         elif isinstance(variable, State):
             states.append(variable)
     return parameters, states
+
+
+def _kind(variable: Variable) -> str:
+    sizes = ", ".join("?" if size is None else str(size) for size in variable.sizes)
+    return f"a {type(variable).__name__.lower()} of sizes [{sizes}]"
 
 
 def dtype_of(model: Module) -> str | None:
@@ -46,18 +63,18 @@ def dtype_of(model: Module) -> str | None:
 
 
 def packed(model: Module) -> Storage | None:
-    """The storage that holds exactly `model`, None if there is none."""
-    parameters, states = list[Variable](), list[Variable]()
-    for _, variable in model.named_variables():
-        (states if variable.is_state else parameters).append(variable)
-    first = next(iter(parameters + states), None)
-    storage = None if first is None else first.storage
-    if storage is None or len(parameters) != len(storage.parameters) or len(states) != len(storage.states):
+    """The storage that holds exactly `model`, by the names that it has in it, None if there is none."""
+    parameters, states = list[tuple[str, Variable]](), list[tuple[str, Variable]]()
+    for name, variable in model.named_variables():
+        (states if variable.is_state else parameters).append((name, variable))
+    storage = next((variable.storage for _, variable in parameters + states), None)
+    if storage is None:
         return None
-    in_place = all(
+    names = tuple(name for name, _ in parameters), tuple(name for name, _ in states)
+    in_place = names == (storage.parameters, storage.states) and all(
         variable.storage is storage and variable.slot == slot
         for variables in (parameters, states)
-        for slot, variable in enumerate(variables)
+        for slot, (_, variable) in enumerate(variables)
     )
     return storage if in_place else None
 
@@ -67,17 +84,30 @@ LOCK = RLock()
 
 
 @contextmanager
+def attempt(model: Module) -> Iterator[None]:
+    """If what runs inside of it fails, the parameters of `model` are as they were: sizes, places, all."""
+    with LOCK:
+        variables = [(v, v.sizes, v.storage, v.slot, v.given) for _, v in model.named_variables()]
+        modules = [(m._bpcore, m._bpcore.built, m._bpcore.output) for _, m in model.named_modules()]
+        moved = [(storage, storage.moved) for _, _, storage, _, _ in variables if storage is not None]
+        try:
+            yield
+        except BaseException:
+            for variable, sizes, storage, slot, given in variables:
+                variable.sizes, variable.storage, variable.slot, variable.given = sizes, storage, slot, given
+            for runtime, built, output in modules:
+                runtime.built, runtime.output = built, output
+            for old, was_moved in moved:
+                old.moved = was_moved
+            raise
+
+
+@contextmanager
 def sizing(model: Module, dtype: str) -> Iterator[Trace]:
     """A trace that fills in the sizes of `model`'s parameters as they are used; if it fails, none of them."""
     collect(model)
-    before = [(variable, variable.sizes) for _, variable in model.named_variables()]
-    try:
-        with Trace(building=True, training=True, dtype=dtype) as trace:
-            yield trace
-    except BaseException:
-        for variable, sizes in before:
-            variable.sizes = sizes
-        raise
+    with attempt(model), Trace(building=True, training=True, dtype=dtype) as trace:
+        yield trace
 
 
 def size_by_tracing(model: Module, inputs: Sequence[tuple[Sequence[int], str]], dtype: str) -> None:
@@ -90,8 +120,8 @@ def pack(model: Module, seed: int, dtype: str) -> Storage:
     """Lays the parameters and states of `model` out in a storage of their own.
 
     Values that exist are kept (float32 ones may become float64); the others are drawn by their initializer,
-    keyed by `seed` and name. RuntimeError if a size is not known, TypeError for float64 values in a float32
-    model.
+    keyed by `seed` and name. RuntimeError if a size is not known or a trainer is writing to the values,
+    TypeError for float64 values in a float32 model.
     """
     parameters, states = collect(model)
     everything: list[Variable] = [*parameters, *states]
@@ -101,6 +131,8 @@ def pack(model: Module, seed: int, dtype: str) -> Storage:
             f"the sizes of {', '.join(missing)} are not known yet: give every layer its in_features, call "
             "model.build(input_shape), or use the model once"
         )
+    if any(variable.storage is not None and variable.storage.busy.locked() for variable in everything):
+        raise RuntimeError("a part of the model is in the middle of a fit or a step of another trainer")
     values = {id(variable): _value(variable, seed, dtype) for variable in everything}
     store = core.Store([(p.name, p.shape) for p in parameters], [(s.name, s.shape) for s in states], dtype)
     storage = Storage(store, tuple(p.name for p in parameters), tuple(s.name for s in states))
@@ -148,8 +180,9 @@ def build_for(
         variables = [variable for _, variable in model.named_variables()]
         if any(variable.storage is None for variable in variables):
             dtype = dtype_of(model) or dtype or "float32"
-            if not all(variable.known for variable in variables):
-                size_by_tracing(model, inputs, dtype)
-            pack(model, seed, dtype)
+            with attempt(model):
+                if not all(variable.known for variable in variables):
+                    size_by_tracing(model, inputs, dtype)
+                pack(model, seed, dtype)
     for _, module in model.named_modules():
         module._bpcore.built = True

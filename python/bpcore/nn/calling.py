@@ -53,6 +53,7 @@ class Compiled(NamedTuple):
     runner: Runner
     result: Any
     storage: Storage | None
+    stamps: tuple[object, ...]  # of the module, when it was traced
 
     def __call__(self, arrays: list[Array], threads: int) -> Any:
         """The result for `arrays`, of the shapes and dtypes that were traced."""
@@ -68,7 +69,10 @@ class _Output:
 
 
 def compile_call(
-    call: Callable[..., Any], inputs: list[tuple[tuple[int, ...], str]], storage: Storage | None
+    call: Callable[..., Any],
+    inputs: list[tuple[tuple[int, ...], str]],
+    storage: Storage | None,
+    stamps: tuple[object, ...] = (),
 ) -> Compiled:
     """Traces `call` on symbolic inputs of these shapes and dtypes and plans it."""
     outputs: list[int] = []
@@ -83,7 +87,7 @@ def compile_call(
         tensors = [Tensor(trace, trace.graph.input(shape, dtype)) for shape, dtype in inputs]
         result = tree.rebuild(call(*tensors), number)
         runner = trace.runner(outputs)
-    return Compiled(runner, result, storage)
+    return Compiled(runner, result, storage, stamps)
 
 
 def storage_of(model: Module) -> Storage | None:
@@ -120,10 +124,12 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
         return model(*(next(rest) if is_array else next(others) for is_array in dynamic), **options)
 
     def make() -> Compiled:
-        return compile_call(call, specs, storage)
+        return compile_call(call, specs, storage, stamps)
 
+    stamps = model._stamps()
     compiled = model._bpcore.plans.get(key, make)
-    if compiled.storage is not storage:  # the model was packed anew, by a trainer or into a larger one
+    # Packed anew, by a trainer or into a larger model, or made of other parts than before.
+    if compiled.storage is not storage or compiled.stamps != stamps:
         model._bpcore.plans.clear()
         compiled = model._bpcore.plans.get(key, make)
     return compiled(arrays, runtime.threads())

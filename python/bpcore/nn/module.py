@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import files
+from bpcore import files, tracing
 from bpcore.arrays import check_float_dtype
 from bpcore.cache import PlanCache
 from bpcore.nn import build, weights
@@ -30,6 +30,7 @@ class Runtime:
     """What bpcore itself keeps with a module; it is not copied with it."""
 
     def __init__(self, owner: str) -> None:
+        self.stamp = object()  # another one each time an attribute is set
         self.path = ""  # its name in the model it was last packed into
         self.built = False  # whether all parameters below it exist
         self.output: Any = None  # its output's shape when it was last traced
@@ -44,7 +45,8 @@ class Module:
     path: ``encoder.dense.weight``, ``layers.0.bias``. `__call__` is written for tensors; called on NumPy
     arrays, it is traced once for each signature of shapes and dtypes and then runs natively, in inference
     mode unless inside of ``with bp.training(seed):``. Plain numbers and arrays it meets while traced are
-    constants from then on.
+    constants until an attribute, its own or a part's, is set again. What changes inside of a list, a dict or
+    an array is noticed only if it is a module, a parameter or a state.
 
     There is no need to call ``super().__init__()``.
     """
@@ -65,6 +67,18 @@ class Module:
     def __call__(self, *_: Any, **__: Any) -> Any:
         """What the module computes; subclasses define it."""
         raise NotImplementedError(f"{type(self).__name__} must define __call__")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        self._changed()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._changed()
+
+    def _changed(self) -> None:
+        if tracing.current() is None:  # what a trace leaves behind in attributes is no reason for another
+            self._bpcore.stamp = object()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_bpcore"}
@@ -90,6 +104,12 @@ class Module:
             if isinstance(child, Variable):
                 yield path, child
 
+    def _stamps(self) -> tuple[object, ...]:
+        """Equal to earlier ones if the parts are the same, and none has had an attribute set since."""
+        found: dict[object, None] = {}
+        _collect_stamps(self, found)
+        return tuple(found)
+
     # Its parameters
 
     def build(
@@ -113,8 +133,10 @@ class Module:
             raise RuntimeError(
                 "build: the parameters exist already; make a new model for other initial values"
             )
-        build.size_by_tracing(self, [(shape, dtype) for shape in _batch_shapes(input_shape)], dtype)
-        build.pack(self, seed, dtype)
+        shapes = [(shape, dtype) for shape in _batch_shapes(input_shape)]
+        with build.attempt(self):
+            build.size_by_tracing(self, shapes, dtype)
+            build.pack(self, seed, dtype)
 
     @property
     def parameters(self) -> dict[str, Array]:
@@ -208,6 +230,23 @@ def _walk(module: Module, prefix: str, seen: set[int]) -> Iterator[tuple[str, Mo
             yield prefix + name, child
             if isinstance(child, Module):
                 yield from _walk(child, f"{prefix}{name}.", seen)
+
+
+def _collect_stamps(value: Any, found: dict[object, None]) -> None:
+    """Those of all parts of `value`, each once; done at each call of a module, so without names."""
+    if isinstance(value, Module):
+        if value._bpcore.stamp not in found:
+            found[value._bpcore.stamp] = None
+            for each in vars(value).values():
+                _collect_stamps(each, found)
+    elif isinstance(value, Variable):
+        found[value.stamp] = None
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            _collect_stamps(each, found)
+    elif isinstance(value, dict):
+        for each in value.values():
+            _collect_stamps(each, found)
 
 
 def _batch_shapes(given: Any) -> list[list[int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -30,6 +31,7 @@ class Storage:
     parameters: tuple[str, ...]
     states: tuple[str, ...]
     moved: bool = False  # true once a larger model has taken some of it over
+    busy: Lock = field(default_factory=Lock)  # held while a trainer writes to it
 
     @property
     def dtype(self) -> str:
@@ -52,6 +54,7 @@ class Variable(Operand):
         )
         self.init = resolve(init)
         self.name = ""
+        self.stamp = object()  # its own; a copy has another
         self.storage: Storage | None = None
         self.slot = -1
         self.given: Array | None = None  # values to start with, in place of the initializer's
@@ -123,7 +126,7 @@ class Variable(Operand):
         # Copies start with the values and stand on their own.
         state = self.__dict__.copy()
         state["given"] = self.given if self.storage is None else self.value
-        state["storage"], state["slot"] = None, -1
+        state["storage"], state["slot"], state["stamp"] = None, -1, object()
         return state
 
 

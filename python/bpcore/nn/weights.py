@@ -96,8 +96,9 @@ def restore(model: Module, arrays: Mapping[str, Array], who: str) -> None:
         for name, variable in variables.items():
             variable.value[...] = arrays[name]
         return
-    for name, variable in variables.items():
-        variable.infer(arrays[name].shape)
-        variable.given = arrays[name]
     wide = any(arrays[name].dtype == np.float64 for name in variables)
-    build.pack(model, 0, "float64" if wide else "float32")
+    with build.attempt(model):
+        for name, variable in variables.items():
+            variable.infer(arrays[name].shape)
+            variable.given = arrays[name]
+        build.pack(model, 0, "float64" if wide else "float32")

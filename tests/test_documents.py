@@ -1,0 +1,71 @@
+"""What the documents show runs: the README's Python, and the examples."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.problems import child_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _run(folder: Path, *arguments: str | Path) -> str:
+    """What a fresh Python prints, which must end well."""
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readmes_python_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert blocks
+    (tmp_path / "readme.py").write_text("\n".join(blocks), "utf-8")
+    assert "'accuracy': " in _run(tmp_path, "readme.py")
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_the_example_of_exclusive_or_learns_it(tmp_path: Path) -> None:
+    out = _run(tmp_path, ROOT / "examples" / "xor.py")
+    found = re.fullmatch(r"\[(.*)\] should be \[0, 1, 1, 0\]\n", out)
+    assert found, out
+    assert [float(number) > 0.5 for number in found[1].split()] == [False, True, True, False]
+
+
+def _write_idx(path: Path, array: np.ndarray) -> None:
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    path.write_bytes(header + array.tobytes())
+
+
+def test_the_example_of_mnist_reads_a_folder_and_trains(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 200), ("t10k", 50)):
+        images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        _write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
+        _write_idx(tmp_path / f"{part}-labels-idx1-ubyte", (np.arange(count) % 10).astype(np.uint8))
+    out = _run(tmp_path, ROOT / "examples" / "mnist.py", tmp_path, "--epochs", "1")
+    assert re.search(r"^epoch  1: loss \d\.\d+, accuracy 0\.\d+", out, re.MULTILINE), out
+    assert "test accuracy 0." in out
+
+
+def test_the_example_of_digits_writes_its_files(tmp_path: Path) -> None:
+    for name in ("sklearn", "matplotlib"):
+        pytest.importorskip(name)
+    out = _run(tmp_path, ROOT / "examples" / "digits.py", "--epochs", "2", "--out", tmp_path)
+    assert "test accuracy 0." in out
+    assert (tmp_path / "digits.safetensors").is_file()
+    assert (tmp_path / "digits.png").is_file()
