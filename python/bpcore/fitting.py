@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from bpcore import interrupts
 from bpcore.history import History
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Pace:
         """Runs `steps` steps, or fewer as `Session.run` does; the next call may be up to 8 times as long."""
         start = time.perf_counter()
         done = session.run(steps, rates)
+        interrupts.check()
         seconds = max(time.perf_counter() - start, 1e-9)
         self._steps = max(1, min(int(_SECONDS_PER_CALL * steps / seconds), 8 * max(steps, self._steps)))
         return done
@@ -69,17 +71,19 @@ class Run:
         trainer.history = History(trainer.epochs, [*names, *held_out])
         trainer.stop_training = False
         error: BaseException | None = None
-        try:
-            self._tell("on_train_begin", {})
-            for number in range(1, epochs + 1):
-                if not self._epoch(number, shuffle, validate) or trainer.stop_training:
-                    break
-        except BaseException as raised:  # noqa: BLE001 - raised again at the end
-            error = raised
-        try:
-            self._end(error)
-        finally:
-            self._bar.close()
+        with interrupts.deferred():
+            try:
+                self._tell("on_train_begin", {})
+                for number in range(1, epochs + 1):
+                    if not self._epoch(number, shuffle, validate) or trainer.stop_training:
+                        break
+                    interrupts.check()
+            except BaseException as raised:  # noqa: BLE001 - raised again at the end
+                error = raised
+            try:
+                self._end(error)
+            finally:
+                self._bar.close()
         return trainer.history
 
     def _end(self, error: BaseException | None) -> None:
@@ -137,3 +141,4 @@ class Run:
             logs = trainer._task.values(session.last) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
+            interrupts.check()

@@ -124,3 +124,38 @@ def test_an_interrupted_run_still_restores_the_best_weights() -> None:
     assert trainer.history.epochs == [1, 2, 3]
     assert ended.epochs == [3]
     assert bits(trainer) == stopping.kept
+
+
+class Interrupts(Callback):
+    """Sends the process Ctrl-C in the middle of its own work, a number of times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.finished = 0
+
+    def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
+        for _ in range(self.times):
+            signal.raise_signal(signal.SIGINT)
+        self.finished += 1
+
+
+def test_a_first_interrupt_lets_what_is_under_way_finish_and_a_second_does_not() -> None:
+    x, y = blobs(40)
+    for times, finished in [(1, 1), (2, 0)]:
+        trainer, callback = _trainer(), Interrupts(times)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(x, y, epochs=3, batch_size=8, callbacks=[callback], progress=False)
+        assert (callback.finished, trainer.epochs) == (finished, 1)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        trainer.fit(x, y, epochs=1, batch_size=8, progress=False)
+
+
+def test_a_programs_own_handler_of_ctrl_c_stays_in_charge() -> None:
+    x, y = blobs(40)
+    seen: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        _trainer().fit(x, y, epochs=2, batch_size=8, callbacks=[Interrupts(1)], progress=False)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert seen == [signal.SIGINT] * 2
