@@ -36,7 +36,7 @@ class Settings {
 };
 
 // The running means of a parameter that gets no gradient any more (of a dead unit, say) decay to subnormal
-// numbers and stay there, and arithmetic on those is a hundred times slower. Below the smallest normal number
+// numbers and stay there, and arithmetic on those is much slower. Below the smallest normal number
 // they are zero.
 template <class T>
 T flushed(T mean) {
