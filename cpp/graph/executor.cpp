@@ -99,12 +99,14 @@ void Workspace::run_instructions(size_t begin, size_t end, const Member& member,
     const Instruction& instruction = instructions[i];
     if (instruction.barrier_before) member.barrier();
     const Frame frame{operands_.data() + first_[i], scratch, &status};
-    const int64_t tasks = instruction.routine.tasks;
-    if (tasks == 1) {
-      if (member.leads()) instruction.routine.run(frame, 0);
+    const Routine& routine = instruction.routine;
+    if (routine.run_alone && member.team.size() == 1) {
+      routine.run_alone(frame);
+    } else if (routine.tasks == 1) {
+      if (member.leads()) routine.run(frame, 0);
     } else {
-      const Range share = member.share(tasks);
-      for (int64_t task = share.begin; task < share.end; ++task) instruction.routine.run(frame, task);
+      const Range share = member.share(routine.tasks);
+      for (int64_t task = share.begin; task < share.end; ++task) routine.run(frame, task);
     }
   }
 }

@@ -63,6 +63,7 @@ struct Frame {
 // A compiled op: it knows its sizes, holds no pointer and may be run by many callers at once.
 struct Routine {
   std::function<void(const Frame&, int64_t task)> run;
+  std::function<void(const Frame&)> run_alone;  // all tasks at once, same bits; set where a lone thread gains
   int64_t tasks = 1;  // independent pieces, cut by shape alone so that results don't depend on who runs them
   double cost = 0;    // rough nanoseconds on one core, for choosing the number of threads
   int64_t scratch_bytes = 0;

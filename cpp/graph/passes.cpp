@@ -52,6 +52,20 @@ std::optional<Fusion> dense_with_activation(const Chains& chains, const Item& it
                 item.inputs[0]};
 }
 
+// relu_grad(matmul(a, b), y) → matmul[relu_grad](a, b, y): the gradient is zeroed while it is in registers.
+std::optional<Fusion> product_with_relu_grad(const Chains& chains, const Item& item) {
+  const Graph& graph = chains.graph;
+  if (std::strcmp(item.op->name(), "relu_grad") != 0) return {};
+  const NodeId product = item.inputs[0], y = item.inputs[1];
+  if (!graph.is(product, "matmul") || !chains.only_user(product)) return {};
+  const Shape& shape = graph.type(product).shape;
+  if (shape.rank() != 2 || graph.type(y).shape != shape) return {};
+  const Node& matmul = graph.node(product);
+  Attributes attributes = matmul.attributes;
+  attributes.set("then", std::string("relu_grad"));
+  return Fusion{{item.id, matmul.op, {matmul.inputs[0], matmul.inputs[1], y}, attributes}, product};
+}
+
 }  // namespace
 
 Program optimize(const Graph& graph, const std::vector<NodeId>& roots) {
@@ -73,6 +87,7 @@ Program optimize(const Graph& graph, const std::vector<NodeId>& roots) {
     const Item* input = before < 0 ? nullptr : &program.items[static_cast<size_t>(before)];
     std::optional<Fusion> fusion = dense_with_bias(chains, item);
     if (!fusion) fusion = dense_with_activation(chains, item, input);
+    if (!fusion) fusion = product_with_relu_grad(chains, item);
     if (fusion) {
       absorbed[static_cast<size_t>(place[static_cast<size_t>(fusion->absorbed)])] = true;
       item = std::move(fusion->item);

@@ -11,7 +11,7 @@ namespace bpcore {
 namespace {
 
 // A parallel part shorter than this does not pay for waking and meeting another thread.
-constexpr double nanoseconds_per_thread = 30e3;
+constexpr double nanoseconds_per_thread = 15e3;
 
 }  // namespace
 
@@ -145,9 +145,9 @@ class PlanBuilder {
       operands.push_back(of(input));
     }
     const TensorType& type = graph_.type(item.id);
-    const std::string activation = item.attributes.text("activation", "");
+    const std::string fused = item.attributes.text("activation", item.attributes.text("then", ""));
     add(item.op->compile(signature, type), std::move(operands),
-        concat(item.op->name(), activation.empty() ? "" : "[" + activation + "]", ' ', type.shape));
+        concat(item.op->name(), fused.empty() ? "" : "[" + fused + "]", ' ', type.shape));
   }
 
   void copy(NodeId from, Location to) {

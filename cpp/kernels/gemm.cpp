@@ -12,17 +12,21 @@
 namespace bpcore::kernels {
 namespace {
 
-// Elements a packed panel of A takes a step of k: whole vectors, so that packing can store vectors, but for
-// AVX-512, whose masked stores keep the panel dense.
+// Elements a packed panel of A takes a step of k: with room for the vectors that packing stores.
 template <class T>
-constexpr int64_t packed_stride =
-    simd::vector_bytes == 64 ? gemm_blocks<T>().rows : round_up(gemm_blocks<T>().rows, simd::vector_width<T>);
+constexpr int64_t packed_stride = round_up(gemm_blocks<T>().rows, std::min(simd::vector_width<T>, 8));
+
+template <class T>
+constexpr int64_t line_elements = 64 / static_cast<int64_t>(sizeof(T));  // of a cache line
 
 // A product below this many operations is one task; every eightfold beyond it doubles the tasks.
 constexpr double task_flops = 2e6;
+
 constexpr int64_t most_tasks = 8;
 
-constexpr int64_t pack_steps = 8;  // rows of a transposed A packed at a time
+// Matrices of more bytes together than this don't stay in the level-2 cache: what comes next is fetched while
+// the product at hand is computed.
+constexpr int64_t fetch_bytes = 2 << 20;
 
 // Measured costs of packing, in cycles a byte, and of not packing, as shares of the time of the product.
 constexpr double pack_byte = 0.09;
@@ -37,7 +41,7 @@ constexpr double far_rows = 0.25;      // ... in another page
 }  // namespace
 
 template <class T>
-Gemm<T>::Gemm(const GemmShape& shape) : shape_(shape) {
+Gemm<T>::Gemm(const GemmShape& shape, bool for_team) : shape_(shape) {
   constexpr GemmBlocks table = gemm_blocks<T>();
   const auto [m, n, k] = std::array{shape.m, shape.n, shape.k};
   const int vectors = m <= table.wide_rows ? table.wide_vectors : table.vectors;
@@ -46,16 +50,16 @@ Gemm<T>::Gemm(const GemmShape& shape) : shape_(shape) {
   column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, vectors));
   panel_columns_ = vectors * simd::vector_width<T>;
   depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.depth));
-  choose_tiles();
+  choose_tiles(for_team);
 }
 
 // Takes the grid of tiles and the packing of least cost, in estimated cycles for each step of k.
 template <class T>
-void Gemm<T>::choose_tiles() {
+void Gemm<T>::choose_tiles(bool for_team) {
   const double m = static_cast<double>(shape_.m), n = static_cast<double>(shape_.n);
   const double flops = 2 * m * n * static_cast<double>(shape_.k);
   int64_t wanted = 1;
-  for (double limit = task_flops; flops >= limit && wanted < most_tasks; limit *= 8) wanted *= 2;
+  for (double limit = task_flops; for_team && flops >= limit && wanted < most_tasks; limit *= 8) wanted *= 2;
 
   const double multiply = m * n / (2 * simd::vector_width<T>);
   const int64_t a_bytes = shape_.lda * static_cast<int64_t>(sizeof(T));
@@ -82,10 +86,11 @@ void Gemm<T>::choose_tiles() {
     }
   }
   const int64_t depth = ceil_div(shape_.k, depth_blocks_);
-  constexpr int64_t line_elements = 64 / sizeof(T);
+  const auto elements = shape_.m * shape_.n + shape_.n * shape_.k + shape_.k * shape_.m;
+  fetch_ = elements * static_cast<int64_t>(sizeof(T)) > fetch_bytes;
   packed_a_ =
-      pack_a_ ? round_up(ceil_div(row_panels_, tile_rows_) * depth * packed_stride<T>, line_elements) : 0;
-  scratch_elements_ = packed_a_ + (pack_b_ ? round_up(depth * panel_columns_, line_elements) : 0);
+      pack_a_ ? round_up(ceil_div(row_panels_, tile_rows_) * depth * packed_stride<T>, line_elements<T>) : 0;
+  scratch_elements_ = packed_a_ + (pack_b_ ? round_up(depth * panel_columns_, line_elements<T>) : 0);
 }
 
 template <class T>
@@ -104,30 +109,41 @@ typename Gemm<T>::Tile Gemm<T>::tile(int64_t task) const {
           column_begin(tile.column_end)};
 }
 
-// The tile's rows of a block of A, from its first step of k, to packed (row panels, depth, packed_stride).
+// What the kernel for panel `number` of a strip fetches meanwhile: of the next strip's B, the part that is
+// its share. Panels come in order, so all of B is there when the strip begins, if there are enough panels.
 template <class T>
-void Gemm<T>::pack_rows(const Panels& tile, const T* a, int64_t depth, T* packed) const {
-  // A transposed A is read a few whole rows at a time: each cache line once, although panels share lines.
-  const int64_t chunk = shape_.transpose_a ? pack_steps : depth;
-  for (int64_t p = 0; p < depth; p += chunk) {
-    const int64_t steps = std::min(chunk, depth - p);
-    for (int64_t panel = tile.row_begin; panel < tile.row_end; ++panel) {
-      const int64_t row = row_begin(panel);
-      const int rows = static_cast<int>(row_begin(panel + 1) - row);
-      T* target = packed + ((panel - tile.row_begin) * depth + p) * packed_stride<T>;
-      if (shape_.transpose_a) {
-        copy_panel(a + p * shape_.lda + row, shape_.lda, steps, rows, target, packed_stride<T>);
-      } else {
-        transpose_panel(a + row * shape_.lda, shape_.lda, depth, rows, target, packed_stride<T>);
-      }
-    }
+Ahead<T> Gemm<T>::next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const {
+  constexpr int rows = gemm_blocks<T>().rows;
+  const int64_t columns = std::min(panel_columns_, shape_.n - column);
+  if (!shape_.transpose_b) {
+    const int64_t step = number * rows;
+    if (step + rows > depth) return {};
+    return {b_block + step * shape_.ldb + column, shape_.ldb, line_elements<T>,
+            static_cast<int>(ceil_div(columns, line_elements<T>))};
   }
+  constexpr int lines = 4;
+  const int64_t groups = ceil_div(columns, rows), group = number % groups;
+  const int64_t step = number / groups * lines * line_elements<T>;
+  if (step >= depth || group * rows + rows > columns) return {};
+  return {b_block + (column + group * rows) * shape_.ldb + step, shape_.ldb, line_elements<T>, lines};
 }
 
-// For each block of k: packs the tile's rows of A if that pays, then takes B panel by panel. The panel stays
-// in the level-1 cache while all panels of A stream past it from the level-2 cache.
+// The panel of A from `row`, whole.
 template <class T>
-void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const T* bias, bool relu, T* scratch) const {
+Ahead<T> Gemm<T>::next_of_a(const T* a_block, int64_t depth, int64_t row) const {
+  constexpr int rows = gemm_blocks<T>().rows;
+  if (row + rows > shape_.m) return {};
+  if (!shape_.transpose_a)
+    return {a_block + row * shape_.lda, shape_.lda, line_elements<T>,
+            static_cast<int>(ceil_div(depth, line_elements<T>))};
+  const int64_t steps = depth / rows;  // a row of the kernel fetches as many rows of A
+  return {a_block + row, steps * shape_.lda, shape_.lda, static_cast<int>(steps)};
+}
+
+// For each block of k: takes B panel by panel. The panel stays in the level-1 cache while all panels of A,
+// packed on their first use if that pays, stream past it from the level-2 cache.
+template <class T>
+void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>& epilogue, T* scratch) const {
   constexpr int w = simd::vector_width<T>;
   const GemmShape& s = shape_;
   if (s.m == 0 || s.n == 0) return;
@@ -136,7 +152,7 @@ void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const T* bias, boo
   T* packed_b = packed_a + packed_a_;  // (depth, panel_columns_)
   const auto find =
       pack_a_ || s.transpose_a ? TileTable<T, TileA::ByDepth>::find : TileTable<T, TileA::RowMajor>::find;
-  TileCall<T> call;
+  TileCall<T> call{};
   call.c_stride = s.ldc;
   call.a_stride = pack_a_ ? packed_stride<T> : s.lda;
   call.b_stride = pack_b_ ? panel_columns_ : s.ldb;
@@ -145,17 +161,15 @@ void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const T* bias, boo
     const bool last_block = block + 1 == depth_blocks_;
     call.depth = part_begin(block + 1, s.k, depth_blocks_) - step;
     call.accumulate = block > 0;
-    call.relu = relu && last_block;
+    call.relu = epilogue.relu && last_block;
     const T* a_block = s.transpose_a ? a + step * s.lda : a + step;  // (m, depth) or (depth, m)
     const T* b_block = s.transpose_b ? b + step : b + step * s.ldb;  // (depth, n) or (n, depth)
-    if (pack_a_) pack_rows(tile, a_block, call.depth, packed_a);
-
     for (int64_t strip = tile.column_begin; strip < tile.column_end; ++strip) {
       const int64_t column = column_begin(strip);
       const int columns = static_cast<int>(column_begin(strip + 1) - column);
       const int vectors = (columns + w - 1) / w;
       call.last_columns = columns - (vectors - 1) * w;
-      call.bias = bias != nullptr && last_block ? bias + column : nullptr;
+      call.bias = epilogue.bias != nullptr && last_block ? epilogue.bias + column : nullptr;
       call.b = pack_b_ ? packed_b : b_block + column;
       if (s.transpose_b) {
         transpose_panel(b_block + column * s.ldb, s.ldb, call.depth, columns, packed_b, panel_columns_);
@@ -165,9 +179,30 @@ void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const T* bias, boo
       for (int64_t panel = tile.row_begin; panel < tile.row_end; ++panel) {
         const int64_t row = row_begin(panel);
         const int rows = static_cast<int>(row_begin(panel + 1) - row);
-        call.a = pack_a_ ? packed_a + (panel - tile.row_begin) * call.depth * packed_stride<T>
-                         : a_block + (s.transpose_a ? row : row * s.lda);
+        const bool first_strip = strip == tile.column_begin, last_strip = strip + 1 == tile.column_end;
+        const bool last_panel = panel + 1 == tile.row_end;
+        call.a = a_block + (s.transpose_a ? row : row * s.lda);
+        if (pack_a_) {
+          T* packed = packed_a + (panel - tile.row_begin) * call.depth * packed_stride<T>;
+          if (first_strip && s.transpose_a)
+            copy_panel(call.a, s.lda, call.depth, rows, packed, packed_stride<T>);
+          else if (first_strip)
+            transpose_panel(call.a, s.lda, call.depth, rows, packed, packed_stride<T>);
+          call.a = packed;
+        }
         call.c = c + row * s.ldc + column;
+        call.where =
+            epilogue.where != nullptr && last_block ? epilogue.where + row * s.ldc + column : nullptr;
+        if (fetch_) {
+          call.next_c = last_panel ? c + row_begin(tile.row_begin) * s.ldc +
+                                         column_begin(last_strip ? tile.column_begin : strip + 1)
+                                   : c + row_begin(panel + 1) * s.ldc + column;
+          call.ahead = {};
+          if (first_strip && !last_panel)
+            call.ahead = next_of_a(a_block, call.depth, row_begin(panel + 1));
+          else if (!last_strip)
+            call.ahead = next_of_b(b_block, call.depth, column_begin(strip + 1), panel - tile.row_begin);
+        }
         find(rows, vectors, call.last_columns < w)(call);
       }
     }

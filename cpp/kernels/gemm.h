@@ -1,4 +1,4 @@
-// Matrix products with a fused bias and relu, for row-major matrices.
+// Matrix products of row-major matrices, with what follows them done while the results are in registers.
 #pragma once
 
 #include <cstdint>
@@ -7,24 +7,37 @@
 
 namespace bpcore::kernels {
 
+template <class T>
+struct Ahead;
+
 struct GemmShape {
   int64_t m, n, k;
   bool transpose_a, transpose_b;  // A is stored (k, m), B is stored (n, k)
   int64_t lda, ldb, ldc;          // elements between rows as stored
 };
 
-// C (m, n) = op(A) (m, k) op(B) (k, n) [+ bias (n)] [relu], for T float and double.
+// What happens to a finished element of C, in this order.
+template <class T>
+struct Epilogue {
+  const T* bias = nullptr;  // (n): added
+  bool relu = false;        // negative elements become zero; NaN stays
+  const T* where =
+      nullptr;  // (m, n), rows ldc apart: only elements where this is > 0 stay, others become zero
+};
+
+// C (m, n) = op(A) (m, k) op(B) (k, n), then the epilogue; for T float and double.
 //
 // Every element of C is one chain acc = fma(a[i, p], b[p, j], acc), p = 0 ... k - 1, from zero (a product and
-// a sum, both rounded, where the instruction set has no fused one); then + bias, then relu, which keeps NaN.
-// So the bits do not depend on blocking, tiles, threads or the other rows. With k = 0, C is zero (+ bias).
+// a sum, both rounded, where the instruction set has no fused one). So the bits do not depend on blocking,
+// tiles, threads or the other rows. With k = 0, C is zero before the epilogue.
 //
 // The constructor takes every decision, from the shape alone; an object is immutable and may be shared by
 // threads. The product is cut in tasks() independent tiles of C: each task runs once, on any thread.
 template <class T>
 class Gemm {
  public:
-  explicit Gemm(const GemmShape& shape);
+  // `for_team`: in tiles for several threads, which costs a lone one time: some of A and B is packed twice.
+  Gemm(const GemmShape& shape, bool for_team);
 
   int64_t tasks() const { return tile_rows_ * tile_columns_; }
 
@@ -37,9 +50,9 @@ class Gemm {
   };
   Tile tile(int64_t task) const;
 
-  // a, b, c: as the shape says, c not overlapping the others; bias (n) or null. Writes tile(task) of c only,
-  // reads nothing outside the matrices.
-  void run(int64_t task, const T* a, const T* b, T* c, const T* bias, bool relu, T* scratch) const;
+  // a, b, c: as the shape says, c not overlapping the others. Writes tile(task) of c only, reads nothing
+  // outside the matrices.
+  void run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>& epilogue, T* scratch) const;
 
  private:
   // Where part i of `parts` nearly equal parts of 0 ... total begins. Small products are one part: no
@@ -57,8 +70,9 @@ class Gemm {
     int64_t row_begin, row_end, column_begin, column_end;
   };
   Panels panels(int64_t task) const;
-  void choose_tiles();
-  void pack_rows(const Panels& tile, const T* a, int64_t depth, T* packed) const;
+  void choose_tiles(bool for_team);
+  Ahead<T> next_of_a(const T* a_block, int64_t depth, int64_t row) const;
+  Ahead<T> next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const;
 
   GemmShape shape_;
   int64_t row_panels_;      // of nearly equal height, no more than a micro-kernel's rows
@@ -72,6 +86,7 @@ class Gemm {
   int64_t scratch_elements_ = 0;
   bool pack_a_ = false;
   bool pack_b_ = false;
+  bool fetch_ = false;  // fetch ahead of use
 };
 
 extern template class Gemm<float>;

@@ -10,6 +10,14 @@
 
 namespace bpcore::kernels {
 
+// Memory that will be wanted soon: `rows` of a tile, `lines` cache lines each.
+template <class T>
+struct Ahead {
+  const T* begin;
+  int64_t row_step, line_step;  // elements from one row, from one line to the next
+  int lines;
+};
+
 template <class T>
 struct TileCall {
   const T* a;     // (rows, depth) or (depth, rows), see TileA
@@ -21,6 +29,9 @@ struct TileCall {
   int last_columns;  // columns in the last vector, 1 ... vector_width; only masked kernels look
   bool accumulate;   // go on from what C holds instead of from zero
   bool relu;
+  const T* where;   // (rows, columns), stride c_stride, or null: see Epilogue
+  const T* next_c;  // the tile of C that is next, or null: fetch nothing ahead
+  Ahead<T> ahead;   // as many rows as the tile has
 };
 
 enum class TileA {
@@ -31,7 +42,7 @@ enum class TileA {
 template <class T>
 using TileKernel = void (*)(const TileCall<T>&);
 
-// C (Rows, Vectors * vector_width) = [C +] A B [+ bias] [relu]. Each element is one chain of fused
+// C (Rows, Vectors * vector_width) = [C +] A B then the epilogue. Each element is one chain of fused
 // multiply-adds in the order of k, the same in every kernel. All loops over registers must be unrolled fully,
 // or the compiler keeps the accumulators in memory.
 template <class T, int Rows, int Vectors, TileA Layout, bool Masked>
@@ -62,19 +73,37 @@ void gemm_tile(const TileCall<T>& t) {
   const T* a = t.a;
   const T* b = t.b;
   const int64_t a_stride = t.a_stride, b_stride = t.b_stride;
-  for (int64_t p = t.depth; p > 0; --p) {
-    V row[Vectors];
+  const auto multiply = [&](int64_t steps) {
+    for (; steps > 0; --steps) {
+      V row[Vectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) row[v] = load(b, v);
+      for (int v = 0; v < Vectors; ++v) row[v] = load(b, v);
 #pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-      const V x = simd::broadcast(Layout == TileA::ByDepth ? a[i] : a[i * a_stride]);
+      for (int i = 0; i < Rows; ++i) {
+        const V x = simd::broadcast(Layout == TileA::ByDepth ? a[i] : a[i * a_stride]);
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) acc[i][v] = simd::fma(x, row[v], acc[i][v]);
+        for (int v = 0; v < Vectors; ++v) acc[i][v] = simd::fma(x, row[v], acc[i][v]);
+      }
+      a += Layout == TileA::ByDepth ? a_stride : 1;
+      b += b_stride;
     }
-    a += Layout == TileA::ByDepth ? a_stride : 1;
-    b += b_stride;
+  };
+  int64_t rest = t.depth;
+  if (t.next_c != nullptr) {  // a few lines at a time, or they would wait for each other
+    const T* next_c = t.next_c;
+    const T* ahead = t.ahead.begin;
+    const int64_t part = t.depth / (Rows + 1);
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) simd::prefetch_to_write(next_c + v * w);
+      for (int line = 0; line < t.ahead.lines; ++line) simd::prefetch(ahead + line * t.ahead.line_step);
+      next_c += c_stride;
+      ahead += t.ahead.row_step;
+      multiply(part);
+    }
+    rest -= Rows * part;
   }
+  multiply(rest);
 
   if (t.bias != nullptr) {
 #pragma GCC unroll 4
@@ -89,6 +118,13 @@ void gemm_tile(const TileCall<T>& t) {
     for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) acc[i][v] = simd::relu(acc[i][v]);
+    }
+  }
+  if (t.where != nullptr) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[i][v] = load(t.where + i * c_stride, v) > V{} ? acc[i][v] : V{};
     }
   }
 #pragma GCC unroll 16

@@ -27,17 +27,15 @@ inline constexpr int vector_bytes = 32;
 inline constexpr int vector_bytes = 16;
 #endif
 
-template <class T>
+template <class T, int bytes>
 struct VecOf {
-  typedef T type __attribute__((vector_size(vector_bytes)));
+  typedef T type __attribute__((vector_size(bytes)));
 };
-template <class T>
-using Vec = typename VecOf<T>::type;
+template <class T, int bytes = vector_bytes>
+using Vec = typename VecOf<T, bytes>::type;
 
 template <class T>
 inline constexpr int vector_width = vector_bytes / static_cast<int>(sizeof(T));  // elements of a vector
-template <class T>
-inline constexpr int lane_width = 16 / static_cast<int>(sizeof(T));  // elements of a 16-byte lane
 
 template <class T>
 BPCORE_INLINE Vec<T> load(const T* p) {
@@ -50,6 +48,9 @@ template <class T>
 BPCORE_INLINE void store(T* p, Vec<T> v) {
   std::memcpy(p, &v, sizeof v);
 }
+
+BPCORE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0); }
+BPCORE_INLINE void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
 // x - 0 and not 0 + x: only the first keeps -0, so that compilers may drop the arithmetic.
 template <class T>
@@ -147,101 +148,5 @@ BPCORE_INLINE void store(T* p, Vec<T> v, Mask<T> m) {
   for (int i = 0; i < m.count; ++i) p[i] = v[i];
 }
 #endif
-
-// ---- Transposing: 16-byte pieces of rows go straight to their lane, the rest happens inside lanes ----
-
-// The low (high) halves of each lane of a and b, interleaved: a0 b0 a1 b1 of floats, a0 b0 of doubles.
-#if defined(__AVX512F__)
-// Full masks: the plain intrinsics make GCC 12 warn of uninitialised values in its own header.
-BPCORE_INLINE Vec<float> interleave_low(Vec<float> a, Vec<float> b) {
-  return _mm512_maskz_unpacklo_ps(0xffff, a, b);
-}
-BPCORE_INLINE Vec<float> interleave_high(Vec<float> a, Vec<float> b) {
-  return _mm512_maskz_unpackhi_ps(0xffff, a, b);
-}
-BPCORE_INLINE Vec<double> interleave_low(Vec<double> a, Vec<double> b) {
-  return _mm512_maskz_unpacklo_pd(0xff, a, b);
-}
-BPCORE_INLINE Vec<double> interleave_high(Vec<double> a, Vec<double> b) {
-  return _mm512_maskz_unpackhi_pd(0xff, a, b);
-}
-#elif defined(__AVX2__)
-BPCORE_INLINE Vec<float> interleave_low(Vec<float> a, Vec<float> b) { return _mm256_unpacklo_ps(a, b); }
-BPCORE_INLINE Vec<float> interleave_high(Vec<float> a, Vec<float> b) { return _mm256_unpackhi_ps(a, b); }
-BPCORE_INLINE Vec<double> interleave_low(Vec<double> a, Vec<double> b) { return _mm256_unpacklo_pd(a, b); }
-BPCORE_INLINE Vec<double> interleave_high(Vec<double> a, Vec<double> b) { return _mm256_unpackhi_pd(a, b); }
-#else
-BPCORE_INLINE Vec<float> interleave_low(Vec<float> a, Vec<float> b) {
-  return Vec<float>{a[0], b[0], a[1], b[1]};
-}
-BPCORE_INLINE Vec<float> interleave_high(Vec<float> a, Vec<float> b) {
-  return Vec<float>{a[2], b[2], a[3], b[3]};
-}
-BPCORE_INLINE Vec<double> interleave_low(Vec<double> a, Vec<double> b) { return Vec<double>{a[0], b[0]}; }
-BPCORE_INLINE Vec<double> interleave_high(Vec<double> a, Vec<double> b) { return Vec<double>{a[1], b[1]}; }
-#endif
-
-// v with the 16 bytes at p in lane `Lane`: a memory operand of a blend, no shuffle.
-template <int Lane, class T>
-BPCORE_INLINE Vec<T> insert_lane(Vec<T> v, const T* p) {
-#if defined(__AVX512F__)
-  __m128 piece;
-  std::memcpy(&piece, p, sizeof piece);
-  if constexpr (Lane == 0) return (Vec<T>)_mm512_zextps128_ps512(piece);
-  return (Vec<T>)_mm512_insertf32x4((__m512)v, piece, Lane);
-#elif defined(__AVX2__)
-  __m128 piece;
-  std::memcpy(&piece, p, sizeof piece);
-  if constexpr (Lane == 0) return (Vec<T>)_mm256_zextps128_ps256(piece);
-  return (Vec<T>)_mm256_insertf128_ps((__m256)v, piece, Lane);
-#else
-  static_assert(Lane == 0);
-  std::memcpy(&v, p, sizeof v);
-  return v;
-#endif
-}
-
-// source (Rows, lane_width) with stride `source_stride`, Rows <= vector_width -> target (lane_width, Rows),
-// its transpose, with stride `target_stride`. Narrower vectors than AVX-512's are stored whole, so that
-// stride must be >= vector_width.
-template <int Rows, class T>
-BPCORE_INLINE void transpose_group(const T* source, int64_t source_stride, T* target, int64_t target_stride) {
-  constexpr int q = lane_width<T>;
-  const auto put = [target, target_stride](int column, Vec<T> v) {
-    if constexpr (vector_bytes == 64 &&
-                  Rows < vector_width<T>) {  // masked stores are cheap there, and only there
-      store(target + column * target_stride, v, Mask<T>(Rows));
-    } else {
-      store(target + column * target_stride, v);
-    }
-  };
-  Vec<T> r[q];
-#pragma GCC unroll 4
-  for (int i = 0; i < q; ++i) {  // r[i] holds rows i, i + q, i + 2 q, ..., one a lane
-    const T* row = source + i * source_stride;
-    r[i] = Vec<T>{};
-    if (i < Rows) r[i] = insert_lane<0, T>(r[i], row);
-    if constexpr (vector_bytes > 16) {
-      if (i + q < Rows) r[i] = insert_lane<1, T>(r[i], row + q * source_stride);
-    }
-    if constexpr (vector_bytes > 32) {
-      if (i + 2 * q < Rows) r[i] = insert_lane<2, T>(r[i], row + 2 * q * source_stride);
-      if (i + 3 * q < Rows) r[i] = insert_lane<3, T>(r[i], row + 3 * q * source_stride);
-    }
-  }
-  if constexpr (q == 2) {
-    put(0, interleave_low(r[0], r[1]));
-    put(1, interleave_high(r[0], r[1]));
-  } else {
-    const Vec<double> low01 = (Vec<double>)interleave_low(r[0], r[1]);
-    const Vec<double> low23 = (Vec<double>)interleave_low(r[2], r[3]);
-    const Vec<double> high01 = (Vec<double>)interleave_high(r[0], r[1]);
-    const Vec<double> high23 = (Vec<double>)interleave_high(r[2], r[3]);
-    put(0, (Vec<T>)interleave_low(low01, low23));
-    put(1, (Vec<T>)interleave_high(low01, low23));
-    put(2, (Vec<T>)interleave_low(high01, high23));
-    put(3, (Vec<T>)interleave_high(high01, high23));
-  }
-}
 
 }  // namespace bpcore::kernels::simd

@@ -1,9 +1,8 @@
 // dense: x·W + b with an activation, the layer that most networks are made of.
-#include "kernels/gemm.h"
-
 #include "graph/autodiff.h"
 #include "ops/activation.h"
 #include "ops/op_list.h"
+#include "ops/product.h"
 #include "ops/rules.h"
 
 namespace bpcore {
@@ -43,23 +42,21 @@ class Dense final : public Op {
     const Activation activation = activation_from_name(node.attributes.text("activation", ""));
     const bool has_bias = node.count() == 3;
     Routine routine;
-    routine.cost = 2e-2 * static_cast<double>(rows * in * out);
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      const kernels::Gemm<T> gemm({rows, out, in, false, false, in, out, out});
-      routine.tasks = gemm.tasks();
-      routine.scratch_bytes = gemm.scratch_elements() * static_cast<int64_t>(sizeof(T));
-      routine.run = [=](const Frame& frame, int64_t task) {
-        gemm.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(),
-                 has_bias ? frame.input<T>(2) : nullptr, activation == Activation::Relu,
-                 reinterpret_cast<T*>(frame.scratch));
-        if (activation == Activation::None || activation == Activation::Relu) return;
-        const auto tile = gemm.tile(task);
-        for (int64_t row = tile.row_begin; row < tile.row_end; ++row)
-          activate(activation, tile.column_end - tile.column_begin,
-                   frame.output<T>() + row * out + tile.column_begin);
-      };
+      run_product<T>(routine, {rows, out, in, false, false, in, out, out},
+                     [=](const kernels::Gemm<T>& gemm, const Frame& frame, int64_t task) {
+                       gemm.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(),
+                                {has_bias ? frame.input<T>(2) : nullptr, activation == Activation::Relu},
+                                reinterpret_cast<T*>(frame.scratch));
+                       if (activation == Activation::None || activation == Activation::Relu) return;
+                       const auto tile = gemm.tile(task);
+                       for (int64_t row = tile.row_begin; row < tile.row_end; ++row)
+                         activate(activation, tile.column_end - tile.column_begin,
+                                  frame.output<T>() + row * out + tile.column_begin);
+                     });
     });
+    routine.cost = product_cost(rows, out, in);
     return routine;
   }
 

@@ -1,9 +1,9 @@
 // matmul: NumPy's matrix product, batched and broadcasting, with either factor read transposed.
-#include "kernels/gemm.h"
 #include "kernels/loops.h"
 
 #include "graph/autodiff.h"
 #include "ops/op_list.h"
+#include "ops/product.h"
 #include "ops/rules.h"
 
 namespace bpcore {
@@ -52,33 +52,26 @@ class Matmul final : public Op {
     return {node.input(0).dtype, result};
   }
 
+  // A third input, which only the pass that fuses relu_grad gives, is the y of relu_grad(product, y).
   Routine compile(const Signature& node, const TensorType& output) const override {
     const Sizes sizes = matrix_sizes(node);
-    const Shape a = batch_of(node.input(0).shape), b = batch_of(node.input(1).shape);
-    const auto batches = kernels::broadcast_walk<2>(batch_of(output.shape), {a, b});
+    const kernels::GemmShape shape{sizes.m,
+                                   sizes.n,
+                                   sizes.k,
+                                   sizes.transpose_a,
+                                   sizes.transpose_b,
+                                   node.input(0).shape.last(),
+                                   node.input(1).shape.last(),
+                                   sizes.n};
     Routine routine;
-    routine.cost = 2e-2 * static_cast<double>(batches.elements * sizes.m * sizes.n * sizes.k);
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      const kernels::Gemm<T> gemm({sizes.m, sizes.n, sizes.k, sizes.transpose_a, sizes.transpose_b,
-                                   node.input(0).shape.last(), node.input(1).shape.last(), sizes.n});
-      // Small products are taken several to a task.
-      const int64_t pieces = batches.elements * gemm.tasks();
-      routine.tasks = gemm.tasks() > 1 ? pieces : tasks_for(pieces, sizes.m * sizes.n * sizes.k, 1 << 18);
-      routine.scratch_bytes = gemm.scratch_elements() * static_cast<int64_t>(sizeof(T));
-      routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
-        const Range share = part_of(pieces, tasks, task);
-        for (int64_t piece = share.begin; piece < share.end; ++piece) {
-          const int64_t batch = piece / gemm.tasks();
-          batches.runs({batch, batch + 1}, [&](int64_t, const std::array<int64_t, 2>& offset, int64_t) {
-            gemm.run(piece % gemm.tasks(), frame.input<T>(0) + offset[0] * sizes.m * sizes.k,
-                     frame.input<T>(1) + offset[1] * sizes.k * sizes.n,
-                     frame.output<T>() + batch * sizes.m * sizes.n, nullptr, false,
-                     reinterpret_cast<T*>(frame.scratch));
-          });
-        }
-      };
+      if (output.shape.elements() == sizes.m * sizes.n)
+        compile_single<T>(routine, shape, node.count() == 3);
+      else
+        compile_batched<T>(routine, shape, node, output);
     });
+    routine.cost = product_cost(output.shape.elements(), 1, sizes.k);
     return routine;
   }
 
@@ -89,6 +82,40 @@ class Matmul final : public Op {
     const Value a = node.input(0), b = node.input(1), g = node.seed();
     if (node.needs(0)) node.set(0, ta ? product(b, tb, g, true) : product(g, false, b, !tb));
     if (node.needs(1)) node.set(1, tb ? product(g, true, a, ta) : product(a, !ta, g, false));
+  }
+
+ private:
+  template <class T>
+  static void compile_single(Routine& routine, const kernels::GemmShape& shape, bool has_where) {
+    run_product<T>(routine, shape, [=](const kernels::Gemm<T>& gemm, const Frame& frame, int64_t task) {
+      kernels::Epilogue<T> epilogue;
+      if (has_where) epilogue.where = frame.input<T>(2);
+      gemm.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(), epilogue,
+               reinterpret_cast<T*>(frame.scratch));
+    });
+  }
+
+  template <class T>
+  static void compile_batched(Routine& routine, const kernels::GemmShape& shape, const Signature& node,
+                              const TensorType& output) {
+    const auto batches = kernels::broadcast_walk<2>(
+        batch_of(output.shape), {batch_of(node.input(0).shape), batch_of(node.input(1).shape)});
+    const kernels::Gemm<T> gemm(shape, true);
+    // Small products are taken several to a task.
+    const int64_t pieces = batches.elements * gemm.tasks();
+    routine.tasks = gemm.tasks() > 1 ? pieces : tasks_for(pieces, shape.m * shape.n * shape.k, 1 << 18);
+    routine.scratch_bytes = gemm.scratch_elements() * static_cast<int64_t>(sizeof(T));
+    routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
+      const Range share = part_of(pieces, tasks, task);
+      for (int64_t piece = share.begin; piece < share.end; ++piece) {
+        const int64_t batch = piece / gemm.tasks();
+        batches.runs({batch, batch + 1}, [&](int64_t, const std::array<int64_t, 2>& offset, int64_t) {
+          gemm.run(piece % gemm.tasks(), frame.input<T>(0) + offset[0] * shape.m * shape.k,
+                   frame.input<T>(1) + offset[1] * shape.k * shape.n,
+                   frame.output<T>() + batch * shape.m * shape.n, {}, reinterpret_cast<T*>(frame.scratch));
+        });
+      }
+    };
   }
 };
 

@@ -104,6 +104,38 @@ def test_a_layers_derivatives_need_its_output_only() -> None:
     assert "relu" not in names
 
 
+def test_relu_gradients_are_part_of_the_product_before() -> None:
+    names = [line.split()[0] for line in Network([6, 5, 4, 3], batch=7).training_plan().instructions]
+    assert names.count("matmul[relu_grad]") == 2
+    assert "relu_grad" not in names
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (5, 4, 3), (33, 20, 70), (9, 600, 17), (300, 7, 130)])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_product_with_relu_gradient_has_the_bits_of_both(sizes: tuple, dtype: str, transpose: bool) -> None:
+    m, k, n = sizes
+    graph = Graph()
+    shapes = [(m, k), (n, k) if transpose else (k, n), (m, n)]
+    a, b, y = (graph.input((shape, dtype)) for shape in shapes)
+    product = graph.add("matmul", a, b, transpose_b=transpose)
+    gradient = graph.add("relu_grad", product, y)
+    arrays = [normal(shape, key=i).astype(dtype) for i, shape in enumerate(shapes)]
+    arrays[2][arrays[2] < -1] = 0
+    arrays[2].flat[0] = np.nan
+    fused, plain = graph.plan(gradient), graph.plan(gradient, product)
+    assert len(fused.instructions) == 1
+    assert len(plain.instructions) == 2
+    np.testing.assert_array_equal(fused.run(None, arrays)[0], plain.run(None, arrays)[0])
+
+
+def test_relu_gradient_of_a_broadcast_value_is_no_part_of_a_product() -> None:
+    graph = Graph()
+    a, b, y = graph.input(f64(1, 4)), graph.input(f64(4, 3)), graph.input(f64(5, 3))
+    plan = graph.plan(graph.add("relu_grad", graph.add("matmul", a, b), y))
+    assert plan.instructions == ["matmul (1, 3)", "relu_grad (5, 3)"]
+
+
 def _hand_written_cross_entropy(graph: Graph, log_of_softmax: bool) -> int:
     logits, labels = graph.input(f64(6, 5)), graph.input(i64(6))
     if log_of_softmax:

@@ -72,8 +72,8 @@ def test_sizes_around_the_kernels_tiles(m: int, k: int, n: int) -> None:
 
 @pytest.mark.parametrize(("transpose_a", "transpose_b"), list(itertools.product([False, True], repeat=2)))
 def test_packed_factors(transpose_a: bool, transpose_b: bool) -> None:
-    """Rows of a whole page (4096 bytes) and many panels: where the kernel packs its factors."""
-    for m, k, n in [(64, 1024, 200), (200, 512, 256), (1024, 40, 1024)]:
+    """Rows of a whole page (4096 bytes), many panels, more than caches hold: packing and fetching ahead."""
+    for m, k, n in [(64, 1024, 200), (200, 512, 256), (1024, 40, 1024), (701, 399, 515)]:
         a, b = normal(_stored((m, k), transpose_a)), normal(_stored((k, n), transpose_b), key=1)
         check_op(
             "matmul",
