@@ -1,9 +1,10 @@
 #include "optim/optimizer.h"
 
 #include <cmath>
-#include <limits>
 
 #include "core/error.h"
+#include "core/subnormal.h"
+#include "kernels/newton.h"
 
 namespace bpcore {
 
@@ -35,14 +36,6 @@ class Settings {
   Hyper rest_;
 };
 
-// The running means of a parameter that gets no gradient any more (of a dead unit, say) decay to subnormal
-// numbers and stay there, and arithmetic on those is much slower. Below the smallest normal number
-// they are zero.
-template <class T>
-T flushed(T mean) {
-  return std::fabs(mean) < std::numeric_limits<T>::min() ? T(0) : mean;
-}
-
 // PyTorch's SGD without dampening: g += λθ; b = μb + g (b = g at the first step); θ -= η·(nesterov ? g + μb :
 // b).
 template <class T>
@@ -56,11 +49,11 @@ class Sgd final : public Optimizer {
         nesterov_(settings.take("nesterov") != 0) {}
 
   // The buffer begins as zero, so the first step needs no case of its own: μ·0 + g = g.
-  void update(void* parameters, const void* gradients, int64_t begin, int64_t end, double rate,
-              int64_t) const override {
+  void update(void* parameters, const void* gradients, int64_t begin, int64_t end) const override {
+    const FlushSubnormals mode;
     T* __restrict theta = static_cast<T*>(parameters);
     const T* __restrict gradient = static_cast<const T*>(gradients);
-    const T eta = static_cast<T>(rate), mu = momentum_, lambda = decay_;
+    const T eta = rate_, mu = momentum_, lambda = decay_;
     if (mu == T(0)) {
       for (int64_t i = begin; i < end; ++i) theta[i] -= eta * (gradient[i] + lambda * theta[i]);
       return;
@@ -68,14 +61,17 @@ class Sgd final : public Optimizer {
     T* __restrict buffer = slot<T>(0);
     for (int64_t i = begin; i < end; ++i) {
       const T g = gradient[i] + lambda * theta[i];
-      buffer[i] = flushed(mu * buffer[i] + g);
+      buffer[i] = mu * buffer[i] + g;
       theta[i] -= eta * (nesterov_ ? g + mu * buffer[i] : buffer[i]);
     }
   }
 
  private:
+  void prepare(double rate, int64_t) override { rate_ = static_cast<T>(rate); }
+
   T momentum_, decay_;
   bool nesterov_;
+  T rate_ = 0;
 };
 
 // Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, in PyTorch's form: epsilon outside
@@ -90,29 +86,40 @@ class Adam final : public Optimizer {
         epsilon_(static_cast<T>(settings.take("eps"))),
         decay_(static_cast<T>(settings.take("weight_decay"))) {}
 
-  void update(void* parameters, const void* gradients, int64_t begin, int64_t end, double rate,
-              int64_t step) const override {
+  void update(void* parameters, const void* gradients, int64_t begin, int64_t end) const override {
+    const FlushSubnormals mode;
     T* __restrict theta = static_cast<T*>(parameters);
     const T* __restrict gradient = static_cast<const T*>(gradients);
     T* __restrict first = slot<T>(0);
     T* __restrict second = slot<T>(1);
-    const double correction1 = 1 - std::pow(beta1_, static_cast<double>(step));
-    const double correction2 = 1 - std::pow(beta2_, static_cast<double>(step));
-    const T step_size = static_cast<T>(rate / correction1), root = static_cast<T>(1 / std::sqrt(correction2));
+    const T step_size = step_size_, root = root_;
     const T beta1 = static_cast<T>(beta1_), beta2 = static_cast<T>(beta2_);
     const T rest1 = static_cast<T>(1 - beta1_), rest2 = static_cast<T>(1 - beta2_);
     const T lambda = decay_, epsilon = epsilon_;
-    for (int64_t i = begin; i < end; ++i) {
-      const T g = gradient[i] + lambda * theta[i];
-      first[i] = flushed(beta1 * first[i] + rest1 * g);
-      second[i] = flushed(beta2 * second[i] + rest2 * g * g);
-      theta[i] -= step_size * first[i] / (std::sqrt(second[i]) * root + epsilon);
+    using V = kernels::simd::Vec<T>;
+    for (int64_t i = begin; i < end; i += kernels::simd::vector_width<T>) {
+      const V weight = kernels::simd::load(theta + i);
+      const V g = kernels::simd::load(gradient + i) + lambda * weight;
+      const V m = beta1 * kernels::simd::load(first + i) + rest1 * g;
+      const V v = beta2 * kernels::simd::load(second + i) + rest2 * g * g;
+      kernels::simd::store(first + i, m);
+      kernels::simd::store(second + i, v);
+      const V denominator = kernels::square_root<T>(v) * root + epsilon;
+      kernels::simd::store(theta + i, weight - kernels::quotient<T>(step_size * m, denominator));
     }
   }
 
  private:
+  void prepare(double rate, int64_t step) override {
+    const double correction1 = 1 - std::pow(beta1_, static_cast<double>(step));
+    const double correction2 = 1 - std::pow(beta2_, static_cast<double>(step));
+    step_size_ = static_cast<T>(rate / correction1);
+    root_ = static_cast<T>(1 / std::sqrt(correction2));
+  }
+
   double beta1_, beta2_;
   T epsilon_, decay_;
+  T step_size_ = 0, root_ = 0;  // of the step at hand
 };
 
 template <class T>

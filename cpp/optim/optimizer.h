@@ -23,9 +23,16 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // Updates elements [begin, end). `step` counts from 1. Any thread may take any range.
-  virtual void update(void* parameters, const void* gradients, int64_t begin, int64_t end, double rate,
-                      int64_t step) const = 0;
+  // One more step, with this learning rate: called once, before the updates of its ranges.
+  void begin_step(double rate) {
+    ++steps;
+    prepare(rate, steps);
+  }
+
+  // Updates elements [begin, end), both multiples of a cache line. Any thread may take any range. Subnormal
+  // numbers become zero: the running means of a parameter that gets no gradient any more (of a dead unit, say)
+  // decay to them, and arithmetic on those is much slower.
+  virtual void update(void* parameters, const void* gradients, int64_t begin, int64_t end) const = 0;
 
   int64_t elements() const { return elements_; }
   DType dtype() const { return dtype_; }
@@ -35,6 +42,9 @@ class Optimizer {
 
  protected:
   Optimizer(int64_t elements, DType dtype, const std::vector<std::string>& slot_names);
+
+  // What the formula needs of the learning rate and the number of the step, which counts from 1.
+  virtual void prepare(double rate, int64_t step) = 0;
 
   template <class T>
   T* slot(size_t number) const {

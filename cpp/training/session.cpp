@@ -172,22 +172,21 @@ void Session::gather(const Member& member, const Part& part) {
 }
 
 // Reads the outputs and decides whether the update happens and whether to go on.
-void Session::finish(const Part& part) {
+void Session::finish(const Part& part, double rate) {
   for (size_t i = 0; i < last_.size(); ++i)
     last_[i] = scalar_at(part.workspace->output(i), part.plan->output_types()[i].dtype);
   go_on_ = status_.ok() && (!update_ || std::isfinite(last_[0]));
   if (!go_on_) return;
   for (size_t i = 0; i < last_.size(); ++i) totals_[i] += last_[i];
-  if (update_) ++update_->optimizer->steps;
+  if (update_) update_->optimizer->begin_step(rate);
 }
 
-void Session::update(const Member& member, const Part& part, double rate) const {
+void Session::update(const Member& member, const Part& part) const {
   const Optimizer& optimizer = *update_->optimizer;
   const Range share = member.share(static_cast<int64_t>(part.updated.size()));
   for (int64_t task = share.begin; task < share.end; ++task) {
     const Range& range = part.updated[static_cast<size_t>(task)];
-    optimizer.update(store_->parameters.data(), update_->gradients.data(), range.begin, range.end, rate,
-                     optimizer.steps);
+    optimizer.update(store_->parameters.data(), update_->gradients.data(), range.begin, range.end);
   }
 }
 
@@ -199,11 +198,11 @@ void Session::program(const Member& member) {
     member.barrier();
     part.workspace->run(member, status_);
     member.barrier();
-    if (member.leads()) finish(part);
+    if (member.leads()) finish(part, rates_[step]);
     member.barrier();
     if (!go_on_) return;
     part.workspace->commit(member, status_);
-    if (update_) update(member, part, rates_[step]);
+    if (update_) update(member, part);
     member.barrier();
     if (member.leads()) {
       ++position_;

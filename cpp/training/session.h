@@ -67,8 +67,8 @@ class Session {
   std::vector<Range> updated_ranges(const Plan& plan) const;
   void gather(const Member& member, const Part& part);
   void prepare(Part& part);
-  void finish(const Part& part);
-  void update(const Member& member, const Part& part, double rate) const;
+  void finish(const Part& part, double rate);
+  void update(const Member& member, const Part& part) const;
 
   std::shared_ptr<Store> store_;
   std::shared_ptr<Update> update_;
