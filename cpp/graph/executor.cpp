@@ -111,8 +111,10 @@ void Workspace::run_instructions(size_t begin, size_t end, const Member& member,
   }
 }
 
-void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& inputs, int threads,
-              const std::vector<void*>& outputs) {
+namespace {
+
+// The bases of a plan without gradients.
+Bases bases_of(const Plan& plan, Store* store, const std::vector<const char*>& inputs) {
   if (!plan.gradients().empty()) throw StateError("plan: a plan with gradients is run by a session");
   Bases bases;
   if (store != nullptr) {
@@ -123,6 +125,14 @@ void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& in
     throw StateError("plan: it has parameters and needs a store");
   }
   bases.inputs = inputs;
+  return bases;
+}
+
+}  // namespace
+
+void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& inputs, int threads,
+              const std::vector<void*>& outputs) {
+  const Bases bases = bases_of(plan, store, inputs);
   Workspace workspace(plan, plan.threads(threads));
   workspace.bind(bases);
   Status status;
@@ -134,6 +144,28 @@ void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& in
       std::memcpy(outputs[i], workspace.output(i), static_cast<size_t>(bytes));
   const Team alone(1);
   workspace.commit(Member{alone, 0}, status);
+}
+
+Evaluator::Evaluator(std::shared_ptr<const Plan> plan, std::shared_ptr<Store> store)
+    : plan_(std::move(plan)), store_(std::move(store)), workspace_(*plan_, 1) {
+  if (plan_->inputs().size() != 1 || plan_->outputs().empty())
+    throw ValueError("evaluator: the plan must have one input, and an output");
+  if (plan_->commits_begin() != plan_->instructions().size())
+    throw ValueError("evaluator: the plan writes states");
+  workspace_.bind(bases_of(*plan_, store_.get(), {nullptr}));
+}
+
+bool Evaluator::run(const char* input, char* output) {
+  if (busy_.test_and_set(std::memory_order_acquire)) return false;
+  workspace_.bind_input(0, input);
+  const Team alone(1);
+  Status status;
+  workspace_.run(Member{alone, 0}, status);
+  const bool good = status.ok();
+  const size_t bytes = static_cast<size_t>(plan_->output_types()[0].bytes());
+  if (good && bytes > 0) std::memcpy(output, workspace_.output(0), bytes);
+  busy_.clear(std::memory_order_release);
+  return good;
 }
 
 }  // namespace bpcore

@@ -1,6 +1,7 @@
 // Runs plans. A workspace is one caller's memory for one plan; the plan itself is shared.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -62,5 +63,25 @@ void check_store(const Plan& plan, const Store& store);
 // states. Throws ValueError for an index out of range; a training plan has then written no state.
 void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& inputs, int threads,
               const std::vector<void*>& outputs);
+
+// Evaluates a small plan again and again, on the calling thread, in memory that is kept: for calls that cost
+// less than preparing them would.
+class Evaluator {
+ public:
+  // Throws as evaluate() does. The plan must write no states.
+  Evaluator(std::shared_ptr<const Plan> plan, std::shared_ptr<Store> store);
+
+  const Plan& plan() const { return *plan_; }
+
+  // `input` and `output`: arrays of the types of the plan's only input and its first output. False, with
+  // nothing written, if an index was out of range or another thread is using this object.
+  bool run(const char* input, char* output);
+
+ private:
+  std::shared_ptr<const Plan> plan_;
+  std::shared_ptr<Store> store_;
+  Workspace workspace_;
+  std::atomic_flag busy_;
+};
 
 }  // namespace bpcore

@@ -13,7 +13,8 @@ from bpcore.arrays import Array, as_array, to_float
 from bpcore.cache import PlanCache
 from bpcore.fitting import Pace
 from bpcore.nn import build
-from bpcore.nn.calling import Compiled, compile_call
+from bpcore.nn.calling import Compiled, Quick, compile_call
+from bpcore.nn.changes import Watch
 from bpcore.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Engine:
         self._stamps: tuple[object, ...] = ()  # of the model that the plans were made for
         self._parameters: list[Parameter] = []  # in the storage's order
         self._plans: PlanCache[Any] = PlanCache(16, "Trainer")
+        self._quick: tuple[int, Quick | None] = 0, None  # rows and way of the last prediction
 
     def threads(self) -> int:
         """The most threads that a native call may use."""
@@ -239,10 +241,11 @@ class Engine:
             made: Compiled = self._plans.get(key, lambda: self._compile_prediction(signature, storage))
             return made
 
+        watch = Watch(self.task.model)
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
             compiled = prediction(batch_size)
-            checks.check_indices("predict", compiled.runner.plan, data)
+            checks.check_indices("predict", compiled.plan, data)
         parts = []
         for start in range(0, data.rows, batch_size):
             batch = [as_array(array[start : start + batch_size], "predict") for array in data.arrays]
@@ -250,7 +253,16 @@ class Engine:
             if len(arrays[0]) != batch_size:
                 compiled = prediction(len(arrays[0]))
             parts.append(compiled(arrays, self.threads()))
+        if len(data.arrays) == 1 and data.rows == batch_size:
+            self._quick = batch_size, compiled.quick(watch)
         return parts
+
+    def predict_quickly(self, x: Any, batch_size: int, finite: bool) -> Array | None:
+        """The output for one batch like the last one; None if `predict` has to see to it."""
+        rows, quick = self._quick
+        if quick is None or type(batch_size) is not int or batch_size < rows:
+            return None
+        return quick(x, finite)
 
     def _compile_prediction(self, signature: Signature, storage: Storage) -> Compiled:
         def predict(*inputs: Tensor) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from bpcore._core import Plan, Store
+    from bpcore._core import Evaluator, Plan, Store
     from bpcore.arrays import Array
 
 __all__ = ["Leaf", "Trace", "current", "inference", "mode", "training"]
@@ -173,3 +173,9 @@ class Runner:
         if self._feeds:
             inputs = [*inputs, *(leaf.value for leaf in self._feeds)]
         return self.plan.run(self._store, inputs, threads=threads)
+
+    def evaluator(self) -> Evaluator | None:
+        """What runs the plan on one ordinary input, if that is all it has."""
+        if self._feeds or len(self.plan.inputs) != 1:
+            return None
+        return core.Evaluator(self.plan, self._store)

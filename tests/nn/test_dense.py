@@ -126,5 +126,5 @@ def test_input_that_overflows_the_models_dtype_is_an_error() -> None:
 def test_bias_and_activation_are_computed_in_one_instruction_with_the_product() -> None:
     layer = _layer(3, 4, activation="relu")
     assert layer(np.zeros((2, 4))).shape == (2, 3)
-    plans = [compiled.runner.plan for compiled in layer._bpcore.plans._entries.values()]
+    plans = [compiled.plan for compiled in layer._bpcore.plans._entries.values()]
     assert [plan.instructions for plan in plans] == [["dense[relu] (2, 3)"]]

@@ -10,6 +10,7 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.arrays import FLOATS
+from bpcore.nn import changes
 from bpcore.nn.parameter import Parameter, State, Storage, Variable
 from bpcore.tensor import Tensor
 from bpcore.tracing import Trace
@@ -99,6 +100,7 @@ def attempt(model: Module) -> Iterator[None]:
                 runtime.built, runtime.output = built, output
             for old, was_moved in moved:
                 old.moved = was_moved
+            changes.note()
             raise
 
 
@@ -136,6 +138,7 @@ def pack(model: Module, seed: int, dtype: str) -> Storage:
     values = {id(variable): _value(variable, seed, dtype) for variable in everything}
     store = core.Store([(p.name, p.shape) for p in parameters], [(s.name, s.shape) for s in states], dtype)
     storage = Storage(store, tuple(p.name for p in parameters), tuple(s.name for s in states))
+    changes.note()
     for group in (parameters, states):
         for slot, variable in enumerate(group):
             if variable.storage is not None:

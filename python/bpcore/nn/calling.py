@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bpcore import runtime, tracing, tree
 from bpcore.arrays import FLOATS, Array, as_array, to_float
 from bpcore.nn.build import build_for, dtype_of
+from bpcore.nn.changes import Watch
 from bpcore.tensor import Operand, Tensor
 from bpcore.tracing import Runner, Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bpcore._core import Evaluator, Plan
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Storage
 
-__all__ = ["Compiled", "callable_on_arrays", "compile_call", "storage_of"]
+__all__ = ["Compiled", "Quick", "callable_on_arrays", "compile_call", "storage_of"]
+
+_QUICK_NANOSECONDS = 2e5  # beyond it, what a call costs around the run doesn't matter
 
 
 def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,8 +32,14 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call)
     def wrapper(self: Module, *inputs: Any, **options: Any) -> Any:
         trace = tracing.current()
-        if trace is None and not any(_is_symbolic(each) for each in inputs):
-            return _call_on_arrays(self, inputs, options)
+        if trace is None:
+            quick = self._bpcore.quick
+            if quick is not None and len(inputs) == 1 and not options and tracing.mode() is None:
+                result = quick(inputs[0], False)
+                if result is not None:
+                    return result
+            if not any(_is_symbolic(each) for each in inputs):
+                return _call_on_arrays(self, inputs, options)
         if trace is not None and not trace.building and not self._bpcore.built:
             specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, (Operand, np.ndarray))]
             build_for(self, specs, next((kind for _, kind in specs if kind in FLOATS), trace.dtype))
@@ -47,18 +57,54 @@ def _is_symbolic(value: Any) -> bool:
     )
 
 
-class Compiled(NamedTuple):
+class Compiled:
     """A traced call: what runs it, and its result, with stand-ins for the outputs of the plan."""
 
-    runner: Runner
-    result: Any
-    storage: Storage | None
-    stamps: tuple[object, ...]  # of the module, when it was traced
+    def __init__(
+        self, runner: Runner, result: Any, storage: Storage | None, stamps: tuple[object, ...] = ()
+    ) -> None:
+        self._runner = runner
+        self._result = result
+        self.storage = storage
+        self.stamps = stamps  # of the module, when it was traced
+        self._evaluator: Evaluator | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """What is run."""
+        return self._runner.plan
 
     def __call__(self, arrays: list[Array], threads: int) -> Any:
         """The result for `arrays`, of the shapes and dtypes that were traced."""
-        outputs = self.runner(arrays, threads=threads)
-        return tree.rebuild(self.result, lambda leaf: outputs[leaf.at] if isinstance(leaf, _Output) else leaf)
+        outputs = self._runner(arrays, threads=threads)
+        return tree.rebuild(
+            self._result, lambda leaf: outputs[leaf.at] if isinstance(leaf, _Output) else leaf
+        )
+
+    def quick(self, watch: Watch) -> Quick | None:
+        """The short way to the result, if that is one array made of one other, and soon."""
+        if not isinstance(self._result, _Output) or self.plan.cost > _QUICK_NANOSECONDS:
+            return None
+        if self._evaluator is None:
+            self._evaluator = self._runner.evaluator()
+        return None if self._evaluator is None else Quick(watch, self._evaluator)
+
+
+class Quick:
+    """A call without ceremony: of an unchanged model, on the very kind of array it was traced for."""
+
+    __slots__ = ("_evaluator", "_watch")
+
+    def __init__(self, watch: Watch, evaluator: Evaluator) -> None:
+        self._watch = watch
+        self._evaluator = evaluator
+
+    def __call__(self, x: Any, finite: bool) -> Array | None:
+        """The result; None where the long way has to be taken, or to say what is wrong.
+
+        With `finite`, an array with NaN or infinity in it is such a case.
+        """
+        return self._evaluator(x, finite) if self._watch.unchanged() else None
 
 
 class _Output:
@@ -126,10 +172,13 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
     def make() -> Compiled:
         return compile_call(call, specs, storage, stamps)
 
-    stamps = model._stamps()
+    watch, stamps = Watch(model), model._stamps()
     compiled = model._bpcore.plans.get(key, make)
     # Packed anew, by a trainer or into a larger model, or made of other parts than before.
     if compiled.storage is not storage or compiled.stamps != stamps:
         model._bpcore.plans.clear()
         compiled = model._bpcore.plans.get(key, make)
-    return compiled(arrays, runtime.threads())
+    result = compiled(arrays, runtime.threads())
+    if len(inputs) == 1 and dynamic[0] and not options and tracing.mode() is None:
+        model._bpcore.quick = compiled.quick(watch)
+    return result

@@ -11,8 +11,8 @@ import numpy as np
 from bpcore import files, tracing
 from bpcore.arrays import check_float_dtype
 from bpcore.cache import PlanCache
-from bpcore.nn import build, weights
-from bpcore.nn.calling import Compiled, callable_on_arrays
+from bpcore.nn import build, changes, weights
+from bpcore.nn.calling import Compiled, Quick, callable_on_arrays
 from bpcore.nn.parameter import Parameter, Variable
 from bpcore.nn.summary import table
 
@@ -35,6 +35,7 @@ class Runtime:
         self.built = False  # whether all parameters below it exist
         self.output: Any = None  # its output's shape when it was last traced
         self.plans: PlanCache[Compiled] = PlanCache(8, owner)
+        self.quick: Quick | None = None  # the way of the last call, where there is a short one
 
 
 class Module:
@@ -79,6 +80,7 @@ class Module:
     def _changed(self) -> None:
         if tracing.current() is None:  # what a trace leaves behind in attributes is no reason for another
             self._bpcore.stamp = object()
+            changes.note()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_bpcore"}
@@ -106,8 +108,8 @@ class Module:
 
     def _stamps(self) -> tuple[object, ...]:
         """Equal to earlier ones if the parts are the same, and none has had an attribute set since."""
-        found: dict[object, None] = {}
-        _collect_stamps(self, found)
+        found: list[object] = []
+        _collect_stamps(self, found, set())
         return tuple(found)
 
     # Its parameters
@@ -232,21 +234,23 @@ def _walk(module: Module, prefix: str, seen: set[int]) -> Iterator[tuple[str, Mo
                 yield from _walk(child, f"{prefix}{name}.", seen)
 
 
-def _collect_stamps(value: Any, found: dict[object, None]) -> None:
-    """Those of all parts of `value`, each once; done at each call of a module, so without names."""
+def _collect_stamps(value: Any, found: list[object], seen: set[object]) -> None:
+    """Those of all parts of `value`, in their places; done at long calls of a module, so without names."""
     if isinstance(value, Module):
-        if value._bpcore.stamp not in found:
-            found[value._bpcore.stamp] = None
+        stamp = value._bpcore.stamp
+        found.append(stamp)
+        if stamp not in seen:
+            seen.add(stamp)
             for each in vars(value).values():
-                _collect_stamps(each, found)
+                _collect_stamps(each, found, seen)
     elif isinstance(value, Variable):
-        found[value.stamp] = None
+        found.append(value.stamp)
     elif isinstance(value, (list, tuple)):
         for each in value:
-            _collect_stamps(each, found)
+            _collect_stamps(each, found, seen)
     elif isinstance(value, dict):
         for each in value.values():
-            _collect_stamps(each, found)
+            _collect_stamps(each, found, seen)
 
 
 def _batch_shapes(given: Any) -> list[list[int]]:

@@ -1,0 +1,203 @@
+"""The short way that repeated calls and predictions of one shape take gives what the long way gives."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bpcore as bp
+from bpcore import nn, ops, optim
+from tests.support.draw import normal
+
+
+def _model() -> nn.Sequential:
+    model = nn.Sequential(nn.Dense(8, activation="tanh"), nn.Dense(3))
+    model.build(4)
+    return model
+
+
+def _trainer(model: nn.Module) -> bp.Trainer:
+    return bp.Trainer(model, "mse", optim.SGD(0.1))
+
+
+X = normal((5, 4)).astype("float32")
+
+
+def _calls(model: nn.Module) -> list[Any]:
+    """The ways to call a model, each warmed up so that the next call of its kind is a short one."""
+    trainer = _trainer(model)
+    ways = [model, trainer.predict]
+    for way in ways:
+        way(X)
+        way(X)
+    return ways
+
+
+def _expected(model: nn.Module, x: Any = X) -> Any:
+    """By the long way, which the first call of a copy takes."""
+    return model.copy()(x)
+
+
+def test_repeated_calls_give_the_same_bits_in_arrays_of_their_own() -> None:
+    model = _model()
+    want = _expected(model)
+    for way in _calls(model):
+        first, second = way(X), way(X)
+        np.testing.assert_array_equal(first, want)
+        np.testing.assert_array_equal(second, want)
+        assert not np.shares_memory(first, second)
+
+
+def test_other_inputs_take_the_long_way() -> None:
+    model = _model()
+    for way in _calls(model):
+        wide = np.zeros((5, 8), "float32")
+        wide[:, ::2] = X
+        want = way(X)
+        for same in (X.astype("float64"), wide[:, ::2], np.asfortranarray(X), X.tolist(), X.astype(">f4")):
+            np.testing.assert_allclose(way(same), want, rtol=1e-6)
+        np.testing.assert_array_equal(way(X[:2]), want[:2])
+        np.testing.assert_array_equal(way(X), want)
+        with pytest.raises(ValueError, match="7 features instead of 4"):
+            way(np.zeros((5, 7), "float32"))
+
+
+def test_predict_refuses_nan_a_second_time() -> None:
+    trainer = _trainer(_model())
+    wrong = X.copy()
+    wrong[2, 1] = np.nan
+    trainer.predict(X)
+    with pytest.raises(ValueError, match=r"x\[2, 1\] is nan"):
+        trainer.predict(wrong)
+    assert np.isnan(trainer.predict(wrong, check_finite=False)[2]).all()
+    assert np.isnan(trainer.predict(wrong, check_finite=False)[2]).all()
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, True, 2.5, None])
+def test_predict_checks_the_batch_size_a_second_time(batch_size: Any) -> None:
+    trainer = _trainer(_model())
+    trainer.predict(X)
+    with pytest.raises((TypeError, ValueError), match="batch_size"):
+        trainer.predict(X, batch_size=batch_size)
+
+
+def test_small_batches_have_the_bits_of_large_ones() -> None:
+    trainer = _trainer(_model())
+    want = trainer.predict(X)
+    np.testing.assert_array_equal(trainer.predict(X, batch_size=2), want)
+    np.testing.assert_array_equal(trainer.predict(X), want)
+
+
+def test_new_values_are_seen() -> None:
+    model = _model()
+    calls = _calls(model)
+    model.parameters["1.bias"][...] = 7
+    for way in calls:
+        np.testing.assert_array_equal(way(X), _expected(model))
+        assert way(X).mean() > 3
+    trainer = _trainer(model)
+    trainer.fit(X, np.zeros((5, 3)), epochs=2, progress=False)
+    for way in calls:
+        np.testing.assert_array_equal(way(X), _expected(model))
+
+
+class Scaled(nn.Module):
+    """A model with a number and a list that may change."""
+
+    def __init__(self) -> None:
+        self.scale = 1.0
+        self.parts: list[nn.Module] = [nn.Dense(4, in_features=4)]
+        self.named = {"last": nn.Dense(4, in_features=4)}
+
+    def __call__(self, x: Any) -> Any:
+        for part in self.parts:
+            x = part(x)
+        return self.named["last"](x) * self.scale
+
+
+def test_attributes_set_are_seen() -> None:
+    model = Scaled()
+    calls = _calls(model)
+    before = [way(X) for way in calls]
+    model.scale = 2.0
+    for way, old in zip(calls, before, strict=True):
+        np.testing.assert_array_equal(way(X), 2 * old)
+
+
+def test_parts_put_into_lists_and_dicts_are_seen() -> None:
+    model = Scaled()
+    model(X)
+    once = model(X)
+    model.parts.append(model.parts[0])
+    assert not np.array_equal(model(X), once)
+    model.parts.pop()
+    np.testing.assert_array_equal(model(X), once)
+    model.named["last"] = model.parts[0]
+    assert not np.array_equal(model(X), once)
+
+
+def test_a_trainer_whose_model_moved_says_so_a_second_time() -> None:
+    model = _model()
+    trainer = _trainer(model)
+    trainer.predict(X)
+    trainer.predict(X)
+    whole = nn.Sequential(model, nn.Dense(2))
+    whole.build(4)
+    whole(X)
+    with pytest.raises(RuntimeError, match="lie elsewhere"):
+        trainer.predict(X)
+    np.testing.assert_array_equal(model(X), _expected(model))
+
+
+class Lookup(nn.Module):
+    """Rows of a table by integers."""
+
+    def __init__(self) -> None:
+        self.table = nn.Parameter((6, 2), init="glorot_normal")
+
+    def __call__(self, index: Any) -> Any:
+        return ops.gather(self.table, index)
+
+
+def test_an_index_out_of_range_is_named_a_second_time() -> None:
+    model = Lookup()
+    good = np.arange(5)
+    model(good)
+    model(good)
+    with pytest.raises(ValueError, match=r"index 6 is out of range \[0, 6\)"):
+        model(good + 2)
+    assert model(good).shape == (5, 2)
+
+
+def test_calls_of_many_threads_are_right() -> None:
+    model = _model()
+    calls = _calls(model)
+    inputs = [normal((5, 4), key=i).astype("float32") for i in range(8)]
+    want = [_expected(model, x) for x in inputs]
+
+    def work(i: int) -> bool:
+        return all(np.array_equal(way(inputs[i]), want[i]) for _ in range(200) for way in calls)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(8)))
+
+
+def test_two_models_and_two_shapes_in_turns() -> None:
+    one, other = _model(), Scaled()
+    want = one(X), other(X), one(X[:1]), other(X[:1])
+    for _ in range(3):
+        got = one(X), other(X), one(X[:1]), other(X[:1])
+        for each, expected in zip(got, want, strict=True):
+            np.testing.assert_array_equal(each, expected)
+
+
+def test_inside_of_training_mode_the_long_way_is_taken() -> None:
+    model = _model()
+    want = model(X)
+    model(X)
+    with bp.training(3):
+        np.testing.assert_array_equal(model(X), want)
+    np.testing.assert_array_equal(model(X), want)
