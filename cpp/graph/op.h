@@ -78,6 +78,15 @@ struct Signature {
   int count() const { return static_cast<int>(inputs.size()); }
 };
 
+// How an elementwise op computes `count` elements in a row. moves[i]: input i has as many elements in a row;
+// otherwise it has one, for all.
+using ElementRun = void (*)(int64_t count, void* out, const void* const* inputs, const bool* moves);
+
+struct ElementLoop {
+  ElementRun run = nullptr;
+  double nanoseconds = 0;  // an element, roughly
+};
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -88,6 +97,10 @@ class Op {
 
   // The forward computation for these sizes.
   virtual Routine compile(const Signature& node, const TensorType& output) const = 0;
+
+  // An op of which each output element depends on the elements of up to three inputs, broadcast, at its
+  // place. Such ops are run in chains. An op without such a loop gives an empty one.
+  virtual ElementLoop element_loop(const Signature&, const TensorType& /*output*/) const { return {}; }
 
   // The derivative, as graph nodes. The default differentiates decompose().
   virtual void vjp(Vjp& node) const;
@@ -102,6 +115,19 @@ class Op {
   // Integer input `number` must hold values in [0, bound); -1: no such rule.
   virtual int64_t index_bound(const Signature&, int /*number*/) const { return -1; }
 };
+
+// One op of a chain. All ops of a chain have outputs of one shape.
+struct Link {
+  ElementLoop loop;
+  TensorType output;
+  std::vector<TensorType> inputs;
+  std::vector<int>
+      sources;  // of the inputs: number of an input of the routine, or ~number of an earlier link
+};
+
+// One pass over blocks that fit into the level-1 cache: all links of a block, then the next. The output is
+// the last link's; what the others compute is never written to memory.
+Routine compile_chain(const std::vector<Link>& links);
 
 // Throws ValueError for a name that no op has. The list is ops/op_list.cpp.
 const Op& find_op(const std::string& name);

@@ -1,6 +1,7 @@
 // What happens to a differentiated graph before it is planned: nodes that nothing asks for go, chains fuse.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "graph/graph.h"
@@ -15,6 +16,8 @@ struct Program {
     const Op* op;
     std::vector<NodeId> inputs;
     Attributes attributes;
+    std::vector<Link> links = {};  // of a chain of elementwise ops, which stands in for `op`
+    std::string name = {};         // of a chain
   };
   std::vector<Item> items;
 };

@@ -145,6 +145,8 @@ class PlanBuilder {
       operands.push_back(of(input));
     }
     const TensorType& type = graph_.type(item.id);
+    if (!item.links.empty())
+      return add(compile_chain(item.links), std::move(operands), concat(item.name, ' ', type.shape));
     const std::string fused = item.attributes.text("activation", item.attributes.text("then", ""));
     add(item.op->compile(signature, type), std::move(operands),
         concat(item.op->name(), fused.empty() ? "" : "[" + fused + "]", ' ', type.shape));
@@ -164,6 +166,7 @@ class PlanBuilder {
 
   void find_bounds(const Program& program) {
     for (const Program::Item& item : program.items) {
+      if (!item.links.empty()) continue;  // no elementwise op takes indices
       Signature signature{{}, item.attributes};
       for (NodeId input : item.inputs) signature.inputs.push_back(graph_.type(input));
       for (int number = 0; number < signature.count(); ++number) {

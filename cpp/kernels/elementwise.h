@@ -1,9 +1,7 @@
-// Elementwise loops: out[i] = function(a[i], b[i], …) with broadcasting.
+// Elementwise loops: out[i] = function(a[i], b[i], …), where an input may be one element for all.
 #pragma once
 
 #include <cstdint>
-
-#include "kernels/loops.h"
 
 namespace bpcore::kernels {
 
@@ -14,21 +12,15 @@ void binary_run(Out* __restrict out, const A* a, const B* b, int64_t count, Func
 }
 
 template <class Out, class A, class B, class Function>
-void binary(const Walk<2>& walk, Range range, Out* out, const A* a, const B* b, Function function) {
-  const bool moves_a = walk.inner_stride(0) != 0, moves_b = walk.inner_stride(1) != 0;
-  walk.runs(range, [&](int64_t position, const std::array<int64_t, 2>& offset, int64_t count) {
-    Out* to = out + position;
-    const A* from_a = a + offset[0];
-    const B* from_b = b + offset[1];
-    if (moves_a && moves_b)
-      binary_run<1, 1>(to, from_a, from_b, count, function);
-    else if (moves_a)
-      binary_run<1, 0>(to, from_a, from_b, count, function);
-    else if (moves_b)
-      binary_run<0, 1>(to, from_a, from_b, count, function);
-    else
-      binary_run<0, 0>(to, from_a, from_b, count, function);
-  });
+void binary(int64_t count, Out* out, const A* a, bool moves_a, const B* b, bool moves_b, Function function) {
+  if (moves_a && moves_b)
+    binary_run<1, 1>(out, a, b, count, function);
+  else if (moves_a)
+    binary_run<1, 0>(out, a, b, count, function);
+  else if (moves_b)
+    binary_run<0, 1>(out, a, b, count, function);
+  else
+    binary_run<0, 0>(out, a, b, count, function);
 }
 
 template <class Out, class A, class Function>
@@ -36,15 +28,11 @@ void unary(int64_t count, const A* a, Out* __restrict out, Function function) {
   for (int64_t i = 0; i < count; ++i) out[i] = function(a[i]);
 }
 
+// out[i] = condition[i] ? a[i] : b[i], with steps of 1 or 0.
 template <class T>
-void select(const Walk<3>& walk, Range range, T* out, const uint8_t* condition, const T* a, const T* b) {
-  const int64_t step_c = walk.inner_stride(0), step_a = walk.inner_stride(1), step_b = walk.inner_stride(2);
-  walk.runs(range, [&](int64_t position, const std::array<int64_t, 3>& offset, int64_t count) {
-    T* __restrict to = out + position;
-    const uint8_t* c = condition + offset[0];
-    const T *from_a = a + offset[1], *from_b = b + offset[2];
-    for (int64_t i = 0; i < count; ++i) to[i] = c[step_c * i] ? from_a[step_a * i] : from_b[step_b * i];
-  });
+void select(int64_t count, T* __restrict out, const uint8_t* condition, int64_t condition_step, const T* a,
+            int64_t a_step, const T* b, int64_t b_step) {
+  for (int64_t i = 0; i < count; ++i) out[i] = condition[condition_step * i] ? a[a_step * i] : b[b_step * i];
 }
 
 }  // namespace bpcore::kernels

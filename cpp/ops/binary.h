@@ -6,6 +6,7 @@
 
 #include "graph/autodiff.h"
 #include "kernels/elementwise.h"
+#include "ops/elementwise.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 
@@ -13,7 +14,7 @@ namespace bpcore {
 
 // Rule has: name; accepts; operator()(T, T), returning T, or Bool for a predicate; vjp(Vjp&).
 template <class Rule>
-class BinaryOp final : public Op {
+class BinaryOp final : public ElementwiseOp {
  public:
   const char* name() const override { return Rule::name; }
 
@@ -25,19 +26,17 @@ class BinaryOp final : public Op {
     return {is_predicate ? DType::Bool : node.input(0).dtype, shape};
   }
 
-  Routine compile(const Signature& node, const TensorType& output) const override {
-    const auto walk = kernels::broadcast_walk<2>(output.shape, {node.input(0).shape, node.input(1).shape});
-    const int64_t elements = output.shape.elements();
-    Routine routine = elementwise_routine(elements, 0.3);
+  ElementLoop element_loop(const Signature& node, const TensorType&) const override {
+    ElementLoop loop{nullptr, 0.3};
     with_accepted<Rule::accepts>(node.input(0).dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      using Out = std::invoke_result_t<Rule, T, T>;
-      routine.run = [walk, elements](const Frame& frame, int64_t task) {
-        kernels::binary(walk, kernels::elementwise_range(elements, task), frame.output<Out>(),
-                        frame.input<T>(0), frame.input<T>(1), Rule{});
+      loop.run = [](int64_t count, void* out, const void* const* inputs, const bool* moves) {
+        kernels::binary(count, static_cast<std::invoke_result_t<Rule, T, T>*>(out),
+                        static_cast<const T*>(inputs[0]), moves[0], static_cast<const T*>(inputs[1]),
+                        moves[1], Rule{});
       };
     });
-    return routine;
+    return loop;
   }
 
   void vjp(Vjp& node) const override { Rule::vjp(node); }

@@ -37,7 +37,7 @@ struct LogicalNot {
 };
 
 // condition ? a : b, all three broadcast.
-class Where final : public Op {
+class Where final : public ElementwiseOp {
  public:
   const char* name() const override { return "where"; }
 
@@ -50,19 +50,17 @@ class Where final : public Op {
         broadcast(name(), broadcast(name(), node.input(0).shape, node.input(1).shape), node.input(2).shape)};
   }
 
-  Routine compile(const Signature& node, const TensorType& output) const override {
-    const auto walk = kernels::broadcast_walk<3>(
-        output.shape, {node.input(0).shape, node.input(1).shape, node.input(2).shape});
-    const int64_t elements = output.shape.elements();
-    Routine routine = elementwise_routine(elements, 0.5);
+  ElementLoop element_loop(const Signature&, const TensorType& output) const override {
+    ElementLoop loop{nullptr, 0.5};
     with_any(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      routine.run = [walk, elements](const Frame& frame, int64_t task) {
-        kernels::select(walk, kernels::elementwise_range(elements, task), frame.output<T>(),
-                        frame.input<Bool>(0), frame.input<T>(1), frame.input<T>(2));
+      loop.run = [](int64_t count, void* out, const void* const* inputs, const bool* moves) {
+        kernels::select(count, static_cast<T*>(out), static_cast<const Bool*>(inputs[0]), moves[0],
+                        static_cast<const T*>(inputs[1]), moves[1], static_cast<const T*>(inputs[2]),
+                        moves[2]);
       };
     });
-    return routine;
+    return loop;
   }
 
   void vjp(Vjp& node) const override {

@@ -1,7 +1,10 @@
 // Ops that move elements: copy, transpose, broadcast_to, slice and its reverse, concatenate.
+#include <algorithm>
+
 #include "kernels/strided.h"
 
 #include "graph/autodiff.h"
+#include "ops/elementwise.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 
@@ -96,7 +99,7 @@ class Transpose final : public Op {
   }
 };
 
-class BroadcastTo final : public Op {
+class BroadcastTo final : public ElementwiseOp {
  public:
   const char* name() const override { return "broadcast_to"; }
 
@@ -108,8 +111,20 @@ class BroadcastTo final : public Op {
     return {node.input(0).dtype, to};
   }
 
-  Routine compile(const Signature& node, const TensorType& output) const override {
-    return gather_routine(kernels::broadcast_walk<1>(output.shape, {node.input(0).shape}), 0, output.dtype);
+  ElementLoop element_loop(const Signature&, const TensorType& output) const override {
+    ElementLoop loop{nullptr, 0.2};
+    with_element(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      loop.run = [](int64_t count, void* out, const void* const* inputs, const bool* moves) {
+        const T* from = static_cast<const T*>(inputs[0]);
+        T* to = static_cast<T*>(out);
+        if (moves[0])
+          std::copy(from, from + count, to);
+        else
+          std::fill(to, to + count, *from);
+      };
+    });
+    return loop;
   }
 
   // The reverse sweep sums over broadcast axes by itself.

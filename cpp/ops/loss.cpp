@@ -2,6 +2,7 @@
 #include "graph/autodiff.h"
 #include "kernels/elementwise.h"
 #include "kernels/softmax.h"
+#include "ops/elementwise.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 
@@ -121,7 +122,7 @@ class CrossEntropyGrad final : public Op {
 
 // Elementwise losses of two arrays of one shape.
 template <class Rule>
-class ElementwiseLoss final : public Op {
+class ElementwiseLoss final : public ElementwiseOp {
  public:
   const char* name() const override { return Rule::name; }
 
@@ -135,18 +136,16 @@ class ElementwiseLoss final : public Op {
     return node.input(0);
   }
 
-  Routine compile(const Signature&, const TensorType& output) const override {
-    const int64_t elements = output.shape.elements();
-    Routine routine = elementwise_routine(elements, Rule::nanoseconds);
+  ElementLoop element_loop(const Signature&, const TensorType& output) const override {
+    ElementLoop loop{nullptr, Rule::nanoseconds};
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      routine.run = [elements](const Frame& frame, int64_t task) {
-        const auto range = kernels::elementwise_range(elements, task);
-        Rule::run(range.end - range.begin, frame.input<T>(0) + range.begin, frame.input<T>(1) + range.begin,
-                  frame.output<T>() + range.begin);
+      loop.run = [](int64_t count, void* out, const void* const* inputs, const bool*) {
+        Rule::run(count, static_cast<const T*>(inputs[0]), static_cast<const T*>(inputs[1]),
+                  static_cast<T*>(out));
       };
     });
-    return routine;
+    return loop;
   }
 
   void vjp(Vjp& node) const override { Rule::vjp(node); }

@@ -104,7 +104,7 @@ To convert(From x) {
   }
 }
 
-class Cast final : public Op {
+class Cast final : public ElementwiseOp {
  public:
   const char* name() const override { return "cast"; }
 
@@ -113,21 +113,19 @@ class Cast final : public Op {
     return {dtype_from_name(node.attributes.text("dtype")), node.input(0).shape};
   }
 
-  Routine compile(const Signature& node, const TensorType& output) const override {
-    const int64_t elements = output.shape.elements();
-    Routine routine = elementwise_routine(elements, 0.3);
+  ElementLoop element_loop(const Signature& node, const TensorType& output) const override {
+    ElementLoop loop{nullptr, 0.3};
     with_any(node.input(0).dtype, [&](auto from) {
       with_any(output.dtype, [&](auto to) {
         using From = typename decltype(from)::type;
         using To = typename decltype(to)::type;
-        routine.run = [elements](const Frame& frame, int64_t task) {
-          const auto range = kernels::elementwise_range(elements, task);
-          kernels::unary(range.end - range.begin, frame.input<From>(0) + range.begin,
-                         frame.output<To>() + range.begin, [](From x) { return convert<To>(x); });
+        loop.run = [](int64_t count, void* out, const void* const* inputs, const bool*) {
+          kernels::unary(count, static_cast<const From*>(inputs[0]), static_cast<To*>(out),
+                         [](From x) { return convert<To>(x); });
         };
       });
     });
-    return routine;
+    return loop;
   }
 
   void vjp(Vjp& node) const override {

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "graph/autodiff.h"
+#include "ops/elementwise.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 
@@ -11,7 +12,7 @@ namespace bpcore {
 
 // Rule has: name; accepts; nanoseconds an element; run(count, x, y) for arrays of T; vjp(Vjp&).
 template <class Rule>
-class UnaryOp final : public Op {
+class UnaryOp final : public ElementwiseOp {
  public:
   const char* name() const override { return Rule::name; }
 
@@ -21,17 +22,15 @@ class UnaryOp final : public Op {
     return node.input(0);
   }
 
-  Routine compile(const Signature&, const TensorType& output) const override {
-    const int64_t elements = output.shape.elements();
-    Routine routine = elementwise_routine(elements, Rule::nanoseconds);
+  ElementLoop element_loop(const Signature&, const TensorType& output) const override {
+    ElementLoop loop{nullptr, Rule::nanoseconds};
     with_accepted<Rule::accepts>(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      routine.run = [elements](const Frame& frame, int64_t task) {
-        const auto range = kernels::elementwise_range(elements, task);
-        Rule::run(range.end - range.begin, frame.input<T>(0) + range.begin, frame.output<T>() + range.begin);
+      loop.run = [](int64_t count, void* out, const void* const* inputs, const bool*) {
+        Rule::run(count, static_cast<const T*>(inputs[0]), static_cast<T*>(out));
       };
     });
-    return routine;
+    return loop;
   }
 
   void vjp(Vjp& node) const override { Rule::vjp(node); }

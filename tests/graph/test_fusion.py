@@ -51,7 +51,7 @@ def test_value_that_somebody_else_reads_is_not_fused_away() -> None:
     graph = Graph()
     product, layer = _layer(graph, "relu")
     plan = graph.plan(layer, product)
-    assert plan.instructions == ["matmul (5, 3)", "add (5, 3)", "relu (5, 3)"]
+    assert plan.instructions == ["matmul (5, 3)", "add+relu (5, 3)"]
     arrays = [normal((5, 4)), normal((4, 3)), normal((3,))]
     np.testing.assert_allclose(plan.run(None, arrays)[1], arrays[0] @ arrays[1], rtol=1e-13)
 
@@ -134,6 +134,95 @@ def test_relu_gradient_of_a_broadcast_value_is_no_part_of_a_product() -> None:
     a, b, y = graph.input(f64(1, 4)), graph.input(f64(4, 3)), graph.input(f64(5, 3))
     plan = graph.plan(graph.add("relu_grad", graph.add("matmul", a, b), y))
     assert plan.instructions == ["matmul (1, 3)", "relu_grad (5, 3)"]
+
+
+# Chains of elementwise ops
+
+
+def _run_one_by_one(graph: Graph, nodes: list[int], arrays: list) -> list:
+    """The values of `nodes` from a plan that has to keep each: nothing is fused."""
+    return graph.plan(*nodes).run(None, arrays)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (7,), (5, 3), (1, 4), (2, 3, 5), (0, 3), (2048,), (2049,), (3, 16385), (130, 129)]
+)
+def test_chains_have_the_bits_of_their_ops(shape: tuple, dtype: str) -> None:
+    """x · tanh(x · y + 3), where greater than y, else |x|: a diamond, a constant, a mask, two dtypes."""
+    graph = Graph()
+    x, y = graph.input((shape, dtype)), graph.input((shape, dtype))
+    three = graph.constant(np.array(3, dtype))
+    product = graph.add("multiply", x, y)
+    angle = graph.add("tanh", graph.add("add", product, three))
+    scaled = graph.add("multiply", x, angle)
+    mask = graph.add("greater", scaled, y)
+    result = graph.add("where", mask, scaled, graph.add("abs", x))
+    fused = graph.plan(result)
+    assert len(fused.instructions) == 1
+    assert fused.arena_bytes <= 64 + result_bytes(shape, dtype)
+    arrays = [np.asarray(normal(shape, key=i), dtype) for i in range(2)]
+    nodes = [result, product, angle, scaled, mask]
+    np.testing.assert_array_equal(fused.run(None, arrays)[0], _run_one_by_one(graph, nodes, arrays)[0])
+    for threads in (2, 3):
+        np.testing.assert_array_equal(fused.run(None, arrays, threads)[0], fused.run(None, arrays)[0])
+
+
+def result_bytes(shape: tuple, dtype: str) -> int:
+    return int(np.prod(shape)) * np.dtype(dtype).itemsize
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c"),
+    [
+        ((4, 5, 6), (6,), (4, 1, 6)),
+        ((6,), (4, 5, 6), (5, 1)),
+        ((4, 5, 6), (), (1, 5, 1)),
+        ((700, 90), (700, 1), (90,)),
+        ((1, 33), (40, 33), (40, 1)),
+    ],
+)
+def test_chains_broadcast_their_inputs(a: tuple, b: tuple, c: tuple) -> None:
+    graph = Graph()
+    x, y, z = (graph.input(f32(*shape)) for shape in (a, b, c))
+    first = graph.add("multiply", x, y)
+    result = graph.add("exp", graph.add("subtract", first, z))
+    arrays = [np.asarray(0.5 * normal(shape, key=i), "float32") for i, shape in enumerate((a, b, c))]
+    got = graph.plan(result).run(None, arrays)[0]
+    np.testing.assert_array_equal(got, _run_one_by_one(graph, [result, first, first + 1], arrays)[0])
+    np.testing.assert_allclose(got, np.exp(arrays[0] * arrays[1] - arrays[2]), rtol=2e-6)
+
+
+def test_a_chain_takes_in_what_only_it_reads() -> None:
+    graph = Graph()
+    x = graph.input(f64(4))
+    shared = graph.add("exp", x)
+    left, right = graph.add("neg", shared), graph.add("abs", shared)
+    assert graph.plan(graph.add("add", left, right)).instructions == ["exp+neg+abs+add (4,)"]
+    total = graph.sum(shared)
+    plan = graph.plan(graph.add("add", left, right), total)
+    assert sorted(plan.instructions) == ["exp (4,)", "neg+abs+add (4,)", "sum ()"]
+    assert graph.plan(left, right).instructions == ["exp (4,)", "neg (4,)", "abs (4,)"]
+
+
+def test_ops_of_another_shape_are_no_part_of_a_chain() -> None:
+    graph = Graph()
+    row, matrix = graph.input(f64(3)), graph.input(f64(2, 3))
+    plan = graph.plan(graph.add("add", graph.add("exp", row), matrix))
+    assert plan.instructions == ["exp (3,)", "add (2, 3)"]
+    flat = graph.add("reshape", graph.add("exp", matrix), shape=[6])
+    assert graph.plan(graph.add("neg", flat)).instructions == ["exp (2, 3)", "neg (6,)"]
+
+
+def test_long_chains_are_several() -> None:
+    graph = Graph()
+    value = graph.input(f64(300))
+    for _ in range(100):
+        value = graph.add("abs", graph.add("neg", value))
+    plan = graph.plan(value)
+    assert 1 < len(plan.instructions) < 10
+    array = normal((300,))
+    np.testing.assert_array_equal(plan.run(None, [array])[0], np.abs(array))
 
 
 def _hand_written_cross_entropy(graph: Graph, log_of_softmax: bool) -> int:
