@@ -100,10 +100,10 @@ void Workspace::run_instructions(size_t begin, size_t end, const Member& member,
     if (instruction.barrier_before) member.barrier();
     const Frame frame{operands_.data() + first_[i], scratch, &status};
     const Routine& routine = instruction.routine;
-    if (routine.run_alone && member.team.size() == 1) {
-      routine.run_alone(frame);
-    } else if (routine.tasks == 1) {
+    if (routine.tasks == 1) {
       if (member.leads()) routine.run(frame, 0);
+    } else if (routine.run_share) {
+      routine.run_share(frame, member);
     } else {
       const Range share = member.share(routine.tasks);
       for (int64_t task = share.begin; task < share.end; ++task) routine.run(frame, task);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "core/parallel.h"
 #include "core/shape.h"
 #include "graph/attributes.h"
 
@@ -63,7 +64,8 @@ struct Frame {
 // A compiled op: it knows its sizes, holds no pointer and may be run by many callers at once.
 struct Routine {
   std::function<void(const Frame&, int64_t task)> run;
-  std::function<void(const Frame&)> run_alone;  // all tasks at once, same bits; set where a lone thread gains
+  // A member's share of all tasks, cut for teams of its size, with the same bits; set where that is faster.
+  std::function<void(const Frame&, const Member&)> run_share;
   int64_t tasks = 1;  // independent pieces, cut by shape alone so that results don't depend on who runs them
   double cost = 0;    // rough nanoseconds on one core, for choosing the number of threads
   int64_t scratch_bytes = 0;

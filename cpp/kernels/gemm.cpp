@@ -41,7 +41,7 @@ constexpr double far_rows = 0.25;      // ... in another page
 }  // namespace
 
 template <class T>
-Gemm<T>::Gemm(const GemmShape& shape, bool for_team) : shape_(shape) {
+Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   constexpr GemmBlocks table = gemm_blocks<T>();
   const auto [m, n, k] = std::array{shape.m, shape.n, shape.k};
   const int vectors = m <= table.wide_rows ? table.wide_vectors : table.vectors;
@@ -50,16 +50,16 @@ Gemm<T>::Gemm(const GemmShape& shape, bool for_team) : shape_(shape) {
   column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, vectors));
   panel_columns_ = vectors * simd::vector_width<T>;
   depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.depth));
-  choose_tiles(for_team);
+  choose_tiles(most_tasks);
 }
 
 // Takes the grid of tiles and the packing of least cost, in estimated cycles for each step of k.
 template <class T>
-void Gemm<T>::choose_tiles(bool for_team) {
+void Gemm<T>::choose_tiles(int64_t most_tasks) {
   const double m = static_cast<double>(shape_.m), n = static_cast<double>(shape_.n);
   const double flops = 2 * m * n * static_cast<double>(shape_.k);
   int64_t wanted = 1;
-  for (double limit = task_flops; for_team && flops >= limit && wanted < most_tasks; limit *= 8) wanted *= 2;
+  for (double limit = task_flops; flops >= limit && wanted < most_tasks; limit *= 8) wanted *= 2;
 
   const double multiply = m * n / (2 * simd::vector_width<T>);
   const int64_t a_bytes = shape_.lda * static_cast<int64_t>(sizeof(T));

@@ -36,8 +36,9 @@ struct Epilogue {
 template <class T>
 class Gemm {
  public:
-  // `for_team`: in tiles for several threads, which costs a lone one time: some of A and B is packed twice.
-  Gemm(const GemmShape& shape, bool for_team);
+  // Cut in at most about `most_tasks` tiles, and in fewer if it is small. Tiles cost: some of A and B is
+  // packed twice. A lone thread wants one, unless A is too large for the level-2 cache.
+  Gemm(const GemmShape& shape, int64_t most_tasks);
 
   int64_t tasks() const { return tile_rows_ * tile_columns_; }
 
@@ -70,7 +71,7 @@ class Gemm {
     int64_t row_begin, row_end, column_begin, column_end;
   };
   Panels panels(int64_t task) const;
-  void choose_tiles(bool for_team);
+  void choose_tiles(int64_t most_tasks);
   Ahead<T> next_of_a(const T* a_block, int64_t depth, int64_t row) const;
   Ahead<T> next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const;
 

@@ -100,7 +100,7 @@ class Matmul final : public Op {
                               const TensorType& output) {
     const auto batches = kernels::broadcast_walk<2>(
         batch_of(output.shape), {batch_of(node.input(0).shape), batch_of(node.input(1).shape)});
-    const kernels::Gemm<T> gemm(shape, true);
+    const kernels::Gemm<T> gemm(shape, 8);
     // Small products are taken several to a task.
     const int64_t pieces = batches.elements * gemm.tasks();
     routine.tasks = gemm.tasks() > 1 ? pieces : tasks_for(pieces, shape.m * shape.n * shape.k, 1 << 18);

@@ -16,13 +16,17 @@ inline double product_cost(int64_t m, int64_t n, int64_t k) {
 // Lets a routine run body(gemm, frame, task) for each task of the product.
 template <class T, class Body>
 void run_product(Routine& routine, const kernels::GemmShape& shape, Body body) {
-  const kernels::Gemm<T> shared(shape, true), alone(shape, false);
-  routine.tasks = shared.tasks();
-  routine.scratch_bytes = std::max(shared.scratch_elements(), alone.scratch_elements()) * int64_t{sizeof(T)};
-  routine.run = [=](const Frame& frame, int64_t task) { body(shared, frame, task); };
-  if (shared.tasks() == 1) return;
-  routine.run_alone = [=](const Frame& frame) {
-    for (int64_t task = 0; task < alone.tasks(); ++task) body(alone, frame, task);
+  constexpr int64_t most_tasks = 8;
+  const kernels::Gemm<T> many(shape, most_tasks), pair(shape, 2), one(shape, 1);
+  const int64_t scratch =
+      std::max({many.scratch_elements(), pair.scratch_elements(), one.scratch_elements()});
+  routine.tasks = many.tasks();
+  routine.scratch_bytes = scratch * static_cast<int64_t>(sizeof(T));
+  routine.run = [=](const Frame& frame, int64_t task) { body(many, frame, task); };
+  routine.run_share = [=](const Frame& frame, const Member& member) {
+    const kernels::Gemm<T>& gemm = member.team.size() == 1 ? one : member.team.size() == 2 ? pair : many;
+    const Range share = member.share(gemm.tasks());
+    for (int64_t task = share.begin; task < share.end; ++task) body(gemm, frame, task);
   };
 }
 
