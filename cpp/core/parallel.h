@@ -1,11 +1,14 @@
 // Threads. This is the only place that knows OpenMP.
 //
-// One region is opened for a whole native call (many steps); inside it the members run the same program and
-// meet at barriers. Which member does which task never changes a result: tasks are cut by shape alone.
+// One region is opened for a whole native call (many steps). One member leads: it runs the program and hands
+// out tasks; the others take tasks whenever there are any. The leader waits for tasks that others have begun,
+// never for the others themselves: on a busy machine it simply does more of the work. Which member does which
+// task never changes a result.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <type_traits>
 
 #include "core/ranges.h"
 
@@ -20,41 +23,61 @@ bool has_openmp();
 
 class Team {
  public:
-  explicit Team(int size) : size_(size) {}
+  // Tasks that a member takes first, so that what it wrote is still in its cache; others take what is left
+  // over. The next task in the upper half, the end in the lower.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> next_and_end{0};
+  };
+
+  Team() : size_(1), shares_(nullptr) {}  // the caller alone
 
   int size() const { return size_; }
 
-  // Waits until all members have come. Spins briefly, then sleeps, so that a busy machine is not kept busier.
-  void barrier() const;
+  // Runs body(task, rank) for every task in [0, tasks), fewer than 2^31, on the members that are free, and
+  // returns when all are done. What was written before is seen by the tasks, and what they write by what
+  // follows. Only the leader calls this; body must not throw.
+  template <class Body>
+  void run(int64_t tasks, Body&& body) {
+    if (size_ == 1 || tasks <= 1) {
+      for (int64_t task = 0; task < tasks; ++task) body(task, 0);
+      return;
+    }
+    share_out(
+        tasks,
+        [](void* context, int64_t task, int rank) {
+          (*static_cast<std::remove_reference_t<Body>*>(context))(task, rank);
+        },
+        &body);
+  }
 
  private:
+  friend void run_team(int threads, void (*program)(void* context, Team& team), void* context);
+
+  Team(int size, Share* shares) : size_(size), shares_(shares) {}
+
+  using Run = void (*)(void* context, int64_t task, int rank);
+  void share_out(int64_t tasks, Run run, void* context);
+  void work(int rank);
+  void help(int rank);  // until the leader dismisses the team
+  void dismiss();
+
   const int size_;
-  mutable std::atomic<int> waiting_{0};
-  mutable std::atomic<uint32_t> round_{0};
+  Share* const shares_;  // by rank
+  Run run_ = nullptr;
+  void* context_ = nullptr;
+  alignas(64) std::atomic<uint32_t> unfinished_{0};  // tasks
+  alignas(64) std::atomic<uint32_t> call_{0};        // changes when there is something to do
+  std::atomic<bool> dismissed_{false};
 };
 
-struct Member {
-  const Team& team;
-  int rank;
-
-  bool leads() const { return rank == 0; }
-  void barrier() const {
-    if (team.size() > 1) team.barrier();
-  }
-  // This member's share of `tasks` tasks.
-  Range share(int64_t tasks) const { return part_of(tasks, team.size(), rank); }
-};
-
-// Runs program(context, member) on `threads` members and returns when all have ended. With one thread, or in
-// a child after fork (where OpenMP's workers are gone), it simply runs on the caller. The program must not
-// throw.
-void run_team(int threads, void (*program)(void* context, const Member& member), void* context);
+// Runs program(context, team) on the caller, with `threads` members, and returns when it has ended. With one
+// thread, or in a child after fork (where OpenMP's workers are gone), the team is the caller. The program
+// must not throw.
+void run_team(int threads, void (*program)(void* context, Team& team), void* context);
 
 template <class Program>
 void run_team(int threads, Program& program) {
-  run_team(
-      threads, [](void* context, const Member& member) { (*static_cast<Program*>(context))(member); },
-      &program);
+  run_team(threads, [](void* context, Team& team) { (*static_cast<Program*>(context))(team); }, &program);
 }
 
 }  // namespace bpcore

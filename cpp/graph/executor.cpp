@@ -39,6 +39,7 @@ Workspace::Workspace(const Plan& plan, int threads)
   size_t count = 0;
   for (const Instruction& instruction : plan.instructions()) {
     first_.push_back(count);
+    tasks_.push_back(&instruction.routine.for_team(threads));
     for (size_t i = 0; i < instruction.operands.size(); ++i) {
       const Location& location = instruction.operands[i];
       if (location.space == Space::Input) input_uses_.push_back({location.index, count + i});
@@ -84,30 +85,21 @@ void Workspace::bind_input(int64_t number, const char* data) {
     if (use.number == number) outputs_[use.operand] = const_cast<char*>(data);
 }
 
-void Workspace::run(const Member& member, Status& status) const {
-  run_instructions(0, plan_.commits_begin(), member, status);
+void Workspace::run(Team& team, Status& status) const {
+  run_instructions(0, plan_.commits_begin(), team, status);
 }
 
-void Workspace::commit(const Member& member, Status& status) const {
-  run_instructions(plan_.commits_begin(), plan_.instructions().size(), member, status);
+void Workspace::commit(Team& team, Status& status) const {
+  run_instructions(plan_.commits_begin(), plan_.instructions().size(), team, status);
 }
 
-void Workspace::run_instructions(size_t begin, size_t end, const Member& member, Status& status) const {
-  const std::vector<Instruction>& instructions = plan_.instructions();
-  char* scratch = scratch_.data() + plan_.scratch_bytes() * member.rank;
+void Workspace::run_instructions(size_t begin, size_t end, Team& team, Status& status) const {
   for (size_t i = begin; i < end; ++i) {
-    const Instruction& instruction = instructions[i];
-    if (instruction.barrier_before) member.barrier();
-    const Frame frame{operands_.data() + first_[i], scratch, &status};
-    const Routine& routine = instruction.routine;
-    if (routine.tasks == 1) {
-      if (member.leads()) routine.run(frame, 0);
-    } else if (routine.run_share) {
-      routine.run_share(frame, member);
-    } else {
-      const Range share = member.share(routine.tasks);
-      for (int64_t task = share.begin; task < share.end; ++task) routine.run(frame, task);
-    }
+    const Tasks& tasks = *tasks_[i];
+    team.run(tasks.tasks, [&, i](int64_t task, int rank) {
+      tasks.run({operands_.data() + first_[i], scratch_.data() + plan_.scratch_bytes() * rank, &status},
+                task);
+    });
   }
 }
 
@@ -136,14 +128,14 @@ void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& in
   Workspace workspace(plan, plan.threads(threads));
   workspace.bind(bases);
   Status status;
-  auto program = [&](const Member& member) { workspace.run(member, status); };
+  auto program = [&](Team& team) { workspace.run(team, status); };
   run_team(workspace.threads(), program);
   if (!status.ok()) throw ValueError(status.message());
   for (size_t i = 0; i < outputs.size(); ++i)
     if (const int64_t bytes = plan.output_types()[i].bytes(); bytes > 0)
       std::memcpy(outputs[i], workspace.output(i), static_cast<size_t>(bytes));
-  const Team alone(1);
-  workspace.commit(Member{alone, 0}, status);
+  Team alone;
+  workspace.commit(alone, status);
 }
 
 Evaluator::Evaluator(std::shared_ptr<const Plan> plan, std::shared_ptr<Store> store)
@@ -158,9 +150,9 @@ Evaluator::Evaluator(std::shared_ptr<const Plan> plan, std::shared_ptr<Store> st
 bool Evaluator::run(const char* input, char* output) {
   if (busy_.test_and_set(std::memory_order_acquire)) return false;
   workspace_.bind_input(0, input);
-  const Team alone(1);
+  Team alone;
   Status status;
-  workspace_.run(Member{alone, 0}, status);
+  workspace_.run(alone, status);
   const bool good = status.ok();
   const size_t bytes = static_cast<size_t>(plan_->output_types()[0].bytes());
   if (good && bytes > 0) std::memcpy(output, workspace_.output(0), bytes);

@@ -26,18 +26,16 @@ class Workspace {
   void bind(const Bases& bases);
   void bind_input(int64_t number, const char* data);
 
-  // One evaluation, by all members of a team of at most `threads`. Every member returns when its own part is
-  // done: callers that read results put a barrier behind it.
-  void run(const Member& member, Status& status) const;
-  // Writes the states that a training plan assigns. Behind a barrier after the run, and only if the run was
-  // good.
-  void commit(const Member& member, Status& status) const;
+  // One evaluation, by a team of at most `threads`.
+  void run(Team& team, Status& status) const;
+  // Writes the states that a training plan assigns. After a run, and only if the run was good.
+  void commit(Team& team, Status& status) const;
 
   const char* output(size_t number) const { return static_cast<const char*>(outputs_[number]); }
   int threads() const { return threads_; }
 
  private:
-  void run_instructions(size_t begin, size_t end, const Member& member, Status& status) const;
+  void run_instructions(size_t begin, size_t end, Team& team, Status& status) const;
   void* resolve(const Location& location, const Bases& bases) const;
 
   struct InputUse {
@@ -48,8 +46,9 @@ class Workspace {
   const Plan& plan_;
   int threads_;
   Buffer arena_, scratch_;
-  std::vector<void*> operands_;  // of all instructions, one after the other
-  std::vector<size_t> first_;    // of each instruction's operands
+  std::vector<const Tasks*> tasks_;  // of each instruction, as this many threads want them
+  std::vector<void*> operands_;      // of all instructions, one after the other
+  std::vector<size_t> first_;        // of each instruction's operands
   std::vector<InputUse> input_uses_;
   std::vector<void*> outputs_;
   std::vector<InputUse> input_outputs_;  // outputs that are inputs handed through

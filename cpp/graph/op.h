@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "core/dtype.h"
-#include "core/parallel.h"
 #include "core/shape.h"
 #include "graph/attributes.h"
 
@@ -61,14 +60,23 @@ struct Frame {
   }
 };
 
-// A compiled op: it knows its sizes, holds no pointer and may be run by many callers at once.
-struct Routine {
+// Work cut into independent pieces.
+struct Tasks {
   std::function<void(const Frame&, int64_t task)> run;
-  // A member's share of all tasks, cut for teams of its size, with the same bits; set where that is faster.
-  std::function<void(const Frame&, const Member&)> run_share;
-  int64_t tasks = 1;  // independent pieces, cut by shape alone so that results don't depend on who runs them
-  double cost = 0;    // rough nanoseconds on one core, for choosing the number of threads
+  int64_t tasks = 1;
+};
+
+// A compiled op: it knows its sizes, holds no pointer and may be run by many callers at once. The cut depends
+// on shapes alone, so that results don't depend on who runs which task.
+struct Routine : Tasks {
+  Tasks alone,
+      pair;         // coarser cuts with the same bits, for one thread and for two; set where they are faster
+  double cost = 0;  // rough nanoseconds on one core, for choosing the number of threads
   int64_t scratch_bytes = 0;
+
+  const Tasks& for_team(int size) const {
+    return size == 1 && alone.run ? alone : size <= 2 && pair.run ? pair : *this;
+  }
 };
 
 // A node as its op sees it.

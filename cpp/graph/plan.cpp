@@ -49,7 +49,6 @@ class PlanBuilder {
       for (const auto& [state, value] : graph_.assignments())
         copy(value, {Space::State, graph_.node(state).index});
     find_bounds(program);
-    set_barriers();
   }
 
  private:
@@ -161,7 +160,7 @@ class PlanBuilder {
   void add(Routine routine, std::vector<Location> operands, std::string text) {
     plan_.scratch_bytes_ = std::max(plan_.scratch_bytes_, round_up(routine.scratch_bytes, alignment));
     (routine.tasks > 1 ? plan_.parallel_cost_ : plan_.serial_cost_) += routine.cost;
-    plan_.instructions_.push_back({std::move(routine), std::move(operands), false, std::move(text)});
+    plan_.instructions_.push_back({std::move(routine), std::move(operands), std::move(text)});
   }
 
   void find_bounds(const Program& program) {
@@ -179,15 +178,6 @@ class PlanBuilder {
         if (std::none_of(plan_.index_bounds_.begin(), plan_.index_bounds_.end(), same))
           plan_.index_bounds_.push_back({source.index, bound, item.op->name()});
       }
-    }
-  }
-
-  void set_barriers() {
-    bool parallel_before = false;
-    for (Instruction& instruction : plan_.instructions_) {
-      const bool parallel = instruction.routine.tasks > 1;
-      instruction.barrier_before = parallel || parallel_before;
-      parallel_before = parallel;
     }
   }
 

@@ -24,7 +24,6 @@ struct Location {
 struct Instruction {
   Routine routine;
   std::vector<Location> operands;  // the output, then the inputs
-  bool barrier_before;             // a parallel instruction stands on one side of this point
   std::string text;                // "dense[relu] (32, 64)", for people and tests
 };
 

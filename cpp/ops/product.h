@@ -16,18 +16,16 @@ inline double product_cost(int64_t m, int64_t n, int64_t k) {
 // Lets a routine run body(gemm, frame, task) for each task of the product.
 template <class T, class Body>
 void run_product(Routine& routine, const kernels::GemmShape& shape, Body body) {
-  constexpr int64_t most_tasks = 8;
-  const kernels::Gemm<T> many(shape, most_tasks), pair(shape, 2), one(shape, 1);
-  const int64_t scratch =
-      std::max({many.scratch_elements(), pair.scratch_elements(), one.scratch_elements()});
-  routine.tasks = many.tasks();
-  routine.scratch_bytes = scratch * static_cast<int64_t>(sizeof(T));
-  routine.run = [=](const Frame& frame, int64_t task) { body(many, frame, task); };
-  routine.run_share = [=](const Frame& frame, const Member& member) {
-    const kernels::Gemm<T>& gemm = member.team.size() == 1 ? one : member.team.size() == 2 ? pair : many;
-    const Range share = member.share(gemm.tasks());
-    for (int64_t task = share.begin; task < share.end; ++task) body(gemm, frame, task);
+  const auto cut = [&](int64_t most_tasks) -> Tasks {
+    const kernels::Gemm<T> gemm(shape, most_tasks);
+    const int64_t scratch = gemm.scratch_elements() * static_cast<int64_t>(sizeof(T));
+    routine.scratch_bytes = std::max(routine.scratch_bytes, scratch);
+    return {[=](const Frame& frame, int64_t task) { body(gemm, frame, task); }, gemm.tasks()};
   };
+  static_cast<Tasks&>(routine) = cut(16);
+  if (routine.tasks == 1) return;
+  routine.alone = cut(1);
+  routine.pair = cut(4);  // two each: a thread that comes late leaves its second one to the other
 }
 
 }  // namespace bpcore

@@ -17,6 +17,8 @@ Update::Update(std::shared_ptr<Store> owner, const std::string& name, const Hype
 
 namespace {
 
+constexpr int64_t gathered_alone = 16 << 10;  // bytes that are not worth sharing out
+
 double scalar_at(const char* data, DType dtype) {
   return dtype == DType::Float32 ? double{*reinterpret_cast<const float*>(data)}
                                  : *reinterpret_cast<const double*>(data);
@@ -140,13 +142,13 @@ int64_t Session::run(int64_t steps, const double* rates) {
   rates_ = rates;
   go_on_ = true;
   status_.reset();
-  auto program = [this](const Member& member) { this->program(member); };
+  auto program = [this](Team& team) { this->program(team); };
   run_team(threads_, program);
   if (!status_.ok()) throw ValueError(status_.message());
   return done_;
 }
 
-// Inputs that can be read in place are; the others are gathered by all members.
+// Inputs that can be read in place are; the others are gathered.
 void Session::prepare(Part& part) {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Input& input = inputs_[i];
@@ -158,16 +160,20 @@ void Session::prepare(Part& part) {
   }
 }
 
-void Session::gather(const Member& member, const Part& part) {
-  const auto [begin, end] = member.share(part.rows);
+void Session::gather(Team& team, const Part& part) {
   const int64_t* rows = order_.data() + position_ * options_.batch_size;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Input& input = inputs_[i];
     if (input.in_place && !shuffled_) continue;
     const size_t row_bytes =
         static_cast<size_t>(input.array.row_elements) * size_of(part.plan->inputs()[i].dtype);
-    input.gather(input.array, rows + begin, end - begin,
-                 input.batch.data() + static_cast<size_t>(begin) * row_bytes);
+    const bool small = static_cast<int64_t>(row_bytes) * part.rows < gathered_alone;
+    const int64_t tasks = team.size() == 1 || small ? 1 : std::min<int64_t>(part.rows, 4 * team.size());
+    team.run(tasks, [&](int64_t task, int) {
+      const auto [begin, end] = part_of(part.rows, tasks, task);
+      input.gather(input.array, rows + begin, end - begin,
+                   input.batch.data() + static_cast<size_t>(begin) * row_bytes);
+    });
   }
 }
 
@@ -181,34 +187,26 @@ void Session::finish(const Part& part, double rate) {
   if (update_) update_->optimizer->begin_step(rate);
 }
 
-void Session::update(const Member& member, const Part& part) const {
+void Session::update(Team& team, const Part& part) const {
   const Optimizer& optimizer = *update_->optimizer;
-  const Range share = member.share(static_cast<int64_t>(part.updated.size()));
-  for (int64_t task = share.begin; task < share.end; ++task) {
+  team.run(static_cast<int64_t>(part.updated.size()), [&](int64_t task, int) {
     const Range& range = part.updated[static_cast<size_t>(task)];
     optimizer.update(store_->parameters.data(), update_->gradients.data(), range.begin, range.end);
-  }
+  });
 }
 
-void Session::program(const Member& member) {
+void Session::program(Team& team) {
   for (int64_t step = 0; step < wanted_; ++step) {
     Part& part = tail_.plan && position_ == steps_per_epoch_ - 1 ? tail_ : full_;
-    if (member.leads()) prepare(part);
-    gather(member, part);
-    member.barrier();
-    part.workspace->run(member, status_);
-    member.barrier();
-    if (member.leads()) finish(part, rates_[step]);
-    member.barrier();
+    prepare(part);
+    gather(team, part);
+    part.workspace->run(team, status_);
+    finish(part, rates_[step]);
     if (!go_on_) return;
-    part.workspace->commit(member, status_);
-    if (update_) update(member, part);
-    member.barrier();
-    if (member.leads()) {
-      ++position_;
-      ++done_;
-    }
-    member.barrier();
+    part.workspace->commit(team, status_);
+    if (update_) update(team, part);
+    ++position_;
+    ++done_;
   }
 }
 

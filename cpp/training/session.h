@@ -63,12 +63,12 @@ class Session {
 
   Part make_part(std::shared_ptr<const Plan> plan, int64_t rows, int threads);
   void check(const Plan& plan, int64_t rows) const;
-  void program(const Member& member);
+  void program(Team& team);
   std::vector<Range> updated_ranges(const Plan& plan) const;
-  void gather(const Member& member, const Part& part);
+  void gather(Team& team, const Part& part);
   void prepare(Part& part);
   void finish(const Part& part, double rate);
-  void update(const Member& member, const Part& part) const;
+  void update(Team& team, const Part& part) const;
 
   std::shared_ptr<Store> store_;
   std::shared_ptr<Update> update_;
@@ -82,7 +82,7 @@ class Session {
   bool shuffled_ = false;
   std::vector<double> totals_, last_;
 
-  // Of the run under way. Written by the leading member, read by all behind a barrier.
+  // Of the run under way.
   const double* rates_ = nullptr;
   int64_t wanted_ = 0, done_ = 0;
   bool go_on_ = true;
