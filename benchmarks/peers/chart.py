@@ -10,6 +10,7 @@ import statistics
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib import ticker
 from measuring import Record, readable
 
 mpl.use("Agg")
@@ -31,7 +32,7 @@ def draw(record: Record, path: Path) -> None:
     contenders = [name for name in next(iter(record.figures.values())) if name != "bpcore"]
     thickness = 0.8 / len(contenders)
     inches = max(2.5, 0.17 * len(record.figures) * (len(contenders) + 1))
-    figure, axes = plt.subplots(figsize=(9, inches + 1.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(9, inches + 1.5), layout="constrained")
     labels = []
     largest = 1.0
     for row, values in enumerate(record.figures.values()):
@@ -44,7 +45,7 @@ def draw(record: Record, path: Path) -> None:
             label = name if row == 0 else None
             axes.barh(y, ratio - 1, thickness, left=1, color=COLOURS.get(name, "#999999"), label=label)
             axes.annotate(
-                f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}",
+                f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}",
                 (max(ratio, 1), y),
                 xytext=(3, 0),
                 textcoords="offset points",
@@ -52,21 +53,19 @@ def draw(record: Record, path: Path) -> None:
                 fontsize=7,
             )
     axes.set_xscale("log")
-    axes.set_xlim(right=largest * 1.5)
+    axes.set_xlim(right=largest * 1.3)
     axes.axvline(1, color="black", linewidth=1)
     rows = [f"{row}\nbpcore: {own}" for row, own in zip(record.figures, labels, strict=True)]
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
-    axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     quantity = "memory" if record.unit == "bytes" else "time"
-    axes.set_xlabel(
-        f"{quantity}, in multiples of bpcore's (longer is slower)"
-        if quantity == "time"
-        else "memory, in multiples of bpcore's"
-    )
+    axes.set_xlabel(f"{quantity}, in multiples of bpcore's: to the right of 1 is worse")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(fontsize=8, loc="best")
+    axes.set_axisbelow(True)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=len(contenders))
     versions = ", ".join(f"{name} {number}" for name, number in record.versions.items())
     axes.set_title(
         f"{record.workload[0].upper()}{record.workload[1:]}\n"
