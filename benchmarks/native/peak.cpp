@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -55,25 +54,32 @@ double Copy::bandwidth() {
 
 namespace {
 
-// The median of `rounds` measurements.
-template <class Measure>
-void add(const std::string& name, const char* unit, Measure measure) {
-  const auto body = [measure, unit](benchmark::State& state) {
-    std::vector<double> rates;
-    for (auto _ : state) rates.push_back(measure());
-    state.counters[unit] = median(rates) / 1e9;
-  };
+// Adds `body(state)`, which sets a counter, as a benchmark of `rounds` measurements.
+template <class Body>
+void add(const std::string& name, Body body) {
   benchmark::RegisterBenchmark(name.c_str(), body)->Iterations(rounds);
+}
+
+// The median of what `measure` gives, in units of 1e9.
+template <class Measure>
+double median_rate(benchmark::State& state, Measure measure) {
+  std::vector<double> rates;
+  for (auto _ : state) rates.push_back(measure());
+  return median(rates) / 1e9;
 }
 
 }  // namespace
 
 void add_peak_benchmarks() {
-  add("peak/fma/float", "GFLOP/s", fma_peak<float>);
-  add("peak/fma/double", "GFLOP/s", fma_peak<double>);
+  add("peak/fma/float",
+      [](benchmark::State& state) { state.counters["GFLOP/s"] = median_rate(state, fma_peak<float>); });
+  add("peak/fma/double",
+      [](benchmark::State& state) { state.counters["GFLOP/s"] = median_rate(state, fma_peak<double>); });
   for (const int64_t kib : {16, 256, 1 << 10, 4 << 10, 64 << 10, 1 << 20})
-    add(concat("peak/copy/", kib, "KiB"), "GB/s",
-        [copy = std::make_shared<Copy>(kib << 10)] { return copy->bandwidth(); });
+    add(concat("peak/copy/", kib, "KiB"), [kib](benchmark::State& state) {
+      Copy copy(kib << 10);
+      state.counters["GB/s"] = median_rate(state, [&] { return copy.bandwidth(); });
+    });
 }
 
 }  // namespace bpcore::benchmarks
