@@ -17,6 +17,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 COLOURS = {
+    "bpcore": "black",
     "pytorch": "#d9552c",
     "pytorch_compiled": "#f0a27f",
     "jax": "#3f6fb5",

@@ -27,6 +27,7 @@ def draw(record: Record, path: Path) -> None:
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
+    from chart import COLOURS
 
     figure, panels = plt.subplots(1, len(POINTS), figsize=(13, 4.6), sharey=True, layout="constrained")
     for panel, axis in zip(panels, POINTS, strict=True):
@@ -36,9 +37,11 @@ def draw(record: Record, path: Path) -> None:
             figures = [record.figures[f"{axis} {value}"][contender] for value in values]
             medians = [statistics.median(each) * 1e6 for each in figures]
             width = 2.5 if contender == "bpcore" else 1.2
-            panel.loglog(values, medians, marker="o", markersize=3, linewidth=width, label=contender)
+            style = {"color": COLOURS[contender], "linewidth": width, "label": contender}
+            panel.loglog(values, medians, marker="o", markersize=3, **style)
         panel.set_xlabel(axis)
         panel.set_xscale("log", base=2)
+        panel.xaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%g"))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("µs a training step")
     panels[0].legend()
