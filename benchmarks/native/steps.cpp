@@ -1,8 +1,8 @@
-// Whole training steps: shuffled epochs of a session, which gathers batches, runs the plan and updates by
-// Adam.
+// Whole training steps: shuffled epochs of a session, which gathers batches, runs the plan and updates.
 #include <algorithm>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "core/parallel.h"
