@@ -32,7 +32,7 @@ def draw(record: Record, path: Path) -> None:
     """A group of bars a row, from bpcore's figure at 1 to each contender's; the scale is logarithmic."""
     contenders = [name for name in next(iter(record.figures.values())) if name != "bpcore"]
     thickness = 0.8 / len(contenders)
-    inches = max(2.5, 0.17 * len(record.figures) * (len(contenders) + 1))
+    inches = max(2.5, 0.13 * len(record.figures) * (len(contenders) + 1))
     figure, axes = plt.subplots(figsize=(9, inches + 1.5), layout="constrained")
     labels = []
     largest = 1.0
@@ -51,12 +51,12 @@ def draw(record: Record, path: Path) -> None:
                 xytext=(3, 0),
                 textcoords="offset points",
                 va="center",
-                fontsize=7,
+                fontsize=6,
             )
     axes.set_xscale("log")
-    axes.set_xlim(right=largest * 1.3)
+    axes.set_xlim(right=largest * 1.6)
     axes.axvline(1, color="black", linewidth=1)
-    rows = [f"{row}\nbpcore: {own}" for row, own in zip(record.figures, labels, strict=True)]
+    rows = [f"{row}   (bpcore {own})" for row, own in zip(record.figures, labels, strict=True)]
     axes.set_yticks(range(len(rows)), rows, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
