@@ -1,4 +1,4 @@
-# How every extension module is compiled, linked and installed.
+# How the core is compiled, and how its extension modules are linked and installed.
 
 # What the core alone needs; `_cpu` has none of it.
 add_library(bpcore_numerics INTERFACE)
@@ -11,10 +11,9 @@ target_compile_options(bpcore_numerics INTERFACE -fno-math-errno -fno-trapping-m
 
 set(_bpcore_exports "${CMAKE_CURRENT_LIST_DIR}/exports")
 
-# bpcore_add_module(NAME SOURCES file... [FLAGS flag...])
-function(bpcore_add_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;FLAGS")
-  Python_add_library(${name} MODULE WITH_SOABI ${arg_SOURCES})
+# bpcore_compile_options(TARGET [FLAGS flag...])
+function(bpcore_compile_options name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "FLAGS")
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cpp")
   target_compile_features(${name} PRIVATE cxx_std_20)
   set_target_properties(${name} PROPERTIES
@@ -28,6 +27,13 @@ function(bpcore_add_module name)
     target_compile_options(${name} PRIVATE ${sanitize} -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
     target_link_options(${name} PRIVATE ${sanitize})
   endif()
+endfunction()
+
+# bpcore_add_module(NAME SOURCES file... [FLAGS flag...])
+function(bpcore_add_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;FLAGS")
+  Python_add_library(${name} MODULE WITH_SOABI ${arg_SOURCES})
+  bpcore_compile_options(${name} FLAGS ${arg_FLAGS})
 
   # Inline functions of Eigen and std keep default visibility; the linker hides them with everything else, so that
   # neither two instruction sets in one process nor another package's library can trade copies.

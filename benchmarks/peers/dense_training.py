@@ -1,17 +1,13 @@
 """Time of one training step of dense networks, in every contender that is installed.
 
-    taskset -c 0 python benchmarks/peers/dense_training.py [--threads 1] [--json results.json]
+    python benchmarks/peers/dense_training.py [--threads 1] [--quick] [--json results.json]
 
 A step is forward, cross-entropy, backward and Adam on one batch, float32.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from pathlib import Path
-
-from dense_network import DenseNetwork, machine, make_contenders, median_and_spread, take_turns
+from measuring import Record, arguments, parse, take_turns
 
 # sizes, batch, steps a round
 WORKLOADS = (
@@ -20,36 +16,23 @@ WORKLOADS = (
     ((784, 128, 10), 32, 400),
     ((784, 128, 10), 128, 200),
     ((784, 256, 256, 10), 256, 100),
+    ((1024, 2048, 2048, 1000), 256, 10),
 )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Times training steps of dense networks.")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    options = parser.parse_args()
+    options = parse(arguments(__doc__, rounds=15))
+    # Libraries are loaded once their threads are settled.
+    from contenders import make_contenders
+    from dense_network import DenseNetwork
 
-    print(f"{machine()}, {options.threads} thread(s); µs a step, median ± half of the middle half's width\n")
-    print(
-        "| network | contender | median | to bpcore | best | to bpcore | best GFLOP/s |\n" + "|---" * 7 + "|"
-    )
-    results = {}
+    record = Record("a training step", "s", options.threads)
     for sizes, batch, steps in WORKLOADS:
-        network = DenseNetwork.on_noise(sizes, batch, steps)
-        times = take_turns(make_contenders(network, options.threads), options.rounds)
-        own, _ = median_and_spread(times["bpcore"])
-        for name, values in times.items():
-            middle, spread = median_and_spread(values)
-            best = min(values)
-            print(
-                f"| {network.name} | {name} | {middle * 1e6:.2f} ± {spread:.0%} | {middle / own:.2f} "
-                f"| {best * 1e6:.2f} | {best / min(times['bpcore']):.2f} | {network.flops / best / 1e9:.1f} |"
-            )
-        results[network.name] = times
-    if options.json:
-        record = {"machine": machine(), "threads": options.threads, "seconds a step": results}
-        options.json.write_text(json.dumps(record, indent=1))
+        network = DenseNetwork.on_noise(sizes, batch, max(10, steps // 10) if options.quick else steps)
+        made = make_contenders(network, options.threads)
+        times = take_turns({name: contender.epoch for name, contender in made.items()}, options.rounds)
+        record.add(network.name, times)
+    record.write(options.json)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,19 @@ A 784-512-256-10 network, batches of 128, Adam at 1e-3, float32; FOLDER holds th
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from dense_network import DenseNetwork, machine, make_contenders, median_and_spread, take_turns
-
-from bpcore.data import load_mnist
+from measuring import Record, arguments, parse, take_turns
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Times epochs of MNIST.")
+    parser = arguments(__doc__, rounds=11)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=11)
-    options = parser.parse_args()
+    options = parse(parser)
+    from contenders import make_contenders
+    from dense_network import DenseNetwork
+
+    from bpcore.data import load_mnist
 
     data = load_mnist(options.folder)
     x, test = (
@@ -29,14 +28,14 @@ def main() -> None:
     )
     network = DenseNetwork((784, 512, 256, 10), 128, x, data.train_labels.astype("int64"))
     contenders = make_contenders(network, options.threads)
-    times = take_turns(contenders, options.rounds)
+    times = take_turns({name: contender.epoch for name, contender in contenders.items()}, options.rounds)
     steps = -(-len(x) // network.batch)
-    print(f"{machine()}, {options.threads} thread(s); {options.rounds + 1} epochs each, taking turns\n")
-    print("| contender | s an epoch | test accuracy |\n|---|---|---|")
-    for name, values in times.items():
-        middle, spread = median_and_spread([value * steps for value in values])
-        accuracy = contenders[name].accuracy(test, data.test_labels.astype("int64"))
-        print(f"| {name} | {middle:.2f} ± {spread:.0%} | {accuracy:.4f} |")
+    record = Record("an epoch of MNIST", "s", options.threads)
+    record.add(network.name, {name: [value * steps for value in values] for name, values in times.items()})
+    print(f"\nafter {options.rounds + 1} epochs each:\n\n| contender | test accuracy |\n|---|---|")
+    for name, contender in contenders.items():
+        print(f"| {name} | {contender.accuracy(test, data.test_labels.astype('int64')):.4f} |")
+    record.write(options.json)
 
 
 if __name__ == "__main__":

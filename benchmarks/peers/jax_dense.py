@@ -1,0 +1,51 @@
+"""The network, its loss and Adam in JAX: what both JAX contenders share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    import numpy as np
+    from dense_network import DenseNetwork
+
+State = Any  # (weights, first moments, second moments, steps done)
+
+
+def state_of(network: DenseNetwork) -> State:
+    """The weights, and Adam before its first step."""
+    weights = [(jnp.asarray(weight), jnp.asarray(bias)) for weight, bias in network.weights()]
+    zeros = jax.tree.map(jnp.zeros_like, weights)
+    return weights, zeros, jax.tree.map(jnp.zeros_like, weights), jnp.float32(0)
+
+
+def logits(weights: Any, x: jax.Array) -> jax.Array:
+    """The network's output (batch, classes)."""
+    *hidden, (last, bias) = weights
+    for weight, offset in hidden:
+        x = jax.nn.relu(x @ weight + offset)
+    return x @ last + bias
+
+
+def _loss(weights: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+    scores = jax.nn.log_softmax(logits(weights, x))
+    return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
+
+
+def step(state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
+    """One step of Adam: the new state, and the loss before it."""
+    weights, first, second, count = state
+    loss, gradients = jax.value_and_grad(_loss)(weights, x, y)
+    count = count + 1
+    first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
+    second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
+    rate, root = 1e-3 / (1 - 0.9**count), 1 / jnp.sqrt(1 - 0.999**count)
+    weights = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) * root + 1e-8), weights, first, second)
+    return (weights, first, second, count), loss
+
+
+def accuracy(state: State, x: np.ndarray, y: np.ndarray) -> float:
+    """The share of right predictions."""
+    return float((jax.jit(logits)(state[0], x).argmax(1) == y).mean())
