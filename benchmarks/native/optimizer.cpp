@@ -40,12 +40,11 @@ void measure(benchmark::State& state, const Case& which, int64_t elements) {
   const auto bytes = static_cast<double>((3 + 2 * slots) * elements * static_cast<int64_t>(sizeof(float)));
   // A copy in as much memory, which therefore lies in the same cache.
   Copy copy((2 + slots) * elements * static_cast<int64_t>(sizeof(float)));
-  int64_t step = 0;
   const auto pass = [&] {
-    ++step;
+    optimizer->begin_step(1e-3);
     for (int64_t begin = 0; begin < elements; begin += update_elements)
       optimizer->update(parameters.data(), gradients.data(), begin,
-                        std::min(begin + update_elements, elements), 1e-3, step);
+                        std::min(begin + update_elements, elements));
     benchmark::ClobberMemory();
   };
   const Turns turns = take_turns(state, bytes, 1, pass, [&] { return copy.bandwidth(); });

@@ -18,18 +18,17 @@ struct Product {
 
 // C (m, n) = A (m, k) · B (k, n), row-major float32.
 BPCORE_EXPORT Product* bpcore_product_make(int64_t m, int64_t n, int64_t k, int threads) {
-  const bpcore::kernels::Gemm<float> gemm({m, n, k, false, false, k, n, n});
+  const bpcore::kernels::Gemm<float> gemm({m, n, k, false, false, k, n, n}, threads == 1 ? 1 : 2 * threads);
   const int64_t elements = bpcore::round_up(gemm.scratch_elements(), 16);
   return new Product{gemm, elements, bpcore::Buffer(static_cast<size_t>(threads * elements) * sizeof(float)),
                      threads};
 }
 
 BPCORE_EXPORT void bpcore_product_run(const Product* product, const float* a, const float* b, float* c) {
-  auto program = [&](const bpcore::Member& member) {
-    const bpcore::Range share = member.share(product->gemm.tasks());
-    float* scratch = product->scratch.as<float>() + member.rank * product->scratch_elements;
-    for (int64_t task = share.begin; task < share.end; ++task)
-      product->gemm.run(task, a, b, c, nullptr, false, scratch);
+  auto program = [&](bpcore::Team& team) {
+    team.run(product->gemm.tasks(), [&](int64_t task, int rank) {
+      product->gemm.run(task, a, b, c, {}, product->scratch.as<float>() + rank * product->scratch_elements);
+    });
   };
   bpcore::run_team(product->threads, program);
 }

@@ -45,13 +45,14 @@ template <class T>
 void measure(benchmark::State& state, const Form& form, const Size& size) {
   const auto [m, n, k] = size;
   const kernels::Gemm<T> gemm(
-      {m, n, k, form.transpose_a, form.transpose_b, form.transpose_a ? m : k, form.transpose_b ? k : n, n});
+      {m, n, k, form.transpose_a, form.transpose_b, form.transpose_a ? m : k, form.transpose_b ? k : n, n},
+      1);
   const Buffer a = random_matrix<T>(m * k), b = random_matrix<T>(k * n), c = random_matrix<T>(m * n);
   const Buffer scratch(static_cast<size_t>(gemm.scratch_elements()) * sizeof(T));
   const double flops = 2.0 * static_cast<double>(m * n * k);
   const auto product = [&] {
     for (int64_t task = 0; task < gemm.tasks(); ++task)
-      gemm.run(task, a.as<T>(), b.as<T>(), c.as<T>(), nullptr, false, scratch.as<T>());
+      gemm.run(task, a.as<T>(), b.as<T>(), c.as<T>(), {}, scratch.as<T>());
     benchmark::ClobberMemory();
   };
   const Turns turns = take_turns(state, flops, 1, product, fma_peak<T>);
