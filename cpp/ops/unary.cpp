@@ -1,4 +1,4 @@
-// exp, log, sqrt, abs, neg, sign, cast.
+// exp, log, erf, sqrt, abs, neg, sign, cast.
 #include "ops/unary.h"
 
 #include <cmath>
@@ -30,6 +30,21 @@ struct Log {
     kernels::map_vectors<T>(count, x, y, [](kernels::simd::Vec<T> v) { return kernels::logarithm<T>(v); });
   }
   static void vjp(Vjp& node) { node.set(0, node.seed() / node.input(0)); }
+};
+
+struct Erf {
+  static constexpr const char* name = "erf";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 1.0;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::map_vectors<T>(count, x, y,
+                            [](kernels::simd::Vec<T> v) { return kernels::error_function<T>(v); });
+  }
+  static void vjp(Vjp& node) {  // g · 2/√π · exp(-x²)
+    const Value x = node.input(0);
+    node.set(0, 1.12837916709551257390 * node.seed() * apply("exp", {-(x * x)}));
+  }
 };
 
 struct Sqrt {
@@ -138,6 +153,7 @@ class Cast final : public Op {
 void add_unary_ops(OpList& ops) {
   ops.push_back(std::make_unique<UnaryOp<Exp>>());
   ops.push_back(std::make_unique<UnaryOp<Log>>());
+  ops.push_back(std::make_unique<UnaryOp<Erf>>());
   ops.push_back(std::make_unique<UnaryOp<Sqrt>>());
   ops.push_back(std::make_unique<UnaryOp<Neg>>());
   ops.push_back(std::make_unique<UnaryOp<Abs>>());

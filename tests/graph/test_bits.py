@@ -36,6 +36,7 @@ def _row_functions(dtype: str, width: int) -> dict[str, Any]:
         "sigmoid": ops.sigmoid,
         "tanh": ops.tanh,
         "exp": ops.exp,
+        "erf": ops.erf,
         "log": lambda x: ops.log(ops.abs(x)),
         "sqrt": lambda x: ops.sqrt(ops.abs(x)),
         "sum": lambda x: ops.sum(x, 1),
@@ -63,6 +64,7 @@ def test_element_has_the_same_bits_wherever_it_stands(dtype: str) -> None:
     values = (3 * normal((40,))).astype(dtype)
     for function in (
         ops.exp,
+        ops.erf,
         ops.tanh,
         ops.sigmoid,
         lambda x: ops.log(ops.abs(x)),
