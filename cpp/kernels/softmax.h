@@ -97,10 +97,15 @@ struct RowExponentials<T, 0> {
     best[0] = larger(larger(best[0], best[1]), larger(best[2], best[3]));
     largest = simd::combine_lanes<T>(best[0], [](Vec a, Vec b) { return larger(a, b); });
     sum = Vec{};
-    for (int64_t i = 0; i < row.whole; ++i) {
-      const Vec e = exponential_or_zero<T>(simd::load(x + i * row.width) - largest);
-      if (out != nullptr) simd::store(out + i * row.width, e);
-      sum += e;
+    constexpr int64_t block = 64;  // vectors summed by themselves, so that errors don't grow with the length
+    for (int64_t begin = 0; begin < row.whole; begin += block) {
+      Vec part = Vec{};
+      for (int64_t i = begin; i < std::min(begin + block, row.whole); ++i) {
+        const Vec e = exponential_or_zero<T>(simd::load(x + i * row.width) - largest);
+        if (out != nullptr) simd::store(out + i * row.width, e);
+        part += e;
+      }
+      sum += part;
     }
     const Vec e = exponential_or_zero<T>(row.load_last(x) - largest);
     if (out != nullptr) row.store_last(out, e);
