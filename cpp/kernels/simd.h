@@ -137,10 +137,13 @@ struct Mask {
 };
 template <class T>
 BPCORE_INLINE Vec<T> load(const T* p, Mask<T> m) {
+  // From scalars in registers: a vector that memory got in pieces would be waited for.
   if (m.count == vector_width<T>) return load(p);
-  Vec<T> v{};
-  for (int i = 0; i < m.count; ++i) v[i] = p[i];
-  return v;
+  if constexpr (vector_width<T> > 2) {
+    if (m.count == 3) return Vec<T>{p[0], p[1], p[2]};
+    if (m.count == 2) return Vec<T>{p[0], p[1]};
+  }
+  return m.count == 1 ? Vec<T>{p[0]} : Vec<T>{};
 }
 template <class T>
 BPCORE_INLINE void store(T* p, Vec<T> v, Mask<T> m) {

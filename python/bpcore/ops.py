@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "abs", "add", "argmax", "argmin", "binary_cross_entropy", "broadcast_to", "cast", "concatenate",
-    "cross_entropy", "dense", "divide", "equal", "exp", "expand_dims", "gather", "greater", "greater_equal",
-    "identity", "less", "less_equal", "log", "log_softmax", "logical_and", "logical_not", "logical_or",
-    "matmul", "max", "maximum", "mean", "min", "minimum", "multiply", "neg", "not_equal", "one_hot",
-    "power", "relu", "reshape", "sigmoid", "sign", "softmax", "sqrt", "square", "squared_error", "squeeze",
-    "stack", "stop_gradient", "subtract", "sum", "tanh", "transpose", "where",
+    "cross_entropy", "dense", "divide", "equal", "erf", "exp", "expand_dims", "gather", "greater",
+    "greater_equal", "identity", "less", "less_equal", "log", "log_softmax", "logical_and", "logical_not",
+    "logical_or", "matmul", "max", "maximum", "mean", "min", "minimum", "multiply", "neg", "not_equal",
+    "one_hot", "power", "relu", "reshape", "sigmoid", "sign", "softmax", "sqrt", "square", "squared_error",
+    "squeeze", "stack", "stop_gradient", "subtract", "sum", "tanh", "transpose", "where",
 ]  # fmt: skip
 
 
@@ -38,6 +38,11 @@ def exp(x: Any) -> Any:
 def log(x: Any) -> Any:
     """Natural logarithm of each element of `x` (float)."""
     return apply("log", x)
+
+
+def erf(x: Any) -> Any:
+    """Error function of each element of `x` (float): 2/√π times the integral of exp(-t²) from 0 to x."""
+    return apply("erf", x)
 
 
 def sqrt(x: Any) -> Any:

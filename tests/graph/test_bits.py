@@ -9,11 +9,12 @@ import pytest
 
 from bpcore import ops
 from bpcore._native import core
+from bpcore.tensor import apply
 from tests.support.draw import integers, normal
 from tests.support.graphs import Graph
 from tests.support.networks import Network
 
-WIDTHS = [1, 7, 16, 33, 100]
+WIDTHS = [1, 7, 10, 16, 33, 65, 100]
 
 
 def _dense(activation: str | None, dtype: str, width: int) -> Any:
@@ -35,11 +36,15 @@ def _row_functions(dtype: str, width: int) -> dict[str, Any]:
         "sigmoid": ops.sigmoid,
         "tanh": ops.tanh,
         "exp": ops.exp,
+        "erf": ops.erf,
         "log": lambda x: ops.log(ops.abs(x)),
         "sqrt": lambda x: ops.sqrt(ops.abs(x)),
         "sum": lambda x: ops.sum(x, 1),
         "mean": lambda x: ops.mean(x, 1),
         "cross_entropy": lambda x: ops.cross_entropy(x, labels[: len(x)]),
+        "cross_entropy_grad": lambda x: apply(
+            "cross_entropy_grad", x, labels[: len(x)], np.full(len(x), 0.3, dtype)
+        ),
         "binary_cross_entropy": lambda x: ops.binary_cross_entropy(x, np.full(x.shape, 0.3, dtype)),
     }
 
@@ -59,6 +64,7 @@ def test_element_has_the_same_bits_wherever_it_stands(dtype: str) -> None:
     values = (3 * normal((40,))).astype(dtype)
     for function in (
         ops.exp,
+        ops.erf,
         ops.tanh,
         ops.sigmoid,
         lambda x: ops.log(ops.abs(x)),

@@ -7,6 +7,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import ops
+from bpcore.tensor import apply
 from tests.support import references
 from tests.support.check_op import Case, check_op
 from tests.support.draw import VECTOR_SHAPES, integers, normal
@@ -23,6 +24,9 @@ LOGITS = [
     (0, 3),
     (2, 0, 5),
     (2, 33),
+    (3, 64),
+    (3, 65),
+    (130, 2),
     (3, 5000),
     (2000, 10),
 ]
@@ -120,6 +124,19 @@ def test_derivatives_at_extreme_logits_are_finite() -> None:
     np.testing.assert_array_equal(gradient, [[0, 0, 0], [-1, 0, 1]])
     gradient = bp.grad(lambda z: ops.sum(ops.binary_cross_entropy(z, np.ones(2))))(np.array([-1e4, 1e4]))
     np.testing.assert_array_equal(gradient, [-1, 0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [*range(1, 20), 33, 64, 65, 100])
+def test_cross_entropy_of_rows_with_nan_is_nan_and_of_others_is_not(dtype: str, width: int) -> None:
+    logits = np.zeros((2 * width, width), dtype)
+    logits[np.arange(0, 2 * width, 2), np.arange(width)] = np.nan
+    labels = np.arange(2 * width) % width
+    seeds = np.ones(2 * width, dtype)
+    losses = ops.cross_entropy(logits, labels)
+    gradients = apply("cross_entropy_grad", logits, labels, seeds)
+    np.testing.assert_array_equal(np.isnan(losses), [True, False] * width)
+    np.testing.assert_array_equal(np.isnan(gradients), np.repeat([[True], [False]] * width, width, 1))
 
 
 def test_nan_is_handed_through() -> None:

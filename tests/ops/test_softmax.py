@@ -15,7 +15,8 @@ from tests.support.graphs import f64, i64, infer
 SHAPES = [
     ((1,), 0), ((7,), 0), ((15,), -1), ((16,), 0), ((17,), 0), ((33,), 0), ((100,), 0), ((3, 1), 1),
     ((1, 5), 0), ((4, 7), 1), ((4, 7), 0), ((2, 3, 4), 1), ((2, 17, 3), -2), ((2, 3, 4), -1), ((0, 3), 1),
-    ((0, 3), -1), ((3, 0), 0), ((2, 5000), 1), ((1000, 17), 1), ((70, 300), 0),
+    ((0, 3), -1), ((3, 0), 0), ((5, 10), 1), ((70, 3), 1), ((3, 64), 1), ((3, 65), 1),
+    ((2, 5000), 1), ((1000, 17), 1), ((70, 300), 0),
 ]  # fmt: skip
 
 CASES = [
@@ -77,6 +78,25 @@ def test_rows_without_a_softmax_are_nan(row: list[float]) -> None:
     for op in (ops.softmax, ops.log_softmax):
         assert np.isnan(op(x)[0]).any()
         assert np.isfinite(op(x)[1]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [*range(1, 20), 33, 64, 65, 100])
+def test_nan_and_infinity_stay_in_their_row_wherever_they_stand(dtype: str, width: int) -> None:
+    for bad in (np.nan, np.inf):
+        x = np.zeros((2 * width, width), dtype)
+        x[np.arange(0, 2 * width, 2), np.arange(width)] = bad
+        for op in (ops.softmax, ops.log_softmax):
+            y = op(x)
+            assert np.isnan(y[::2]).any(1).all()
+            assert np.isfinite(y[1::2]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_below_the_smallest_normal_number_becomes_zero(dtype: str) -> None:
+    far = np.log(float(np.finfo(dtype).tiny)) - 1
+    y = ops.softmax(np.array([[0, far, 2 * far, -np.inf]] * 3, dtype))
+    np.testing.assert_array_equal(y, [[1, 0, 0, 0]] * 3)
 
 
 @pytest.mark.parametrize("op", ["softmax", "log_softmax"])

@@ -1,4 +1,4 @@
-"""exp, log, sqrt, square, abs, neg, sign, logical_not, cast."""
+"""exp, log, erf, sqrt, square, abs, neg, sign, logical_not, cast."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import ops
+from tests.support import references
 from tests.support.check_op import Case
 from tests.support.draw import VECTOR_SHAPES, integers, mask, normal, off_grid, positive
 from tests.support.graphs import boolean, f32, f64, i64, infer
@@ -17,6 +18,7 @@ CASES = [
     for case in [
         Case(ops.exp, np.exp, normal(shape), epsilons=4, order=2),
         Case(ops.log, np.log, positive(shape), epsilons=4, order=2),
+        Case(ops.erf, references.erf, normal(shape), epsilons=4, order=2),
         Case(ops.sqrt, np.sqrt, positive(shape), exact=True, order=2),
         Case(ops.abs, np.abs, off_grid(shape), exact=True),
         Case(ops.neg, np.negative, normal(shape), exact=True, order=2),
@@ -64,6 +66,7 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, 1e30]
     [
         (ops.exp, np.exp),
         (ops.log, np.log),
+        (ops.erf, references.erf),
         (ops.sqrt, np.sqrt),
         (ops.abs, np.abs),
         (ops.neg, np.negative),
@@ -97,6 +100,12 @@ def test_log_sqrt_and_abs_of_subnormals(dtype: str) -> None:
     np.testing.assert_array_equal(ops.abs(-x), x)
 
 
+def test_erf_ends_at_one_and_its_derivatives_at_zero() -> None:
+    x = np.array([-np.inf, -1e4, -30, 30, 1e4, np.inf])
+    np.testing.assert_array_equal(ops.erf(x), np.sign(x))
+    np.testing.assert_array_equal(bp.grad(lambda v: ops.sum(ops.erf(v)))(x), np.zeros(6))
+
+
 def test_least_integer_is_its_own_negative() -> None:
     least = np.array([np.iinfo(np.int64).min])
     np.testing.assert_array_equal(ops.neg(least), least)
@@ -120,6 +129,7 @@ def test_derivatives_at_kinks_are_zero() -> None:
     [
         ("exp", [i64(3)]),
         ("log", [boolean(3)]),
+        ("erf", [i64(3)]),
         ("sqrt", [i64(3)]),
         ("abs", [boolean(3)]),
         ("neg", [boolean(3)]),
@@ -132,7 +142,7 @@ def test_wrong_dtype_is_a_type_error_that_names_the_op(op: str, types: list) -> 
         infer(op, *types)
 
 
-@pytest.mark.parametrize("op", ["exp", "log", "sqrt", "abs", "neg", "sign", "logical_not", "cast"])
+@pytest.mark.parametrize("op", ["exp", "log", "erf", "sqrt", "abs", "neg", "sign", "logical_not", "cast"])
 def test_wrong_number_of_inputs_is_a_value_error(op: str) -> None:
     with pytest.raises(ValueError, match=rf"^{op}: expected 1 inputs, got 2"):
         infer(op, f64(3), f64(3), dtype="bool")

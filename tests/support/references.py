@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+
+def erf(x: Array) -> Array:
+    return np.asarray(np.vectorize(math.erf, otypes=["float64"])(x))
 
 
 def relu(x: Array) -> Array:
