@@ -6,6 +6,7 @@
 
 #include "core/ranges.h"
 #include "kernels/gemm_blocks.h"
+#include "kernels/gemm_column.h"
 #include "kernels/gemm_pack.h"
 #include "kernels/gemm_tile.h"
 
@@ -51,6 +52,7 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   panel_columns_ = vectors * simd::vector_width<T>;
   depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.depth));
   choose_tiles(most_tasks);
+  column_ = n == 1 && !shape.transpose_a && (shape.transpose_b || shape.ldb == 1);
 }
 
 // Takes the grid of tiles and the packing of least cost, in estimated cycles for each step of k.
@@ -140,6 +142,20 @@ Ahead<T> Gemm<T>::next_of_a(const T* a_block, int64_t depth, int64_t row) const 
   return {a_block + row, steps * shape_.lda, shape_.lda, static_cast<int>(steps)};
 }
 
+template <class T>
+void Gemm<T>::run_column(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const {
+  const GemmShape& s = shape_;
+  multiply_column(a + tile.row_begin * s.lda, s.lda, b, tile.row_end - tile.row_begin, s.k,
+                  c + tile.row_begin * s.ldc, s.ldc);
+  for (int64_t row = tile.row_begin; row < tile.row_end; ++row) {
+    T value = c[row * s.ldc];
+    if (epilogue.bias != nullptr) value += *epilogue.bias;
+    if (epilogue.relu && value <= T(0)) value = T(0);
+    if (epilogue.where != nullptr && !(epilogue.where[row * s.ldc] > T(0))) value = T(0);
+    c[row * s.ldc] = value;
+  }
+}
+
 // For each block of k: takes B panel by panel. The panel stays in the level-1 cache while all panels of A,
 // packed on their first use if that pays, stream past it from the level-2 cache.
 template <class T>
@@ -147,6 +163,7 @@ void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>&
   constexpr int w = simd::vector_width<T>;
   const GemmShape& s = shape_;
   if (s.m == 0 || s.n == 0) return;
+  if (column_) return run_column(this->tile(task), a, b, c, epilogue);
   const Panels tile = panels(task);
   T* packed_a = scratch;               // (row panels of the tile, depth, packed_stride)
   T* packed_b = packed_a + packed_a_;  // (depth, panel_columns_)

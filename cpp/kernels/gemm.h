@@ -27,9 +27,10 @@ struct Epilogue {
 
 // C (m, n) = op(A) (m, k) op(B) (k, n), then the epilogue; for T float and double.
 //
-// Every element of C is one chain acc = fma(a[i, p], b[p, j], acc), p = 0 ... k - 1, from zero (a product and
-// a sum, both rounded, where the instruction set has no fused one). So the bits do not depend on blocking,
-// tiles, threads or the other rows. With k = 0, C is zero before the epilogue.
+// But for n = 1, every element of C is one chain acc = fma(a[i, p], b[p, j], acc), p = 0 ... k - 1, from zero
+// (a product and a sum, both rounded, where the instruction set has no fused one). So the bits do not depend
+// on blocking, tiles, threads or the other rows. With n = 1 and A not transposed it is a sum in an order of
+// its own, which depends on k alone (gemm_column.h). With k = 0, C is zero before the epilogue.
 //
 // The constructor takes every decision, from the shape alone; an object is immutable and may be shared by
 // threads. The product is cut in tasks() independent tiles of C: each task runs once, on any thread.
@@ -72,6 +73,7 @@ class Gemm {
   };
   Panels panels(int64_t task) const;
   void choose_tiles(int64_t most_tasks);
+  void run_column(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const;
   Ahead<T> next_of_a(const T* a_block, int64_t depth, int64_t row) const;
   Ahead<T> next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const;
 
@@ -87,7 +89,8 @@ class Gemm {
   int64_t scratch_elements_ = 0;
   bool pack_a_ = false;
   bool pack_b_ = false;
-  bool fetch_ = false;  // fetch ahead of use
+  bool fetch_ = false;   // fetch ahead of use
+  bool column_ = false;  // B is one column, without gaps
 };
 
 extern template class Gemm<float>;

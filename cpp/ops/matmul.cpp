@@ -86,12 +86,15 @@ class Matmul final : public Op {
 
  private:
   template <class T>
-  static void compile_single(Routine& routine, const kernels::GemmShape& shape, bool has_where) {
+  static void compile_single(Routine& routine, kernels::GemmShape shape, bool has_where) {
+    // Aᵀ times a column is the column, lying, times A: what is read in steps is then read in rows.
+    const bool swapped = shape.n == 1 && shape.transpose_a;
+    if (swapped) shape = {1, shape.m, shape.k, false, false, shape.k, shape.lda, shape.m};
     run_product<T>(routine, shape, [=](const kernels::Gemm<T>& gemm, const Frame& frame, int64_t task) {
       kernels::Epilogue<T> epilogue;
       if (has_where) epilogue.where = frame.input<T>(2);
-      gemm.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(), epilogue,
-               reinterpret_cast<T*>(frame.scratch));
+      gemm.run(task, frame.input<T>(swapped ? 1 : 0), frame.input<T>(swapped ? 0 : 1), frame.output<T>(),
+               epilogue, reinterpret_cast<T*>(frame.scratch));
     });
   }
 

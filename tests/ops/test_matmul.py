@@ -20,7 +20,8 @@ MATRICES = [
     ((33, 17), (17, 15)), ((2, 3, 4), (4, 5)), ((3, 4), (2, 4, 5)), ((2, 3, 4), (2, 4, 5)),
     ((2, 1, 3, 4), (5, 4, 2)), ((1, 3, 4), (6, 4, 2)), ((0, 3), (3, 2)), ((2, 0), (0, 3)), ((2, 3), (3, 0)),
     ((0, 2, 3), (3, 2)), ((2, 2, 0), (2, 0, 2)), ((100, 300), (300, 33)), ((1, 600), (600, 100)),
-    ((130, 513), (513, 129)), ((20, 40, 30), (20, 30, 10)),
+    ((130, 513), (513, 129)), ((20, 40, 30), (20, 30, 10)), ((1, 200), (200, 1)), ((2, 64), (64, 1)),
+    ((5, 63), (63, 1)), ((31, 130), (130, 1)), ((3, 0), (0, 1)), ((4, 9, 70), (70, 1)),
 ]  # fmt: skip
 
 
@@ -125,3 +126,12 @@ def test_wrong_arguments_raise_and_name_the_op(
 def test_scalars_have_no_matrix_product() -> None:
     with pytest.raises(ValueError, match=r"^matmul: .*\(\) and \(2,\)"):
         ops.matmul(np.ones(()), np.ones(2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("k", [1, 5, 16, 63, 64, 65, 300])
+def test_a_row_times_a_column_does_not_depend_on_other_rows(dtype: str, k: int) -> None:
+    a, b = normal((7, k)).astype(dtype), normal((k, 1), key=1).astype(dtype)
+    whole = ops.matmul(a, b)
+    for rows in (slice(0, 1), slice(1, 3), slice(2, 7)):
+        np.testing.assert_array_equal(ops.matmul(a[rows], b), whole[rows])
