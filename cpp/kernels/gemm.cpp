@@ -71,7 +71,8 @@ void Gemm<T>::choose_tiles(int64_t most_tasks) {
   const double read_b = multiply * (b_bytes >= page_bytes ? far_rows : near_rows);
   const int64_t least_rows = ceil_div(row_panels_, gemm_blocks<T>().row_panels);
   double least = std::numeric_limits<double>::infinity();
-  for (int64_t split = 1; split <= wanted; split *= 2) {
+  // Rows of a row-major A are best taken by the thread that has just made them.
+  for (int64_t split = shape_.transpose_a ? 1 : wanted; split <= wanted; split *= 2) {
     const int64_t rows = std::min(std::max(split, least_rows), row_panels_);
     const int64_t columns = std::min(ceil_div(wanted, rows), column_panels_);
     const double pack_a = pack_byte * sizeof(T) * m * static_cast<double>(columns);
