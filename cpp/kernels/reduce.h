@@ -67,6 +67,21 @@ T reduce_row(const T* x /* (count) */, int64_t count, Combine combine) {
   return lane[0];
 }
 
+// The place of the first of the most extreme of `count` elements, `stride` apart; of the first NaN if there
+// is one, as in NumPy. Without branches, which random data would mispredict.
+template <class T, class Better>
+int64_t first_extreme(const T* x, int64_t count, int64_t stride, Better better) {
+  int64_t best = 0;
+  T record = x[0];
+  for (int64_t i = 1; i < count; ++i) {
+    const T value = x[i * stride];
+    const bool wins = (record == record) & (better(value, record) | (value != value));
+    best = wins ? i : best;
+    record = wins ? value : record;
+  }
+  return best;
+}
+
 // Columns a task of reduce_columns takes.
 constexpr int64_t reduce_columns_width = 64;
 

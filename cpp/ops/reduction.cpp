@@ -1,4 +1,6 @@
 // sum, mean, max, min over any axes; argmax, argmin over one.
+#include <functional>
+
 #include "kernels/reduce.h"
 
 #include "graph/autodiff.h"
@@ -182,14 +184,16 @@ class ArgExtreme final : public Op {
       using T = typename decltype(tag)::type;
       routine.run = [split, tasks = routine.tasks, largest = largest_](const Frame& frame, int64_t task) {
         const Range share = part_of(split.outer * split.inner, tasks, task);
+        int64_t outer = share.begin / split.inner, inner = share.begin % split.inner;
         for (int64_t at = share.begin; at < share.end; ++at) {
-          const T* x = frame.input<T>(0) + at / split.inner * split.size * split.inner + at % split.inner;
-          int64_t best = 0;
-          for (int64_t i = 1; i < split.size; ++i) {
-            const T value = x[i * split.inner], record = x[best * split.inner];
-            if (record == record && ((largest ? value > record : value < record) || value != value)) best = i;
+          const T* x = frame.input<T>(0) + outer * split.size * split.inner + inner;
+          frame.output<int64_t>()[at] =
+              largest ? kernels::first_extreme(x, split.size, split.inner, std::greater<T>{})
+                      : kernels::first_extreme(x, split.size, split.inner, std::less<T>{});
+          if (++inner == split.inner) {
+            inner = 0;
+            ++outer;
           }
-          frame.output<int64_t>()[at] = best;
         }
       };
     });

@@ -74,6 +74,12 @@ class Sgd final : public Optimizer {
   T rate_ = 0;
 };
 
+// 1 - beta^step. What is far below the last digit of 1 needs no power, which costs as much as a small layer.
+double bias_correction(double beta, int64_t step) {
+  if (static_cast<double>(step) * (1 - beta) > 40) return 1;  // log(beta) <= beta - 1, and exp(-40) < 2^-57
+  return 1 - std::pow(beta, static_cast<double>(step));
+}
+
 // Kingma and Ba, "Adam: a method for stochastic optimization", ICLR 2015, in PyTorch's form: epsilon outside
 // the root, L2 weight decay added to the gradient.
 template <class T>
@@ -111,10 +117,8 @@ class Adam final : public Optimizer {
 
  private:
   void prepare(double rate, int64_t step) override {
-    const double correction1 = 1 - std::pow(beta1_, static_cast<double>(step));
-    const double correction2 = 1 - std::pow(beta2_, static_cast<double>(step));
-    step_size_ = static_cast<T>(rate / correction1);
-    root_ = static_cast<T>(1 / std::sqrt(correction2));
+    step_size_ = static_cast<T>(rate / bias_correction(beta1_, step));
+    root_ = static_cast<T>(1 / std::sqrt(bias_correction(beta2_, step)));
   }
 
   double beta1_, beta2_;
