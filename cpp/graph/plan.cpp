@@ -10,8 +10,9 @@ namespace bpcore {
 
 namespace {
 
-// A parallel part shorter than this does not pay for waking and meeting another thread.
-constexpr double nanoseconds_per_thread = 15e3;
+// What a thread must have to do to be worth having: less gains little on an idle machine (what another core
+// has just written is slow to read) and loses much on a busy one.
+constexpr double nanoseconds_per_thread = 40e3;
 
 }  // namespace
 

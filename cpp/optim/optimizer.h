@@ -30,8 +30,8 @@ class Optimizer {
   }
 
   // Updates elements [begin, end), both multiples of a cache line. Any thread may take any range. Subnormal
-  // numbers become zero: the running means of a parameter that gets no gradient any more (of a dead unit, say)
-  // decay to them, and arithmetic on those is much slower.
+  // numbers become zero: the running means of a parameter that gets no gradient any more (of a dead unit,
+  // say) decay to them, and arithmetic on those is much slower.
   virtual void update(void* parameters, const void* gradients, int64_t begin, int64_t end) const = 0;
 
   int64_t elements() const { return elements_; }

@@ -58,7 +58,7 @@ def measure(
 ) -> dict[str, int]:
     """Allocations of a native call of 1 step and of one of 1001, the smaller last batch among them."""
     classes = loss == "cross_entropy"
-    hidden = (24, 16) if threads == 1 else (256, 128)  # of a size for which two threads pay
+    hidden = (24, 16) if threads == 1 else (384, 256)  # of a size for which two threads pay
     model = network(*hidden, 10 if classes else 1, activation="relu" if classes else "sigmoid")
     metrics = ["accuracy"] if classes else []
     trainer = bp.Trainer(model, loss, optimizer, metrics=metrics, dtype=dtype, threads=threads)
