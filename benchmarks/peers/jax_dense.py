@@ -1,4 +1,4 @@
-"""The network, its loss and Adam in JAX: what both JAX contenders share."""
+"""The network, its loss, Adam and the data in JAX: what both JAX contenders share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
     from dense_network import DenseNetwork
 
 State = Any  # (weights, first moments, second moments, steps done)
@@ -46,6 +46,14 @@ def step(state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
     return (weights, first, second, count), loss
 
 
-def accuracy(state: State, x: np.ndarray, y: np.ndarray) -> float:
-    """The share of right predictions."""
-    return float((jax.jit(logits)(state[0], x).argmax(1) == y).mean())
+class Contender:
+    """The data as JAX's arrays, and the state that steps replace."""
+
+    def __init__(self, network: DenseNetwork, threads: int) -> None:  # noqa: ARG002  JAX takes the process's CPUs
+        self._network = network
+        self._state = state_of(network)
+        self._x, self._y = jnp.asarray(network.x), jnp.asarray(network.y)
+        self._random = np.random.default_rng(0)
+
+    def accuracy(self, x: np.ndarray, y: np.ndarray) -> float:
+        return float((jax.jit(logits)(self._state[0], x).argmax(1) == y).mean())

@@ -12,12 +12,9 @@ if TYPE_CHECKING:
     from dense_network import DenseNetwork
 
 
-class Contender:
-    def __init__(self, network: DenseNetwork, threads: int) -> None:  # noqa: ARG002  JAX takes the process's CPUs
-        self._network = network
-        self._state = jax_dense.state_of(network)
-        self._x, self._y = jax.numpy.asarray(network.x), jax.numpy.asarray(network.y)
-        self._random = np.random.default_rng(0)
+class Contender(jax_dense.Contender):
+    def __init__(self, network: DenseNetwork, threads: int) -> None:
+        super().__init__(network, threads)
         self._step = jax.jit(jax_dense.step, donate_argnums=0)
 
         def gathered(state: jax_dense.State, x: jax.Array, y: jax.Array, rows: np.ndarray) -> jax_dense.State:
@@ -39,6 +36,3 @@ class Contender:
             self._state = self._gathered_step(self._state, self._x, self._y, rows)
         jax.block_until_ready(self._state)
         return len(order)
-
-    def accuracy(self, x: np.ndarray, y: np.ndarray) -> float:
-        return jax_dense.accuracy(self._state, x, y)

@@ -23,12 +23,9 @@ def _epoch(
     return jax.lax.scan(step, state, order)
 
 
-class Contender:
-    def __init__(self, network: DenseNetwork, threads: int) -> None:  # noqa: ARG002  JAX takes the process's CPUs
-        self._network = network
-        self._state = jax_dense.state_of(network)
-        self._x, self._y = jax.numpy.asarray(network.x), jax.numpy.asarray(network.y)
-        self._random = np.random.default_rng(0)
+class Contender(jax_dense.Contender):
+    def __init__(self, network: DenseNetwork, threads: int) -> None:
+        super().__init__(network, threads)
         self._epoch = jax.jit(_epoch, donate_argnums=0)
 
     def losses(self, count: int) -> list[float]:
@@ -42,6 +39,3 @@ class Contender:
         self._state, losses = self._epoch(self._state, self._x, self._y, order)
         losses.block_until_ready()
         return len(order)
-
-    def accuracy(self, x: np.ndarray, y: np.ndarray) -> float:
-        return jax_dense.accuracy(self._state, x, y)

@@ -39,7 +39,7 @@ Workspace::Workspace(const Plan& plan, int threads)
   size_t count = 0;
   for (const Instruction& instruction : plan.instructions()) {
     first_.push_back(count);
-    tasks_.push_back(&instruction.routine.for_team(threads));
+    work_.push_back(&instruction.routine.for_team(threads));
     for (size_t i = 0; i < instruction.operands.size(); ++i) {
       const Location& location = instruction.operands[i];
       if (location.space == Space::Input) input_uses_.push_back({location.index, count + i});
@@ -95,10 +95,9 @@ void Workspace::commit(Team& team, Status& status) const {
 
 void Workspace::run_instructions(size_t begin, size_t end, Team& team, Status& status) const {
   for (size_t i = begin; i < end; ++i) {
-    const Tasks& tasks = *tasks_[i];
-    team.run(tasks.tasks, [&, i](int64_t task, int rank) {
-      tasks.run({operands_.data() + first_[i], scratch_.data() + plan_.scratch_bytes() * rank, &status},
-                task);
+    const Work& work = *work_[i];
+    team.run(work.tasks, [&, i](int64_t task, int rank) {
+      work.run({operands_.data() + first_[i], scratch_.data() + plan_.scratch_bytes() * rank, &status}, task);
     });
   }
 }

@@ -46,9 +46,9 @@ class Workspace {
   const Plan& plan_;
   int threads_;
   Buffer arena_, scratch_;
-  std::vector<const Tasks*> tasks_;  // of each instruction, as this many threads want them
-  std::vector<void*> operands_;      // of all instructions, one after the other
-  std::vector<size_t> first_;        // of each instruction's operands
+  std::vector<const Work*> work_;  // of each instruction, as this many threads want it
+  std::vector<void*> operands_;    // of all instructions, one after the other
+  std::vector<size_t> first_;      // of each instruction's operands
   std::vector<InputUse> input_uses_;
   std::vector<void*> outputs_;
   std::vector<InputUse> input_outputs_;  // outputs that are inputs handed through

@@ -61,20 +61,20 @@ struct Frame {
 };
 
 // Work cut into independent pieces.
-struct Tasks {
+struct Work {
   std::function<void(const Frame&, int64_t task)> run;
   int64_t tasks = 1;
 };
 
 // A compiled op: it knows its sizes, holds no pointer and may be run by many callers at once. The cut depends
 // on shapes alone, so that results don't depend on who runs which task.
-struct Routine : Tasks {
-  Tasks alone,
+struct Routine : Work {
+  Work alone,
       pair;         // coarser cuts with the same bits, for one thread and for two; set where they are faster
   double cost = 0;  // rough nanoseconds on one core, for choosing the number of threads
   int64_t scratch_bytes = 0;
 
-  const Tasks& for_team(int size) const {
+  const Work& for_team(int size) const {
     return size == 1 && alone.run ? alone : size <= 2 && pair.run ? pair : *this;
   }
 };

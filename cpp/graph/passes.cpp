@@ -82,6 +82,7 @@ class ChainFuser {
         absorbed_(items.size(), false) {
     for (size_t i = 0; i < items.size(); ++i) {
       place_[static_cast<size_t>(items[i].id)] = static_cast<int>(i);
+      loops_.push_back(items[i].op->element_loop(signature_of(items[i]), graph.type(items[i].id)));
       for (NodeId input : items[i].inputs) ++users_[static_cast<size_t>(input)];
     }
     for (NodeId root : roots) ++users_[static_cast<size_t>(root)];
@@ -89,7 +90,7 @@ class ChainFuser {
 
   void run() {
     for (size_t i = items_.size(); i-- > 0;)
-      if (!absorbed_[i] && loop_of(items_[i]).run != nullptr) fuse_into(i);
+      if (!absorbed_[i] && loops_[i].run != nullptr) fuse_into(i);
     std::vector<Item> kept;
     for (size_t i = 0; i < items_.size(); ++i)
       if (!absorbed_[i]) kept.push_back(std::move(items_[i]));
@@ -103,9 +104,6 @@ class ChainFuser {
     Signature signature{{}, item.attributes};
     for (NodeId input : item.inputs) signature.inputs.push_back(graph_.type(input));
     return signature;
-  }
-  ElementLoop loop_of(const Item& item) const {
-    return item.op->element_loop(signature_of(item), graph_.type(item.id));
   }
 
   void fuse_into(size_t last) {
@@ -124,7 +122,7 @@ class ChainFuser {
       readers.erase(place);
       const Item& item = items_[place];
       if (absorbed_[place] || uses != users_[static_cast<size_t>(item.id)]) continue;
-      if (graph_.type(item.id).shape != shape || loop_of(item).run == nullptr) continue;
+      if (graph_.type(item.id).shape != shape || loops_[place].run == nullptr) continue;
       members.push_back(place);
       offer(item);
     }
@@ -134,7 +132,7 @@ class ChainFuser {
     std::map<NodeId, int> link_of;
     for (size_t place : members) {
       const Item& item = items_[place];
-      Link link{loop_of(item), graph_.type(item.id), signature_of(item).inputs, {}};
+      Link link{loops_[place], graph_.type(item.id), signature_of(item).inputs, {}};
       for (NodeId input : item.inputs) {
         if (const auto inside = link_of.find(input); inside != link_of.end()) {
           link.sources.push_back(~inside->second);
@@ -154,8 +152,9 @@ class ChainFuser {
 
   const Graph& graph_;
   std::vector<Item>& items_;
-  std::vector<int> place_;  // of a node's item
-  std::vector<int> users_;  // of each node
+  std::vector<ElementLoop> loops_;  // of each item, empty for most
+  std::vector<int> place_;          // of a node's item
+  std::vector<int> users_;          // of each node
   std::vector<bool> absorbed_;
 };
 

@@ -10,12 +10,8 @@ namespace bpcore {
 
 namespace {
 
-struct Sizes {
-  int64_t m, n, k;
-  bool transpose_a, transpose_b;
-};
-
-Sizes matrix_sizes(const Signature& node) {
+// Of the last two axes.
+kernels::GemmShape matrix_shape(const Signature& node) {
   const Shape &a = node.input(0).shape, &b = node.input(1).shape;
   if (a.rank() < 2 || b.rank() < 2)
     throw ValueError(concat("matmul: shapes ", a, " and ", b, " must have at least two axes"));
@@ -23,12 +19,19 @@ Sizes matrix_sizes(const Signature& node) {
              transpose_b = node.attributes.flag("transpose_b");
   const int64_t a_rows = a[a.rank() - 2], a_columns = a.last(), b_rows = b[b.rank() - 2],
                 b_columns = b.last();
-  const Sizes sizes{transpose_a ? a_columns : a_rows, transpose_b ? b_rows : b_columns,
-                    transpose_a ? a_rows : a_columns, transpose_a, transpose_b};
-  if (sizes.k != (transpose_b ? b_columns : b_rows))
+  const int64_t n = transpose_b ? b_rows : b_columns;
+  const kernels::GemmShape shape{transpose_a ? a_columns : a_rows,
+                                 n,
+                                 transpose_a ? a_rows : a_columns,
+                                 transpose_a,
+                                 transpose_b,
+                                 a_columns,
+                                 b_columns,
+                                 n};
+  if (shape.k != (transpose_b ? b_columns : b_rows))
     throw ValueError(concat("matmul: shapes ", a, transpose_a ? " transposed" : "", " and ", b,
                             transpose_b ? " transposed" : "", " do not fit together"));
-  return sizes;
+  return shape;
 }
 
 Shape batch_of(const Shape& shape) { return shape.head(shape.rank() - 2); }
@@ -45,33 +48,25 @@ class Matmul final : public Op {
     expect_inputs(name(), node, 2);
     expect_float(name(), node, 0);
     expect_same_dtype(name(), node, 0, 1);
-    const Sizes sizes = matrix_sizes(node);
+    const kernels::GemmShape matrices = matrix_shape(node);
     Shape result = broadcast(name(), batch_of(node.input(0).shape), batch_of(node.input(1).shape));
-    result.append(sizes.m);
-    result.append(sizes.n);
+    result.append(matrices.m);
+    result.append(matrices.n);
     return {node.input(0).dtype, result};
   }
 
   // A third input, which only the pass that fuses relu_grad gives, is the y of relu_grad(product, y).
   Routine compile(const Signature& node, const TensorType& output) const override {
-    const Sizes sizes = matrix_sizes(node);
-    const kernels::GemmShape shape{sizes.m,
-                                   sizes.n,
-                                   sizes.k,
-                                   sizes.transpose_a,
-                                   sizes.transpose_b,
-                                   node.input(0).shape.last(),
-                                   node.input(1).shape.last(),
-                                   sizes.n};
+    const kernels::GemmShape shape = matrix_shape(node);
     Routine routine;
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      if (output.shape.elements() == sizes.m * sizes.n)
+      if (output.shape.elements() == shape.m * shape.n)
         compile_single<T>(routine, shape, node.count() == 3);
       else
         compile_batched<T>(routine, shape, node, output);
     });
-    routine.cost = product_cost(output.shape.elements(), 1, sizes.k);
+    routine.cost = product_cost(output.shape.elements(), 1, shape.k);
     return routine;
   }
 
