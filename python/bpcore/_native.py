@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from bpcore import _core as core
 
 __all__ = ["available_isas", "core"]
@@ -68,5 +70,24 @@ def _choose() -> str:
     )
 
 
+def _load(isa: str) -> ModuleType:
+    """Imports the core, with OpenMP's workers told to sleep between native calls instead of waiting actively.
+
+    Active waiting takes the CPUs from whoever else trains on this machine. OpenMP reads its policy once, from
+    the environment, and has no call for it; a policy that the user set stays, and other libraries of this
+    process that bring their own OpenMP keep theirs.
+    """
+    chosen = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
+    if not chosen:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+    try:
+        loaded = import_module(_module_name(isa))
+        loaded.max_threads()  # some OpenMP runtimes read it with their first call
+    finally:
+        if not chosen:
+            del os.environ["OMP_WAIT_POLICY"]
+    return loaded
+
+
 if not TYPE_CHECKING:
-    core = import_module(_module_name(_choose()))
+    core = _load(_choose())

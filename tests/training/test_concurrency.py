@@ -55,6 +55,43 @@ def test_a_second_fit_or_step_at_the_same_time_raises_and_the_first_goes_on() ->
     assert len(trainer.fit(x, y, epochs=1, progress=False)) == 1
 
 
+def _printed_by_a_child(code: str, wait_policy: str | None = None) -> str:
+    """What `code` prints in a process of its own, where OpenMP's wait policy is this one or not set."""
+    unset = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in child_environment().items() if name not in unset}
+    if wait_policy is not None:
+        environment["OMP_WAIT_POLICY"] = wait_policy
+    command = [sys.executable, "-c", code]
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    return child.stdout.strip()
+
+
+def test_threads_that_wait_for_the_next_call_leave_the_cpus_alone() -> None:
+    """OpenMP's default is to spin for milliseconds, which takes a CPU from whoever else trains here."""
+    code = """if True:
+        import time
+        import numpy as np, bpcore as bp
+        from bpcore import nn
+        model = nn.Sequential(nn.Dense(256, "relu", in_features=256), nn.Dense(10))
+        trainer = bp.Trainer(model, "cross_entropy", threads=2)
+        x, y = np.ones((256, 256), np.float32), np.arange(256) % 10
+        used = 0.0
+        for _ in range(40):
+            trainer.step(x, y)
+            begin = time.process_time()
+            time.sleep(0.005)
+            used += time.process_time() - begin
+        print(used)
+        """
+    assert float(_printed_by_a_child(code)) < 0.05, "seconds of CPU in 0.2 seconds of sleep"
+
+
+@pytest.mark.parametrize("own", [None, "active"])
+def test_importing_leaves_the_environment_as_it_was(own: str | None) -> None:
+    code = "import os, bpcore; print(os.environ.get('OMP_WAIT_POLICY'))"
+    assert _printed_by_a_child(code, wait_policy=own) == str(own)
+
+
 def test_many_threads_may_predict_and_evaluate_at_once() -> None:
     trainer = _trainer()
     parts = [blobs(n, seed=n) for n in (8, 40, 300)]
