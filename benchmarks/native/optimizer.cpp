@@ -20,17 +20,41 @@ struct Case {
   Hyper hyper;
 };
 
+// Settings of Adam and its relatives.
+Hyper moments(Hyper rest) {
+  rest.insert({{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"weight_decay", 0}, {"decoupled", 0}});
+  return rest;
+}
+
+Hyper rmsprop(double momentum, double centered) {
+  return {
+      {"alpha", 0.99}, {"eps", 1e-8}, {"weight_decay", 0}, {"momentum", momentum}, {"centered", centered}};
+}
+
 const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
       {"sgd", "sgd", {{"momentum", 0}, {"nesterov", 0}, {"weight_decay", 0}}},
       {"momentum", "sgd", {{"momentum", 0.9}, {"nesterov", 0}, {"weight_decay", 0}}},
-      {"adam", "adam", {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"weight_decay", 0}}},
+      {"adam", "adam", moments({{"amsgrad", 0}})},
+      {"amsgrad", "adam", moments({{"amsgrad", 1}})},
+      {"adamax", "adamax", moments({})},
+      {"nadam", "nadam", moments({{"momentum_decay", 4e-3}})},
+      {"radam", "radam", moments({})},
+      {"adagrad",
+       "adagrad",
+       {{"lr_decay", 0}, {"weight_decay", 0}, {"initial_accumulator_value", 0}, {"eps", 1e-10}}},
+      {"adadelta", "adadelta", {{"rho", 0.9}, {"eps", 1e-6}, {"weight_decay", 0}}},
+      {"rmsprop", "rmsprop", rmsprop(0, 0)},
+      {"rmsprop_centered_momentum", "rmsprop", rmsprop(0.9, 1)},
+      {"lion", "lion", {{"beta1", 0.9}, {"beta2", 0.99}, {"weight_decay", 0}}},
+      {"rprop", "rprop", {{"eta_minus", 0.5}, {"eta_plus", 1.2}, {"step_min", 1e-6}, {"step_max", 50}}},
+      {"lamb", "lamb", {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-6}, {"weight_decay", 0}}},
   };
   return all;
 }
 
 void measure(benchmark::State& state, const Case& which, int64_t elements) {
-  const auto optimizer = make_optimizer(which.optimizer, which.hyper, elements, DType::Float32);
+  const auto optimizer = make_optimizer({which.optimizer, {which.hyper}, elements, DType::Float32});
   const Buffer parameters(static_cast<size_t>(elements) * sizeof(float));
   const Buffer gradients(static_cast<size_t>(elements) * sizeof(float));
   std::fill_n(gradients.as<float>(), elements, 0.01f);
@@ -40,11 +64,20 @@ void measure(benchmark::State& state, const Case& which, int64_t elements) {
   const auto bytes = static_cast<double>((3 + 2 * slots) * elements * static_cast<int64_t>(sizeof(float)));
   // A copy in as much memory, which therefore lies in the same cache.
   Copy copy((2 + slots) * elements * static_cast<int64_t>(sizeof(float)));
+  const double rate = 1e-3;
   const auto pass = [&] {
-    optimizer->begin_step(1e-3);
-    for (int64_t begin = 0; begin < elements; begin += update_elements)
-      optimizer->update(parameters.data(), gradients.data(), begin,
-                        std::min(begin + update_elements, elements));
+    optimizer->begin_step(&rate);
+    for (int64_t begin = 0; begin < elements; begin += update_elements) {
+      const int64_t end = std::min(begin + update_elements, elements);
+      if (optimizer->by_tensor())
+        optimizer->direct(parameters.data(), gradients.data(), begin, end, 0);
+      else
+        optimizer->update(parameters.data(), gradients.data(), begin, end, 0);
+    }
+    if (optimizer->by_tensor())
+      for (int64_t begin = 0; begin < elements; begin += update_elements)
+        optimizer->move(parameters.data(), gradients.data(), begin,
+                        std::min(begin + update_elements, elements), 0, 1);
     benchmark::ClobberMemory();
   };
   const Turns turns = take_turns(state, bytes, 1, pass, [&] { return copy.bandwidth(); });

@@ -7,15 +7,41 @@ namespace bpcore::bindings {
 namespace {
 
 py::array optimizer_view(py::object self, const Buffer& buffer, int64_t slot) {
-  const FlatLayout& layout = self.cast<const Update&>().store->parameter_layout;
+  const FlatLayout& layout = self.cast<const Update&>().store()->parameter_layout;
   if (slot < 0) return view_of(buffer.data(), layout.dtype(), Shape{layout.elements()}, self);
   return view_of(layout.address(buffer, layout.slot(slot)), layout.dtype(), layout.slot(slot).shape, self);
 }
 
 const Buffer& optimizer_slot(const Update& update, const std::string& name) {
-  for (const auto& [known, buffer] : update.optimizer->slots())
+  for (const auto& [known, buffer] : update.optimizer().slots())
     if (known == name) return buffer;
+  if (name == "average" && update.has_average()) return update.average();
   throw ValueError(concat("optimizer: there is no slot ", name));
+}
+
+Constraint::Kind kind_of(const std::string& name) {
+  if (name == "max_norm") return Constraint::Kind::MaxNorm;
+  if (name == "non_negative") return Constraint::Kind::NonNegative;
+  throw ValueError(concat("optimizer: there is no constraint ", name));
+}
+
+std::shared_ptr<Update> make_update(
+    const std::string& name, std::vector<Hyper> groups, std::shared_ptr<Store> store,
+    std::vector<int64_t> group_of_slot, std::vector<int64_t> layer_of_slot, double clip_value,
+    double clip_norm, double clip_layer_norm, bool check_gradients, double average,
+    const std::vector<std::tuple<std::string, int64_t, double>>& constraints) {
+  UpdateOptions options;
+  options.groups = std::move(groups);
+  options.group_of_slot = std::move(group_of_slot);
+  options.layer_of_slot = std::move(layer_of_slot);
+  options.clip_value = clip_value;
+  options.clip_norm = clip_norm;
+  options.clip_layer_norm = clip_layer_norm;
+  options.check_gradients = check_gradients;
+  options.average = average;
+  for (const auto& [kind, slot, most] : constraints)
+    options.constraints.push_back({kind_of(kind), slot, most});
+  return std::make_shared<Update>(std::move(store), name, std::move(options));
 }
 
 // A session with the arrays that it reads.
@@ -26,22 +52,25 @@ struct BoundSession {
 
 std::unique_ptr<BoundSession> make_session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
                                            std::shared_ptr<Store> store, std::shared_ptr<Update> update,
-                                           std::vector<py::array> arrays, int64_t batch_size, uint64_t seed,
-                                           int threads) {
+                                           std::vector<py::array> arrays, const SessionOptions& options) {
   std::vector<SampleArray> samples;
   for (const py::array& array : arrays) samples.push_back(samples_of(array));
-  return std::unique_ptr<BoundSession>(new BoundSession{
-      std::move(arrays), Session(std::move(plan), std::move(tail), std::move(store), std::move(update),
-                                 std::move(samples), {batch_size, seed, threads})});
+  return std::unique_ptr<BoundSession>(
+      new BoundSession{std::move(arrays), Session(std::move(plan), std::move(tail), std::move(store),
+                                                  std::move(update), std::move(samples), options)});
 }
 
 py::array_t<double> doubles(const std::vector<double>& values) {
   return py::array_t<double>(static_cast<py::ssize_t>(values.size()), values.data());
 }
 
-int64_t run_session(BoundSession& bound, int64_t steps, const py::array_t<double>& rates) {
-  if (rates.ndim() != 1 || rates.shape(0) < steps)
-    throw ValueError(concat("session: ", steps, " steps need as many rates"));
+// The rates have shape (steps, groups), or (steps,) for all groups alike.
+int64_t run_session(BoundSession& bound, int64_t steps,
+                    const py::array_t<double, py::array::c_style | py::array::forcecast>& rates) {
+  const auto groups = static_cast<py::ssize_t>(bound.session.groups());
+  const bool fits = rates.ndim() == 2 ? rates.shape(1) == groups : rates.ndim() == 1 && groups == 1;
+  if (!fits || rates.shape(0) < steps)
+    throw ValueError(concat("session: ", steps, " steps need as many rates for each of ", groups, " groups"));
   const py::gil_scoped_release release;
   return bound.session.run(steps, rates.data());
 }
@@ -50,15 +79,17 @@ int64_t run_session(BoundSession& bound, int64_t steps, const py::array_t<double
 
 void register_training(py::module_& module) {
   py::class_<Update, std::shared_ptr<Update>>(module, "Optimizer")
-      .def(py::init([](const std::string& name, const Hyper& hyper, std::shared_ptr<Store> store) {
-             return std::make_shared<Update>(std::move(store), name, hyper);
-           }),
-           py::arg("name"), py::arg("hyper"), py::arg("store"))
+      .def(py::init(&make_update), py::arg("name"), py::arg("groups"), py::arg("store"),
+           py::arg("group_of_slot") = std::vector<int64_t>{},
+           py::arg("layer_of_slot") = std::vector<int64_t>{}, py::arg("clip_value") = 0.0,
+           py::arg("clip_norm") = 0.0, py::arg("clip_layer_norm") = 0.0, py::arg("check_gradients") = false,
+           py::arg("average") = 0.0,
+           py::arg("constraints") = std::vector<std::tuple<std::string, int64_t, double>>{})
       .def_property_readonly(
           "slots",
           [](py::object self) {
             py::dict slots;
-            for (const auto& [name, buffer] : self.cast<const Update&>().optimizer->slots())
+            for (const auto& [name, buffer] : self.cast<const Update&>().optimizer().slots())
               slots[py::str(name)] = optimizer_view(self, buffer, -1);
             return slots;
           })
@@ -68,19 +99,27 @@ void register_training(py::module_& module) {
            })
       .def_property_readonly(
           "flat_gradients",
-          [](py::object self) { return optimizer_view(self, self.cast<const Update&>().gradients, -1); })
+          [](py::object self) { return optimizer_view(self, self.cast<const Update&>().gradients(), -1); })
       .def("gradient",
            [](py::object self, int64_t slot) {
-             return optimizer_view(self, self.cast<const Update&>().gradients, slot);
+             return optimizer_view(self, self.cast<const Update&>().gradients(), slot);
            })
       .def_property(
-          "steps", [](const Update& update) { return update.optimizer->steps; },
-          [](Update& update, int64_t steps) { update.optimizer->steps = steps; });
+          "steps", [](const Update& update) { return update.optimizer().steps; },
+          [](Update& update, int64_t steps) { update.optimizer().steps = steps; })
+      .def_property_readonly("has_average", &Update::has_average);
 
   py::class_<BoundSession>(module, "Session")
-      .def(py::init(&make_session), py::arg("plan"), py::arg("tail_plan").none(true),
-           py::arg("store").none(false), py::arg("optimizer").none(true), py::arg("arrays"),
-           py::arg("batch_size"), py::arg("seed") = 0, py::arg("threads") = 1)
+      .def(py::init([](std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
+                       std::shared_ptr<Store> store, std::shared_ptr<Update> update,
+                       std::vector<py::array> arrays, int64_t batch_size, uint64_t seed, int threads,
+                       int64_t accumulate, bool skip) {
+             return make_session(std::move(plan), std::move(tail), std::move(store), std::move(update),
+                                 std::move(arrays), {batch_size, seed, threads, accumulate, skip});
+           }),
+           py::arg("plan"), py::arg("tail_plan").none(true), py::arg("store").none(false),
+           py::arg("optimizer").none(true), py::arg("arrays"), py::arg("batch_size"), py::arg("seed") = 0,
+           py::arg("threads") = 1, py::arg("accumulate") = 1, py::arg("skip") = false)
       .def(
           "begin_epoch",
           [](BoundSession& bound, uint64_t epoch, bool shuffle) {
@@ -91,6 +130,9 @@ void register_training(py::module_& module) {
       .def_property_readonly("position", [](const BoundSession& bound) { return bound.session.position(); })
       .def_property_readonly("steps_per_epoch",
                              [](const BoundSession& bound) { return bound.session.steps_per_epoch(); })
+      .def_property_readonly("skipped", [](const BoundSession& bound) { return bound.session.skipped(); })
+      .def_property_readonly("wrong_layer",
+                             [](const BoundSession& bound) { return bound.session.wrong_layer(); })
       .def_property_readonly("totals",
                              [](const BoundSession& bound) { return doubles(bound.session.totals()); })
       .def_property_readonly("last", [](const BoundSession& bound) { return doubles(bound.session.last()); });

@@ -17,34 +17,55 @@ using Hyper = std::map<std::string, double>;
 // Elements a task of an update takes; a multiple of every vector width.
 constexpr int64_t update_elements = 8192;
 
-// State and formula for `elements` parameters of one dtype. Padding between tensors is zero in parameters and
-// gradients, and every formula keeps it so.
+// What an optimizer is made for.
+struct OptimizerSetup {
+  std::string name;
+  std::vector<Hyper> groups;  // settings, one for each group of parameters; at least one
+  int64_t elements;           // of the flat buffers
+  DType dtype;
+};
+
+// State and formula for all parameters of one dtype. Parameters belong to groups, which share the formula and
+// have settings and learning rates of their own. Padding between tensors is zero in parameters and gradients,
+// and every formula keeps it so.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // One more step, with this learning rate: called once, before the updates of its ranges.
-  void begin_step(double rate) {
+  // One more step, with a learning rate for each group: called once, before the updates of its ranges.
+  void begin_step(const double* rates) {
     ++steps;
-    prepare(rate, steps);
+    prepare(rates, steps);
   }
 
   // Updates elements [begin, end), both multiples of a cache line. Any thread may take any range. Subnormal
   // numbers become zero: the running means of a parameter that gets no gradient any more (of a dead unit,
   // say) decay to them, and arithmetic on those is much slower.
-  virtual void update(void* parameters, const void* gradients, int64_t begin, int64_t end) const = 0;
+  virtual void update(void* parameters, const void* gradients, int64_t begin, int64_t end,
+                      size_t group) const = 0;
+
+  // For formulas whose step length depends on norms of a whole tensor, in place of update(): direct()
+  // replaces the gradients of a range by the direction of its step; when that is done for all ranges, move()
+  // goes there, as far as length() says for the range's tensor.
+  virtual bool by_tensor() const { return false; }
+  virtual void direct(const void* /*parameters*/, void* /*gradients*/, int64_t /*begin*/, int64_t /*end*/,
+                      size_t /*group*/) const {}
+  virtual double length(double /*norm_of_parameters*/, double /*norm_of_direction*/) const { return 1; }
+  virtual void move(void* /*parameters*/, const void* /*directions*/, int64_t /*begin*/, int64_t /*end*/,
+                    size_t /*group*/, double /*length*/) const {}
 
   int64_t elements() const { return elements_; }
   DType dtype() const { return dtype_; }
+  size_t groups() const { return groups_; }
   const std::vector<std::pair<std::string, Buffer>>& slots() const { return slots_; }  // PyTorch's names
 
   int64_t steps = 0;  // updates done
 
  protected:
-  Optimizer(int64_t elements, DType dtype, const std::vector<std::string>& slot_names);
+  Optimizer(const OptimizerSetup& setup, const std::vector<std::string>& slot_names);
 
-  // What the formula needs of the learning rate and the number of the step, which counts from 1.
-  virtual void prepare(double rate, int64_t step) = 0;
+  // What the formula needs of the learning rates and the number of the step, which counts from 1.
+  virtual void prepare(const double* rates, int64_t step) = 0;
 
   template <class T>
   T* slot(size_t number) const {
@@ -54,11 +75,11 @@ class Optimizer {
  private:
   int64_t elements_;
   DType dtype_;
+  size_t groups_;
   std::vector<std::pair<std::string, Buffer>> slots_;
 };
 
-// Throws ValueError for an unknown name or hyper-parameter. Ranges are checked by the caller.
-std::unique_ptr<Optimizer> make_optimizer(const std::string& name, const Hyper& hyper, int64_t elements,
-                                          DType dtype);
+// Throws ValueError for an unknown name or setting. Ranges of settings are checked by the caller.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerSetup& setup);
 
 }  // namespace bpcore

@@ -2,18 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "core/error.h"
 #include "core/rng.h"
 
 namespace bpcore {
-
-Update::Update(std::shared_ptr<Store> owner, const std::string& name, const Hyper& hyper)
-    : store(std::move(owner)),
-      gradients(store->parameter_layout.allocate()),
-      optimizer(
-          make_optimizer(name, hyper, store->parameter_layout.elements(), store->parameter_layout.dtype())) {}
 
 namespace {
 
@@ -33,7 +28,9 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
   if (arrays.empty()) throw ValueError("session: at least one array is needed");
   if (options_.batch_size < 1)
     throw ValueError(concat("session: batch_size must be at least 1, got ", options_.batch_size));
-  if (update_ && update_->store != store_)
+  if (options_.accumulate < 1)
+    throw ValueError(concat("session: accumulate must be at least 1, got ", options_.accumulate));
+  if (update_ && update_->store() != store_)
     throw ValueError("session: the optimizer belongs to another store");
   rows_ = arrays.front().rows;
   for (const SampleArray& array : arrays)
@@ -41,7 +38,8 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
       throw ValueError(concat("session: arrays of ", rows_, " and ", array.rows, " rows"));
   if (rows_ < 1) throw ValueError("session: the arrays have no rows");
   const int64_t rest = rows_ % options_.batch_size;
-  steps_per_epoch_ = rows_ / options_.batch_size + (rest > 0 ? 1 : 0);
+  batches_ = rows_ / options_.batch_size + (rest > 0 ? 1 : 0);
+  steps_per_epoch_ = ceil_div(batches_, options_.accumulate);
   if ((tail != nullptr) != (rest > 0))
     throw ValueError(concat("session: ", rest, " rows are left behind the last full batch, which ",
                             rest > 0 ? "needs" : "leaves no use for", " a plan of its own"));
@@ -64,6 +62,13 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
   threads_ = plan->threads(options_.threads);
   full_ = make_part(std::move(plan), options_.batch_size, threads_);
   if (tail) tail_ = make_part(std::move(tail), rest, threads_);
+  if (options_.accumulate > 1) {
+    if (!update_ || full_.plan->outputs().size() < 3)
+      throw ValueError(
+          "session: to accumulate gradients, it needs an optimizer and the weight of each batch");
+    update_->prepare_to_accumulate();
+    states_before_ = store_->state_layout.allocate();
+  }
   totals_.assign(full_.plan->outputs().size(), 0.0);
   last_ = totals_;
   order_.resize(static_cast<size_t>(rows_));
@@ -94,35 +99,11 @@ Session::Part Session::make_part(std::shared_ptr<const Plan> plan, int64_t rows,
   Bases bases;
   bases.parameters = addresses(store_->parameter_layout, store_->parameters);
   bases.states = addresses(store_->state_layout, store_->states);
-  if (update_) bases.gradients = addresses(store_->parameter_layout, update_->gradients);
+  if (update_) bases.gradients = addresses(store_->parameter_layout, update_->gradients());
   for (const Input& input : inputs_) bases.inputs.push_back(input.batch.data());
   workspace->bind(bases);
-  std::vector<Range> updated = update_ ? updated_ranges(*plan) : std::vector<Range>{};
+  std::vector<Piece> updated = update_ ? update_->pieces(*plan) : std::vector<Piece>{};
   return {std::move(plan), std::move(workspace), rows, std::move(updated)};
-}
-
-// The slots that the plan computes gradients for, neighbours merged, cut into tasks. A frozen parameter, or
-// one that this loss doesn't reach, is in none: neither weight decay nor momentum moves it.
-std::vector<Range> Session::updated_ranges(const Plan& plan) const {
-  std::vector<Range> slots;
-  const int64_t step = static_cast<int64_t>(alignment / size_of(store_->parameter_layout.dtype()));
-  for (const auto& [number, type] : plan.gradients()) {
-    const int64_t begin = store_->parameter_layout.slot(number).offset;
-    slots.push_back({begin, begin + round_up(type.shape.elements(), step)});
-  }
-  std::sort(slots.begin(), slots.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
-  std::vector<Range> merged;
-  for (const Range& slot : slots) {
-    if (!merged.empty() && merged.back().end == slot.begin)
-      merged.back().end = slot.end;
-    else
-      merged.push_back(slot);
-  }
-  std::vector<Range> tasks;
-  for (const Range& range : merged)
-    for (int64_t begin = range.begin; begin < range.end; begin += update_elements)
-      tasks.push_back({begin, std::min(range.end, begin + update_elements)});
-  return tasks;
 }
 
 void Session::begin_epoch(uint64_t epoch, bool shuffle) {
@@ -131,7 +112,7 @@ void Session::begin_epoch(uint64_t epoch, bool shuffle) {
   else if (shuffled_)
     std::iota(order_.begin(), order_.end(), int64_t{0});
   shuffled_ = shuffle;
-  position_ = 0;
+  position_ = skipped_ = 0;
   std::fill(totals_.begin(), totals_.end(), 0.0);
 }
 
@@ -140,7 +121,7 @@ int64_t Session::run(int64_t steps, const double* rates) {
   done_ = 0;
   if (wanted_ <= 0) return 0;
   rates_ = rates;
-  go_on_ = true;
+  wrong_layer_ = -1;
   status_.reset();
   auto program = [this](Team& team) { this->program(team); };
   run_team(threads_, program);
@@ -149,19 +130,19 @@ int64_t Session::run(int64_t steps, const double* rates) {
 }
 
 // Inputs that can be read in place are; the others are gathered.
-void Session::prepare(Part& part) {
+void Session::prepare(Part& part, int64_t batch) {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Input& input = inputs_[i];
     if (!input.in_place) continue;
     const int64_t row_bytes = input.array.row_elements * static_cast<int64_t>(size_of(input.array.type));
     part.workspace->bind_input(
         static_cast<int64_t>(i),
-        shuffled_ ? input.batch.data() : input.array.data + position_ * options_.batch_size * row_bytes);
+        shuffled_ ? input.batch.data() : input.array.data + batch * options_.batch_size * row_bytes);
   }
 }
 
-void Session::gather(Team& team, const Part& part) {
-  const int64_t* rows = order_.data() + position_ * options_.batch_size;
+void Session::gather(Team& team, const Part& part, int64_t batch) {
+  const int64_t* rows = order_.data() + batch * options_.batch_size;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Input& input = inputs_[i];
     if (input.in_place && !shuffled_) continue;
@@ -177,34 +158,62 @@ void Session::gather(Team& team, const Part& part) {
   }
 }
 
-// Reads the outputs and decides whether the update happens and whether to go on.
-void Session::finish(const Part& part, double rate) {
-  for (size_t i = 0; i < last_.size(); ++i)
-    last_[i] = scalar_at(part.workspace->output(i), part.plan->output_types()[i].dtype);
-  go_on_ = status_.ok() && (!update_ || std::isfinite(last_[0]));
-  if (!go_on_) return;
-  for (size_t i = 0; i < last_.size(); ++i) totals_[i] += last_[i];
-  if (update_) update_->optimizer->begin_step(rate);
+// Reads the outputs of a batch and adds them to those of its step. False if the step must not go on.
+bool Session::judge(const Part& part, bool first) {
+  if (first) std::fill(last_.begin(), last_.end(), 0.0);
+  for (size_t i = 0; i < last_.size(); ++i) {
+    const double value = scalar_at(part.workspace->output(i), part.plan->output_types()[i].dtype);
+    if (i == 0 && !first) {  // the mean over all batches so far
+      const double weight = scalar_at(part.workspace->output(2), part.plan->output_types()[2].dtype);
+      const double all = last_[2] + weight;
+      last_[0] = all > 0 ? (last_[0] * last_[2] + value * weight) / all : value;
+    } else {
+      last_[i] += value;
+    }
+  }
+  return status_.ok() && (!update_ || std::isfinite(last_[0]));
 }
 
-void Session::update(Team& team, const Part& part) const {
-  const Optimizer& optimizer = *update_->optimizer;
-  team.run(static_cast<int64_t>(part.updated.size()), [&](int64_t task, int) {
-    const Range& range = part.updated[static_cast<size_t>(task)];
-    optimizer.update(store_->parameters.data(), update_->gradients.data(), range.begin, range.end);
-  });
+// Loss and gradients of one batch; false if the step must not go on.
+bool Session::batch(Team& team, int64_t number, bool first, bool last) {
+  Part& part = tail_.plan && number == batches_ - 1 ? tail_ : full_;
+  prepare(part, number);
+  gather(team, part, number);
+  part.workspace->run(team, status_);
+  const double before = first ? 0 : last_[2];
+  if (!judge(part, first)) return false;
+  if (options_.accumulate > 1) update_->accumulate(team, part.updated, last_[2] - before, first, last);
+  if (last && update_ && !update_->control(team, part.updated)) {
+    wrong_layer_ = update_->wrong_layer();
+    return false;
+  }
+  part.workspace->commit(team, status_);
+  return true;
+}
+
+// One update, or in evaluation one batch. False if it is not to be, with nothing changed.
+bool Session::step(Team& team, const double* rates) {
+  const int64_t begin = position_ * options_.accumulate;
+  const int64_t end = std::min(begin + options_.accumulate, batches_);
+  if (states_before_.bytes() > 0)
+    std::memcpy(states_before_.data(), store_->states.data(), states_before_.bytes());
+  for (int64_t number = begin; number < end; ++number)
+    if (!batch(team, number, number == begin, number == end - 1)) {
+      if (states_before_.bytes() > 0)
+        std::memcpy(store_->states.data(), states_before_.data(), states_before_.bytes());
+      return false;
+    }
+  for (size_t i = 0; i < last_.size(); ++i) totals_[i] += last_[i];
+  if (update_) update_->apply(team, full_.updated, rates);
+  return true;
 }
 
 void Session::program(Team& team) {
-  for (int64_t step = 0; step < wanted_; ++step) {
-    Part& part = tail_.plan && position_ == steps_per_epoch_ - 1 ? tail_ : full_;
-    prepare(part);
-    gather(team, part);
-    part.workspace->run(team, status_);
-    finish(part, rates_[step]);
-    if (!go_on_) return;
-    part.workspace->commit(team, status_);
-    if (update_) update(team, part);
+  for (int64_t i = 0; i < wanted_; ++i) {
+    if (!step(team, rates_ + static_cast<size_t>(i) * groups())) {
+      if (!options_.skip || !status_.ok()) return;
+      ++skipped_;
+    }
     ++position_;
     ++done_;
   }

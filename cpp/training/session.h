@@ -6,44 +6,41 @@
 
 #include "graph/executor.h"
 #include "graph/store.h"
-#include "optim/optimizer.h"
 #include "training/rows.h"
+#include "training/update.h"
 
 namespace bpcore {
 
-// A trainer's gradients and optimizer: the other half of a step, beside the model's store.
-struct Update {
-  std::shared_ptr<Store> store;
-  Buffer gradients;
-  std::unique_ptr<Optimizer> optimizer;
-
-  Update(std::shared_ptr<Store> store, const std::string& name, const Hyper& hyper);
-};
-
 struct SessionOptions {
   int64_t batch_size;
-  uint64_t seed = 0;  // of the shuffles
-  int threads = 1;    // at most
+  uint64_t seed = 0;       // of the shuffles
+  int threads = 1;         // at most
+  int64_t accumulate = 1;  // batches whose gradients make one update
+  bool skip = false;       // leave out updates that are not finite, instead of stopping before them
 };
 
 class Session {
  public:
   // One array per plan input, in order. `plan` takes batches of batch_size rows; `tail` the rest, and is null
   // exactly when there is none. Without `update` nothing is updated and the plans have no gradients. Every
-  // output of the plans is a float scalar; output 0 is the loss. Throws ValueError where these don't fit
-  // together.
+  // output of the plans is a float scalar; output 0 is the mean loss, the others are sums; where gradients
+  // are accumulated, output 2 is the weight of a batch's. Throws ValueError where these don't fit together.
   Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail, std::shared_ptr<Store> store,
           std::shared_ptr<Update> update, std::vector<SampleArray> arrays, SessionOptions options);
 
   void begin_epoch(uint64_t epoch, bool shuffle);
 
-  // Runs up to `steps` steps with rates[i] as step i's learning rate, and returns how many were done. It
-  // stops early only before an update whose loss is not finite. Throws ValueError for an index out of range,
-  // before its update. Allocates nothing.
+  // Runs up to `steps` steps, each with a learning rate for each group of the optimizer (rates, step by
+  // step), and returns how many were done. It stops early only before an update whose loss or gradient is not
+  // finite. Throws ValueError for an index out of range, before its update. Allocates nothing.
   int64_t run(int64_t steps, const double* rates);
 
-  int64_t position() const { return position_; }
+  int64_t position() const { return position_; }  // steps of this epoch
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
+  size_t groups() const { return update_ ? update_->optimizer().groups() : 1; }
+  int64_t skipped() const { return skipped_; }  // steps of this epoch
+  // Whose gradient was not finite where a run has stopped, or left out a step last; -1: the loss was not.
+  int64_t wrong_layer() const { return wrong_layer_; }
   const std::vector<double>& totals() const { return totals_; }  // outputs summed over this epoch's steps
   const std::vector<double>& last() const { return last_; }      // outputs of the last step
 
@@ -52,7 +49,7 @@ class Session {
     std::shared_ptr<const Plan> plan;
     std::unique_ptr<Workspace> workspace;
     int64_t rows;
-    std::vector<Range> updated;  // elements it has gradients for: other parameters stay as they are
+    std::vector<Piece> updated;  // what it has gradients for: other parameters stay as they are
   };
   struct Input {
     SampleArray array;
@@ -64,28 +61,28 @@ class Session {
   Part make_part(std::shared_ptr<const Plan> plan, int64_t rows, int threads);
   void check(const Plan& plan, int64_t rows) const;
   void program(Team& team);
-  std::vector<Range> updated_ranges(const Plan& plan) const;
-  void gather(Team& team, const Part& part);
-  void prepare(Part& part);
-  void finish(const Part& part, double rate);
-  void update(Team& team, const Part& part) const;
+  void gather(Team& team, const Part& part, int64_t batch);
+  void prepare(Part& part, int64_t batch);
+  bool judge(const Part& part, bool first);
+  bool batch(Team& team, int64_t number, bool first, bool last);
+  bool step(Team& team, const double* rates);
 
   std::shared_ptr<Store> store_;
   std::shared_ptr<Update> update_;
   std::vector<Input> inputs_;
   SessionOptions options_;
-  int64_t rows_, steps_per_epoch_, position_ = 0;
+  int64_t rows_, batches_, steps_per_epoch_, position_ = 0, skipped_ = 0, wrong_layer_ = -1;
   Part full_, tail_;
   int threads_;
 
   std::vector<int64_t> order_;
   bool shuffled_ = false;
   std::vector<double> totals_, last_;
+  Buffer states_before_;  // a step's batches; for a step that is not finite in a later one
 
   // Of the run under way.
   const double* rates_ = nullptr;
   int64_t wanted_ = 0, done_ = 0;
-  bool go_on_ = true;
   Status status_;
 };
 

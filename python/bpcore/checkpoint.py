@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bpcore import files, optim
 from bpcore.arrays import check_float_dtype
-from bpcore.nn import weights
+from bpcore.nn import penalties, weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,8 @@ _SETTINGS = {
     "own_metrics": (bool,),
     "optimizer": (dict,),
     "optimizer_slots": (list,),
+    "control": (dict,),
+    "regularizer": (dict, str, type(None)),
     "steps": (int,),
     "epochs": (int,),
 }
@@ -57,6 +59,8 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str]) -> None
         "own_metrics": trainer._own_metrics,
         "optimizer": trainer.optimizer.config(),
         "optimizer_slots": engine.optimizer_slots(),
+        "control": trainer.control.config(),
+        "regularizer": penalties.config(trainer.regularizer),
         "steps": trainer.steps,
         "epochs": trainer.epochs,
     }
@@ -83,14 +87,12 @@ def read(
 
     def restore(engine: Engine) -> int:
         weights.restore(model, tensors, name)
-        # An optimizer of another kind was given in its place, and begins anew.
-        saved = (settings["optimizer"]["name"], settings["optimizer_slots"])
-        if (
-            engine.optimizer.name,
-            engine.optimizer_slots(),
-        ) == saved:
+        if engine.optimizer.name == settings["optimizer"]["name"]:  # another kind begins anew
             for key, value in engine.optimizer_state().items():
-                value[...] = tensors[key]
+                if key in tensors:
+                    value[...] = tensors[key]
+                elif key.startswith("optimizer.average."):  # it was not kept so far
+                    value[...] = tensors[key.removeprefix("optimizer.average.")]
             engine.updates.steps = settings["steps"]
         return int(settings["epochs"])
 
@@ -136,6 +138,11 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
         raise ValueError(f"{name}: its settings are damaged: optimizer: {error}") from None
     if arguments["optimizer"] is None:
         missing += ["optimizer"]
+    arguments.update(settings["control"])
+    if isinstance(settings["regularizer"], str):
+        missing += ["regularizer"]
+    else:
+        arguments["regularizer"] = penalties.from_config(settings["regularizer"])
     missing = [each for each in missing if each not in overrides]
     if missing:
         names = ", ".join(f"{each}=" for each in missing)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from bpcore.metrics import Metric
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Storage
+    from bpcore.nn.penalties import Regularizer
+    from bpcore.tracing import Leaf
 
 __all__ = ["Task"]
 
@@ -43,11 +47,13 @@ class Task:
         loss: Loss | None,
         objective: Callable[..., Any] | None,
         metrics: dict[str, Metric],
+        regularizer: Regularizer | None = None,
     ) -> None:
         self.model = model
         self._loss = loss
         self._objective = objective
         self._metrics = metrics
+        self._regularizer = regularizer  # of weights that have none of their own
         self.names = ["loss", *metrics]
 
     def values(self, outputs: Array) -> dict[str, float]:
@@ -85,7 +91,7 @@ class Task:
         """The plan of a step: it ends in the gradients, and writes the states."""
         with Trace(training=True, storage=storage, own_only=True) as trace:
             outputs = self.describe(trace, signature)
-            slots, gradients = _gradients(trace, outputs[0])
+            slots, gradients = self._gradients(trace, outputs[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
         return core.Plan(trace.graph, [output.node for output in outputs], ends, True)
 
@@ -101,21 +107,43 @@ class Task:
         """The parameters' slots, and what computes the loss, then the gradient of each, in training mode."""
         with Trace(training=True, storage=storage, own_only=True) as trace:
             loss = self.describe(trace, signature)[0]
-            slots, gradients = _gradients(trace, loss)
+            slots, gradients = self._gradients(trace, loss)
         return slots, trace.runner([loss.node, *(gradient.node for gradient in gradients)])
 
+    def _gradients(self, trace: Trace, loss: Tensor) -> tuple[list[int], list[Tensor]]:
+        """The slots of what is trained, and the gradients of the loss with all regularisation terms."""
+        leaves = trace.parameters()
+        if not leaves:
+            raise ValueError("the loss does not depend on any trainable parameter of the model")
+        weights = [Tensor(trace, node) for _, node in leaves]
+        gradients = gradients_of(loss, weights, trace)
+        if all(trace.graph.is_zero(gradient.node) for gradient in gradients):
+            raise ValueError(
+                "the loss has no gradient by any trainable parameter, so nothing can lower it: it is made of "
+                "steps, as comparisons and argmax are, or of what stop_gradient holds back"
+            )
+        terms = [
+            _penalty(leaf, regularizer, weight)
+            for (leaf, _), weight in zip(leaves, weights, strict=True)
+            if (regularizer := self._regularizer_of(leaf)) is not None
+        ]
+        if terms:
+            total = functools.reduce(operator.add, terms, loss)
+            gradients = gradients_of(total, weights, trace)
+        return [leaf.slot for leaf, _ in leaves], gradients
 
-def _gradients(trace: Trace, loss: Tensor) -> tuple[list[int], list[Tensor]]:
-    leaves = trace.parameters()
-    if not leaves:
-        raise ValueError("the loss does not depend on any trainable parameter of the model")
-    gradients = gradients_of(loss, [Tensor(trace, node) for _, node in leaves], trace)
-    if all(trace.graph.is_zero(gradient.node) for gradient in gradients):
+    def _regularizer_of(self, leaf: Leaf) -> Regularizer | None:
+        own: Regularizer | None = getattr(leaf, "regularizer", None)
+        return own if own is not None or len(leaf.shape) < 2 else self._regularizer
+
+
+def _penalty(leaf: Leaf, regularizer: Regularizer, weight: Tensor) -> Tensor:
+    term = regularizer(weight)
+    if not isinstance(term, Tensor) or term.shape != ():
         raise ValueError(
-            "the loss has no gradient by any trainable parameter, so nothing can lower it: it is made of "
-            "steps, as comparisons and argmax are, or of what stop_gradient holds back"
+            f"the regularizer of {leaf.name} must return a scalar tensor, got {_described(term)}"
         )
-    return [slot for slot, _ in leaves], gradients
+    return term
 
 
 def _compared(who: str, function: Callable[[Any, Any], Any], prediction: Any, target: Any) -> Any:

@@ -11,6 +11,7 @@ from bpcore import checks, runtime, tracing, tree
 from bpcore._native import core
 from bpcore.arrays import Array, as_array, to_float
 from bpcore.cache import PlanCache
+from bpcore.control import layers_of
 from bpcore.fitting import Pace
 from bpcore.nn import build
 from bpcore.nn.calling import Compiled, Quick, compile_call
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bpcore._core import Plan, Session
     from bpcore.checks import Samples, Signature
     from bpcore.compile import Task
+    from bpcore.control import GradientControl
     from bpcore.nn.parameter import Parameter, Storage
     from bpcore.optim import Optimizer
 
@@ -33,10 +35,19 @@ __all__ = ["Engine"]
 class Engine:
     """Makes sessions and results of checked samples. Nothing of the model exists or moves before `ready`."""
 
-    def __init__(self, task: Task, optimizer: Optimizer, seed: int, dtype: str, threads: int | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        optimizer: Optimizer,
+        control: GradientControl,
+        seed: int,
+        dtype: str,
+        threads: int | None,
+    ) -> None:
         self.task = task
         self._updates: Updates | None = None  # once the parameters exist
         self.optimizer = optimizer
+        self.control = control
         self._seed = seed
         self._dtype = dtype
         self._threads = threads
@@ -64,15 +75,15 @@ class Engine:
         return 0 if self._updates is None else self._updates.steps
 
     def optimizer_slots(self) -> list[str]:
-        """Names of what the optimizer keeps for each parameter, as "exp_avg"."""
-        return list(self.updates.slots)
+        """Names of what is kept for each parameter: by the optimizer, as "exp_avg", and a moving average."""
+        return [*self.updates.slots, *(["average"] if self.updates.has_average else [])]
 
     def optimizer_state(self) -> dict[str, Array]:
         """``optimizer.<slot>.<parameter>`` -> array, a writable view."""
         names, updates = self.ready(None).parameters, self.updates
         return {
             f"optimizer.{slot}.{name}": updates.slot(slot, number)
-            for slot in updates.slots
+            for slot in self.optimizer_slots()
             for number, name in enumerate(names)
         }
 
@@ -86,8 +97,35 @@ class Engine:
             raise ValueError("Trainer: the model has no trainable parameters")
         if self._dtype == "float32" and build.dtype_of(self.task.model) == "float64":
             raise TypeError('Trainer: the model is float64, so the trainer must be too: dtype="float64"')
+        self.optimizer.group_of(self._axes())
         if all(variable.known for variable in variables):
             self.ready(None)
+
+    def _axes(self) -> dict[str, int]:
+        """Name -> number of axes of every parameter, in their order."""
+        named = self.task.model.named_variables()
+        return {name: len(variable.sizes) for name, variable in named if not variable.is_state}
+
+    def _make_updates(self, storage: Storage) -> Updates:
+        axes = self._axes()
+        groups = dict(zip(axes, self.optimizer.group_of(axes), strict=True))
+        parameters = {name: v for name, v in self.task.model.named_variables() if not v.is_state}
+        # The names are those of the model here, the slots those of its storage.
+        by_slot = {variable.slot: groups[name] for name, variable in parameters.items()}
+        _, layers = layers_of(storage.parameters)
+        return core.Optimizer(
+            self.optimizer.name,
+            self.optimizer.group_settings(),
+            storage.store,
+            [by_slot.get(slot, 0) for slot in range(len(storage.parameters))],
+            layers,
+            constraints=[
+                (constraint.kind, variable.slot, constraint.most)
+                for variable in parameters.values()
+                if (constraint := getattr(variable, "constraint", None)) is not None
+            ],
+            **self.control.native(),
+        )
 
     def ready(self, signature: Signature | None, predicting: bool = False) -> Storage:
         """The storage of the model, packed at the first call.
@@ -102,9 +140,7 @@ class Engine:
                 if self._storage is None:
                     with build.attempt(model):
                         storage = self._pack(signature, predicting)
-                        self._updates = core.Optimizer(
-                            self.optimizer.name, self.optimizer.hyper(), storage.store
-                        )
+                        self._updates = self._make_updates(storage)
                     self._parameters, _ = build.collect(model)
                     self._storage, self._stamps = storage, model._stamps()
         assert self._storage is not None
@@ -168,12 +204,12 @@ class Engine:
 
     # What runs
 
-    def training(self, who: str, data: Samples, batch_size: int) -> Session:
+    def training(self, who: str, data: Samples, batch_size: int, accumulate: int = 1) -> Session:
         """A session that trains on `data`; labels out of range are a ValueError."""
         storage = self.ready(data.signature(batch_size, self._dtype))
         plan, tail = self._plan_pair("training", data, batch_size, storage)
         checks.check_indices(who, plan, data)
-        return self._session(plan, tail, storage, self.updates, data, batch_size)
+        return self._session(plan, tail, storage, self.updates, data, batch_size, accumulate)
 
     def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, float]]:
         """What computes loss and metrics over `data`, as often as it is called."""
@@ -189,13 +225,13 @@ class Engine:
             session.begin_epoch(0, False)
             while session.position < session.steps_per_epoch:
                 steps = min(pace.steps(), session.steps_per_epoch - session.position)
-                pace.run(session, steps, np.zeros(steps))
+                pace.run(session, steps, np.zeros((steps, 1)))
             return self.task.values(session.totals)
 
         return evaluate
 
-    def step(self, data: Samples, rate: Array) -> float:
-        """One update on the batch `data`; its mean loss, which is not finite if there was no update."""
+    def step(self, data: Samples, rates: Array) -> tuple[float, str | None]:
+        """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
         signature = data.signature(data.rows, self._dtype)
 
         def make() -> tuple[Session, list[Array], Plan]:
@@ -213,8 +249,24 @@ class Engine:
             buffer[...] = array
         session.begin_epoch(0, False)
         with self.turn("step"):
-            session.run(1, rate)
-        return float(session.last[0])
+            done = session.run(1, rates)
+        refused = None if done and not session.skipped else self.refusal(session)
+        return float(session.last[0]), refused
+
+    def refusal(self, session: Session) -> str:
+        """What was not finite where `session` refused an update last."""
+        if session.wrong_layer < 0:
+            return "the loss is not finite"
+        assert self._storage is not None
+        layers, _ = layers_of(self._storage.parameters)
+        layer = layers[session.wrong_layer]
+        return f"the gradient of layer {layer!r} is not finite" if layer else "the gradient is not finite"
+
+    def averages(self) -> dict[str, Array]:
+        """Name -> moving average of each of the model's parameters, a view."""
+        updates = self.updates
+        named = self.task.model.named_variables()
+        return {name: updates.slot("average", v.slot) for name, v in named if not v.is_state}
 
     def gradients(self, data: Samples) -> dict[str, Array]:
         """Name -> gradient of the mean loss of the batch `data` by each parameter that it depends on."""
@@ -309,6 +361,7 @@ class Engine:
         updates: Updates | None,
         data: Samples,
         batch_size: int,
+        accumulate: int = 1,
     ) -> Session:
         return core.Session(
             plan,
@@ -319,4 +372,6 @@ class Engine:
             batch_size,
             seed=self._seed,
             threads=self.threads(),
+            accumulate=accumulate,
+            skip=self.control.nonfinite == "skip" and updates is not None,
         )

@@ -123,14 +123,16 @@ class Run:
         trainer, session = self._trainer, self._session
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
         while session.position < session.steps_per_epoch and not trainer.stop_training:
-            before, step = session.position, trainer.steps
+            before, step, skipped = session.position, trainer.steps, session.skipped
             steps = min(self._pace.steps(), session.steps_per_epoch - before)
             for _, every in intervals:
                 steps = min(steps, every - step % every)
             done = self._pace.run(session, steps, trainer.optimizer.rates(step, steps))
+            trainer.skipped += session.skipped - skipped
             if done < steps:
+                refused = trainer._engine.refusal(session)
                 raise FloatingPointError(
-                    f"fit: the loss is not finite at step {step + done} (step {before + done} of epoch "
+                    f"fit: {refused} at step {step + done} (step {before + done} of epoch "
                     f"{trainer.epochs + 1}); the parameters are those before it. A smaller learning rate may "
                     "help"
                 )

@@ -149,10 +149,11 @@ class Trace:
         if self.building or leaf.storage is self.storage:
             self.graph.assign_state(self.leaf(leaf), node)
 
-    def parameters(self) -> list[tuple[int, int]]:
-        """(slot, node) of each trainable parameter of the trace's storage that was used, by slot."""
+    def parameters(self) -> list[tuple[Leaf, int]]:
+        """Each trainable parameter of the trace's storage that was used, with its node, by slot."""
         own = (pair for pair in self._nodes.values() if pair[0].storage is self.storage)
-        return sorted((leaf.slot, node) for leaf, node in own if getattr(leaf, "trainable", False))
+        trained = [pair for pair in own if getattr(pair[0], "trainable", False)]
+        return sorted(trained, key=lambda pair: pair[0].slot)
 
     def runner(self, outputs: Sequence[int]) -> Runner:
         """What computes `outputs`; it writes no states."""

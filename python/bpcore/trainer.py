@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from bpcore import checkpoint, checks, losses, optim, tracing, tree
 from bpcore import metrics as metrics_
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
+from bpcore.control import GradientControl
 from bpcore.engine import Engine
 from bpcore.fitting import Run
 from bpcore.history import History
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Trainer"]
 
 _LARGEST_SEED = 2**63
-_SETTINGS = {"model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics"}
+_SETTINGS = {
+    "model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics", "control",
+    "regularizer",
+}  # fmt: skip
 
 
 class Trainer:
@@ -50,9 +53,18 @@ class Trainer:
             `build`) has drawn initial values already, by seed 0 or that of `build`; they stay.
         dtype: "float32" or "float64", of parameters and computation.
         threads: the most threads to use; `bpcore.runtime.threads` if None. Results don't depend on it.
+        clip_norm: scale all gradients together so that their Euclidean norm is at most this.
+        clip_layer_norm: the same for each layer (the parameters of one module) by itself.
+        clip_value: limit each element of a gradient to ±this. At most one of the three may be given.
+        nonfinite: look for gradients that are not finite before each update: "stop" raises
+            FloatingPointError and names the layer, "skip" leaves that step out, and counts it in `skipped`.
+            Else only the loss is looked at.
+        regularizer: a term of the loss for each parameter of two axes or more that has no regularizer of its
+            own, as `nn.L2(1e-4)`.
+        ema: decay of a moving average of all parameters, such as 0.999, for `averaged_model`.
 
-    Attributes: `history`, of the last `fit`; `steps` and `epochs`, done so far; `stop_training`, which a
-        callback may set.
+    Attributes: `history`, of the last `fit`; `steps` and `epochs`, done so far; `skipped`, steps left out
+        because of `nonfinite`; `stop_training`, which a callback may set.
 
     Raises ValueError for unknown names, settings out of range and a model without trainable parameters;
     TypeError for things of another kind, and for a float64 model in a float32 trainer.
@@ -69,6 +81,12 @@ class Trainer:
         seed: int = 0,
         dtype: str = "float32",
         threads: int | None = None,
+        clip_norm: float | None = None,
+        clip_layer_norm: float | None = None,
+        clip_value: float | None = None,
+        nonfinite: str | None = None,
+        regularizer: Callable[[Any], Any] | None = None,
+        ema: float | None = None,
     ) -> None:
         if not isinstance(model, Module):
             raise TypeError(f"Trainer: model must be a nn.Module, got {type(model).__name__}")
@@ -91,10 +109,15 @@ class Trainer:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
             )
-        self._task = Task(model, function, objective, self.metrics)
+        self.control = GradientControl(clip_norm, clip_layer_norm, clip_value, nonfinite, ema)
+        if regularizer is not None and (isinstance(regularizer, type) or not callable(regularizer)):
+            raise TypeError(f"Trainer: regularizer must be nn.L2(...) or a function, got {regularizer!r}")
+        self.regularizer = regularizer
+        self._task = Task(model, function, objective, self.metrics, regularizer)
         self.history = History()
         self.stop_training = False
-        self._engine = Engine(self._task, self.optimizer, self.seed, self.dtype, self.threads)
+        self.skipped = 0
+        self._engine = Engine(self._task, self.optimizer, self.control, self.seed, self.dtype, self.threads)
         self._engine.check_model()
         self._busy = Lock()
 
@@ -116,6 +139,7 @@ class Trainer:
         validation_split: float = 0.0,
         shuffle: bool = True,
         sample_weight: Any = None,
+        accumulate: int = 1,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
         check_finite: bool = True,
@@ -132,6 +156,8 @@ class Trainer:
             validation_split: fraction of the samples, the last ones, that are kept for validation instead.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch.
             sample_weight: how much each sample counts, shape (samples,).
+            accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
+                epoch may have fewer.
             callbacks: see `bpcore.callbacks`.
             progress: show a progress bar.
             check_finite: refuse NaN and infinity in the data.
@@ -144,6 +170,7 @@ class Trainer:
         with self._alone("fit"):
             epochs = checks.count("fit", "epochs", epochs, 0)
             batch_size = checks.count("fit", "batch_size", batch_size, 1)
+            accumulate = checks.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks)
             data = self._samples("fit", x, y, sample_weight, check_finite)
             held_out = self._validation(validation_data, check_finite)
@@ -154,25 +181,27 @@ class Trainer:
             batch_size = min(batch_size, data.rows)
             engine, validate = self._engine, None
             with engine.first_use():
-                session = engine.training("fit", data, batch_size)
+                session = engine.training("fit", data, batch_size, accumulate)
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-            run = Run(self, session, data.rows, batch_size, listeners, Progress(epochs, data.rows, progress))
+            bar = Progress(epochs, data.rows, progress)
+            run = Run(self, session, data.rows, batch_size * accumulate, listeners, bar)
             with engine.turn("fit"):
                 return run.epochs(epochs, shuffle, validate)
 
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.
 
-        `inputs` are (x, y), (x, y, sample_weight), or those of the objective. Raises as `fit` does.
+        `inputs` are (x, y), (x, y, sample_weight), or those of the objective. Raises as `fit` does; a loss
+        that is not finite is returned only where such steps are skipped.
         """
         with self._alone("step"):
             data = self._batch("step", inputs)
-            loss = self._engine.step(data, self.optimizer.rates(self.steps, 1))
-            if not math.isfinite(loss):
-                raise FloatingPointError(
-                    f"step: the loss is {loss} at step {self.steps}; nothing was updated"
-                )
+            loss, refused = self._engine.step(data, self.optimizer.rates(self.steps, 1))
+            if refused is not None and self.control.nonfinite == "skip":
+                self.skipped += 1
+            elif refused is not None:
+                raise FloatingPointError(f"step: {refused} at step {self.steps}; nothing was updated")
             return loss
 
     def gradients(self, *inputs: Any) -> dict[str, Array]:
@@ -223,6 +252,20 @@ class Trainer:
     def steps(self) -> int:
         """Optimizer steps done so far."""
         return self._engine.steps
+
+    def averaged_model(self) -> Module:
+        """A copy of the model with the moving averages of its parameters, and its states as they are.
+
+        RuntimeError without `ema`, or before the first step.
+        """
+        if self.control.ema is None or self.steps == 0:
+            missing = "ema is None" if self.control.ema is None else "there was no step yet"
+            raise RuntimeError(f"averaged_model: there is no average, since {missing}")
+        averages = self._engine.averages()
+        twin = self.model.copy()
+        for name, value in twin.parameters.items():
+            value[...] = averages[name]
+        return twin
 
     def snapshot(self) -> tuple[Array, Array]:
         """A copy of all parameters and states, for `restore`."""

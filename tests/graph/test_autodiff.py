@@ -137,7 +137,7 @@ def _buffer_after_one_step(
     graph, loss: int, gradients: list[tuple[int, int]], store, arrays
 ) -> core.Optimizer:
     plan = core.Plan(graph, [loss], gradients, True)
-    optimizer = core.Optimizer("sgd", {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}, store)
+    optimizer = core.Optimizer("sgd", [{"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}], store)
     session = core.Session(plan, None, store, optimizer, arrays, len(arrays[0]))
     session.begin_epoch(0, False)
     assert session.run(1, np.zeros(1)) == 1

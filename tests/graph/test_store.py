@@ -7,6 +7,7 @@ import gc
 import numpy as np
 import pytest
 
+from bpcore import optim
 from bpcore._native import core
 from tests.support.draw import normal
 
@@ -52,8 +53,7 @@ def test_padding_stays_zero_through_training() -> None:
     loss = graph.add("sum", [graph.add("exp", [y], {})], {"axes": [0, 1], "keepdims": False})
     gradients = list(enumerate(graph.gradients(loss, [w, b])))
     store = core.Store([("w", shapes[0]), ("b", shapes[1])], [], "float32")
-    hyper = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.1}
-    optimizer = core.Optimizer("adam", hyper, store)
+    optimizer = core.Optimizer("adam", [optim.Adam(weight_decay=0.1).hyper()], store)
     session = core.Session(
         core.Plan(graph, [loss], gradients, True), None, store, optimizer, [normal((8, 3))], 4
     )

@@ -235,7 +235,7 @@ def test_functions_that_return_nonsense(
         (lambda: optim.Adam(betas=(0.9, 1.5)), ValueError, "betas[1] must be in [0, 1)"),
         (lambda: optim.Adam(betas=(-0.1, 0.9)), ValueError, "betas[0] must be in [0, 1)"),
         (lambda: optim.Adam(betas=0.9), TypeError, "betas must be a pair"),  # type: ignore[arg-type]
-        (lambda: optim.Adam(eps=0), ValueError, "eps must be above 0"),
+        (lambda: optim.Adam(eps=0), ValueError, "eps must be finite and above 0"),
         (lambda: optim.Adam(eps=-1e-8), ValueError, "eps must be"),
     ],
 )
@@ -272,7 +272,7 @@ def _frozen() -> nn.Module:
         ({"metrics": "accuracy"}, TypeError, "metrics must be a list"),
         ({"metrics": [3]}, TypeError, "a metric is a name or a function"),
         ({"metrics": ["accuracy", "accuracy"]}, ValueError, "'accuracy' is taken"),
-        ({"optimizer": "adma"}, ValueError, "unknown optimizer 'adma'; did you mean 'adam'"),
+        ({"optimizer": "adma"}, ValueError, "unknown optimizer 'adma'; did you mean 'adam"),
         ({"optimizer": "SGD"}, ValueError, "unknown optimizer 'SGD'; did you mean 'sgd'"),
         ({"loss": "MSE"}, ValueError, "unknown loss 'MSE'; did you mean 'mse'"),
         ({"optimizer": optim.Adam}, TypeError, "an optimizer is a name or an object"),

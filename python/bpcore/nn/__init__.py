@@ -6,12 +6,18 @@ from bpcore.nn.containers import Sequential
 from bpcore.nn.dense import Dense
 from bpcore.nn.module import Module
 from bpcore.nn.parameter import Parameter, State
+from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
 
 __all__ = [
+    "L1",
+    "L1L2",
+    "L2",
     "Dense",
     "Identity",
     "LogSoftmax",
+    "MaxNorm",
     "Module",
+    "NonNegative",
     "Parameter",
     "ReLU",
     "Sequential",

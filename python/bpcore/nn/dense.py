@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from bpcore.arrays import FLOATS
 from bpcore.nn import activations
 from bpcore.nn.module import Module
 from bpcore.nn.parameter import Parameter
+
+if TYPE_CHECKING:
+    from bpcore.nn.penalties import Constraint, Regularizer
 
 __all__ = ["Dense"]
 
@@ -32,6 +35,8 @@ class Dense(Module):
         use_bias: False leaves the bias out.
         kernel_init: initial weight (see `nn.Parameter`); Glorot uniform unless given, He normal with "relu".
         bias_init: initial bias.
+        kernel_regularizer, bias_regularizer: terms of the loss, as `nn.L2(1e-4)`.
+        kernel_constraint, bias_constraint: what holds after each update, as `nn.MaxNorm(3)`.
 
     Raises ValueError for sizes below 1 and unknown names, TypeError for sizes that are not integers.
     """
@@ -45,6 +50,10 @@ class Dense(Module):
         use_bias: bool = True,
         kernel_init: Any = None,
         bias_init: Any = "zeros",
+        kernel_regularizer: Regularizer | None = None,
+        bias_regularizer: Regularizer | None = None,
+        kernel_constraint: Constraint | None = None,
+        bias_constraint: Constraint | None = None,
     ) -> None:
         _check_count("units", units)
         if in_features is not None:
@@ -53,9 +62,16 @@ class Dense(Module):
         self.activation = activations.resolve(activation)
         rectified = self.activation is ops.relu or isinstance(self.activation, activations.ReLU)
         self.weight = Parameter(
-            (in_features, units), kernel_init or ("he_normal" if rectified else "glorot_uniform")
+            (in_features, units),
+            kernel_init or ("he_normal" if rectified else "glorot_uniform"),
+            regularizer=kernel_regularizer,
+            constraint=kernel_constraint,
         )
-        self.bias = Parameter(units, bias_init) if use_bias else None
+        self.bias = (
+            Parameter(units, bias_init, regularizer=bias_regularizer, constraint=bias_constraint)
+            if use_bias
+            else None
+        )
 
     @property
     def in_features(self) -> int | None:

@@ -154,6 +154,24 @@ class Module:
         if any(variable.storage is None for _, variable in self.named_variables()):
             build.pack(self, 0, build.dtype_of(self) or "float32")
 
+    def freeze(self) -> Self:
+        """Keeps all parameters of this module as they are from now on; returns the module.
+
+        No gradient is computed for them, and neither optimizer nor weight decay moves them.
+        `Parameter.trainable` does it for a single one.
+        """
+        return self._set_trainable(False)
+
+    def unfreeze(self) -> Self:
+        """Trains all parameters of this module; returns the module."""
+        return self._set_trainable(True)
+
+    def _set_trainable(self, trainable: bool) -> Self:
+        for _, variable in self.named_variables():
+            if isinstance(variable, Parameter):
+                variable.trainable = trainable
+        return self
+
     def copy(self) -> Self:
         """A model of its own with the same structure and values, as for a target network or an average."""
         twin = copy.deepcopy(self)

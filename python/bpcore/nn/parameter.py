@@ -10,6 +10,7 @@ import numpy as np
 
 from bpcore import tensor, tracing
 from bpcore.nn.init import resolve
+from bpcore.nn.penalties import Constraint
 from bpcore.tensor import Operand
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from bpcore._core import Store
     from bpcore.arrays import Array
+    from bpcore.nn.penalties import Regularizer
 
 __all__ = ["Parameter", "State", "Storage", "Variable"]
 
@@ -137,12 +139,28 @@ class Parameter(Variable):
         shape: its sizes; None for those that `infer` fills in when the model is first traced.
         init: initial values: a name ("glorot_uniform", "he_normal", "zeros", ...), a number, or an object of
             `nn.init`.
-        trainable: False keeps it as it is, in the same flat buffer.
+        trainable: False keeps it as it is, in the same flat buffer; no gradient is computed for it.
+        regularizer: a term of the loss, `nn.L1`, `nn.L2` or a function of the tensor that returns a scalar.
+        constraint: what holds after each update, `nn.MaxNorm` or `nn.NonNegative`.
     """
 
-    def __init__(self, shape: Shape, init: Any = "glorot_uniform", trainable: bool = True) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        init: Any = "glorot_uniform",
+        trainable: bool = True,
+        *,
+        regularizer: Regularizer | None = None,
+        constraint: Constraint | None = None,
+    ) -> None:
         super().__init__(shape, init)
+        if regularizer is not None and (isinstance(regularizer, type) or not callable(regularizer)):
+            raise TypeError(f"a regularizer is nn.L1(...), nn.L2(...) or a function, got {regularizer!r}")
+        if constraint is not None and not isinstance(constraint, Constraint):
+            raise TypeError(f"a constraint is nn.MaxNorm(...) or nn.NonNegative(), got {constraint!r}")
         self.trainable = bool(trainable)
+        self.regularizer = regularizer
+        self.constraint = constraint
 
 
 class State(Variable):

@@ -1,0 +1,67 @@
+"""Optimizers: their settings. The updates themselves run natively, over all parameters at once.
+
+Formulas and names are PyTorch's. `lr` is a number, or a function of the step (updates done so far, from 0).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bpcore.names import lookup
+from bpcore.optim.adagrad import Adadelta, Adagrad, RMSprop
+from bpcore.optim.adam import LAMB, Adam, Adamax, AdamW, NAdam, RAdam
+from bpcore.optim.base import Optimizer
+from bpcore.optim.groups import Group
+from bpcore.optim.sgd import SGD
+from bpcore.optim.sign import Lion, Rprop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "LAMB",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Group",
+    "Lion",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "resolve",
+]
+
+_CLASSES = (Adadelta, Adagrad, Adam, AdamW, Adamax, LAMB, Lion, NAdam, RAdam, RMSprop, Rprop)
+_NAMED: dict[str, Callable[..., Optimizer]] = {
+    "sgd": lambda lr=1e-2, **rest: SGD(lr, **rest),
+    **{each.name: each for each in _CLASSES},
+}
+
+
+def resolve(optimizer: Any) -> Optimizer:
+    """An optimizer from None (Adam with its defaults), a name ("sgd" has lr = 0.01) or itself."""
+    if optimizer is None:
+        return Adam()
+    if isinstance(optimizer, str):
+        return lookup("optimizer", optimizer, _NAMED)()
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    raise TypeError(f"an optimizer is a name or an object such as optim.Adam(1e-3), got {optimizer!r}")
+
+
+def from_config(config: dict[str, Any]) -> Optimizer | None:
+    """The optimizer that `Optimizer.config` describes; None if a learning rate was a function."""
+    if not Optimizer.is_whole(config):
+        return None
+    whole, *parts = (
+        {key: tuple(value) if isinstance(value, list) else value for key, value in each.items()}
+        for each in (config, *config["groups"])
+    )
+    arguments = {key: value for key, value in whole.items() if key not in ("name", "groups")}
+    groups = [Group(**each) for each in parts]
+    return lookup("optimizer", config["name"], _NAMED)(groups=groups, **arguments)
