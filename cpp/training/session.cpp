@@ -177,6 +177,12 @@ void Session::gather(Team& team, const Part& part) {
   }
 }
 
+// Steps are counted by the optimizer, whose state is saved: a run that is resumed goes on with the random
+// numbers that it would have had.
+RunKey Session::key() const {
+  return update_ ? RunKey{options_.seed, static_cast<uint64_t>(update_->optimizer->steps)} : RunKey{};
+}
+
 // Reads the outputs and decides whether the update happens and whether to go on.
 void Session::finish(const Part& part, double rate) {
   for (size_t i = 0; i < last_.size(); ++i)
@@ -200,7 +206,7 @@ void Session::program(Team& team) {
     Part& part = tail_.plan && position_ == steps_per_epoch_ - 1 ? tail_ : full_;
     prepare(part);
     gather(team, part);
-    part.workspace->run(team, status_);
+    part.workspace->run(team, status_, key());
     finish(part, rates_[step]);
     if (!go_on_) return;
     part.workspace->commit(team, status_);

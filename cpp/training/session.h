@@ -22,7 +22,7 @@ struct Update {
 
 struct SessionOptions {
   int64_t batch_size;
-  uint64_t seed = 0;  // of the shuffles
+  uint64_t seed = 0;  // of the shuffles, and of random numbers in training steps
   int threads = 1;    // at most
 };
 
@@ -66,6 +66,7 @@ class Session {
   void program(Team& team);
   std::vector<Range> updated_ranges(const Plan& plan) const;
   void gather(Team& team, const Part& part);
+  RunKey key() const;
   void prepare(Part& part);
   void finish(const Part& part, double rate);
   void update(Team& team, const Part& part) const;
