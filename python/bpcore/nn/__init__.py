@@ -5,10 +5,14 @@ from bpcore.nn.activations import Identity, LogSoftmax, ReLU, Sigmoid, Softmax, 
 from bpcore.nn.containers import Sequential
 from bpcore.nn.dense import Dense
 from bpcore.nn.module import Module
+from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
 from bpcore.nn.parameter import Parameter, State
 
 __all__ = [
+    "AlphaDropout",
     "Dense",
+    "Dropout",
+    "GaussianNoise",
     "Identity",
     "LogSoftmax",
     "Module",
