@@ -16,6 +16,8 @@ Attributes attributes_of(const py::dict& dict) {
       attributes.set(name, value.cast<bool>());
     else if (py::isinstance<py::int_>(value))
       attributes.set(name, value.cast<int64_t>());
+    else if (py::isinstance<py::float_>(value))
+      attributes.set(name, value.cast<double>());
     else if (py::isinstance<py::str>(value))
       attributes.set(name, value.cast<std::string>());
     else if (py::isinstance<py::list>(value))

@@ -15,7 +15,8 @@ std::shared_ptr<Plan> make_plan(const Graph& graph, const std::vector<NodeId>& o
   return std::make_shared<Plan>(graph, outputs, roots, training);
 }
 
-py::list run_plan(const Plan& plan, Store* store, const std::vector<py::array>& inputs, int threads) {
+py::list run_plan(const Plan& plan, Store* store, const std::vector<py::array>& inputs, int threads,
+                  uint64_t seed, uint64_t step) {
   if (inputs.size() != plan.inputs().size())
     throw ValueError(concat("plan: ", inputs.size(), " inputs given, it has ", plan.inputs().size()));
   std::vector<const char*> from;
@@ -38,7 +39,7 @@ py::list run_plan(const Plan& plan, Store* store, const std::vector<py::array>& 
   }
   {
     const py::gil_scoped_release release;
-    evaluate(plan, store, from, threads, to);
+    evaluate(plan, store, from, threads, {seed, step}, to);
   }
   return results;
 }
@@ -103,7 +104,8 @@ void register_plan(py::module_& module) {
   py::class_<Plan, std::shared_ptr<Plan>>(module, "Plan")
       .def(py::init(&make_plan), py::arg("graph"), py::arg("outputs"),
            py::arg("gradients") = std::vector<std::pair<int64_t, NodeId>>{}, py::arg("training") = false)
-      .def("run", &run_plan, py::arg("store").none(true), py::arg("inputs"), py::arg("threads") = 1)
+      .def("run", &run_plan, py::arg("store").none(true), py::arg("inputs"), py::arg("threads") = 1,
+           py::arg("seed") = 0, py::arg("step") = 0)
       .def_property_readonly("cost", &Plan::cost)
       .def_property_readonly("inputs",
                              [](const Plan& plan) {

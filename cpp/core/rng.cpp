@@ -5,8 +5,12 @@
 
 namespace bpcore {
 
-// Keeps the epochs' streams apart from others under the same seed (initial values, later masks).
+// Keep the epochs' streams, and that of the steps' keys, apart from the initial values' under the same seed.
 constexpr uint64_t shuffle_stream = uint64_t{0x73687566} << 32;
+constexpr uint64_t step_stream = uint64_t{0x73746570} << 32;
+
+// The step goes into the key, since counter and stream fill the rest of a block's input.
+Philox RunKey::stream(uint64_t number) const { return {Philox{seed, step_stream}.word(step), number}; }
 
 void permutation(int64_t count, uint64_t seed, uint64_t epoch, int64_t* order) {
   std::iota(order, order + count, int64_t{0});

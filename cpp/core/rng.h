@@ -50,6 +50,15 @@ struct Philox {
   }
 };
 
+// What all random numbers of one run are keyed by. An op adds a stream of its own and counts its elements, so
+// a number depends neither on the plan nor on who draws it, and can be drawn again in the backward pass.
+struct RunKey {
+  uint64_t seed = 0;
+  uint64_t step = 0;  // updates done before the run
+
+  Philox stream(uint64_t number) const;
+};
+
 // A permutation of 0 … count-1, the same for the same (seed, epoch): the order of an epoch.
 void permutation(int64_t count, uint64_t seed, uint64_t epoch, int64_t* order);
 

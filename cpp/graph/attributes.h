@@ -1,5 +1,5 @@
-// The settings of one node: axes, shapes, flags. Few and small, read when a node is made or compiled, never
-// at run time.
+// The settings of one node: axes, shapes, rates, flags. Few and small, read when a node is made or compiled,
+// never at run time.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace bpcore {
 
 class Attributes {
  public:
-  using Value = std::variant<bool, int64_t, std::string, std::vector<int64_t>>;
+  using Value = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>>;
 
   Attributes() = default;
   Attributes(std::initializer_list<std::pair<std::string, Value>> entries);
@@ -21,6 +21,7 @@ class Attributes {
 
   // Throw ValueError when the attribute is missing and has no default, TypeError when it is of another kind.
   int64_t integer(const std::string& name) const;
+  double number(const std::string& name) const;
   const std::vector<int64_t>& integers(const std::string& name) const;
   const std::string& text(const std::string& name) const;
   std::string text(const std::string& name, const std::string& otherwise) const;

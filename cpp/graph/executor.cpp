@@ -85,19 +85,21 @@ void Workspace::bind_input(int64_t number, const char* data) {
     if (use.number == number) outputs_[use.operand] = const_cast<char*>(data);
 }
 
-void Workspace::run(Team& team, Status& status) const {
-  run_instructions(0, plan_.commits_begin(), team, status);
+void Workspace::run(Team& team, Status& status, const RunKey& key) const {
+  run_instructions(0, plan_.commits_begin(), team, status, key);
 }
 
 void Workspace::commit(Team& team, Status& status) const {
-  run_instructions(plan_.commits_begin(), plan_.instructions().size(), team, status);
+  run_instructions(plan_.commits_begin(), plan_.instructions().size(), team, status, {});  // copies only
 }
 
-void Workspace::run_instructions(size_t begin, size_t end, Team& team, Status& status) const {
+void Workspace::run_instructions(size_t begin, size_t end, Team& team, Status& status,
+                                 const RunKey& key) const {
   for (size_t i = begin; i < end; ++i) {
     const Work& work = *work_[i];
     team.run(work.tasks, [&, i](int64_t task, int rank) {
-      work.run({operands_.data() + first_[i], scratch_.data() + plan_.scratch_bytes() * rank, &status}, task);
+      work.run({operands_.data() + first_[i], scratch_.data() + plan_.scratch_bytes() * rank, &status, key},
+               task);
     });
   }
 }
@@ -122,12 +124,12 @@ Bases bases_of(const Plan& plan, Store* store, const std::vector<const char*>& i
 }  // namespace
 
 void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& inputs, int threads,
-              const std::vector<void*>& outputs) {
+              const RunKey& key, const std::vector<void*>& outputs) {
   const Bases bases = bases_of(plan, store, inputs);
   Workspace workspace(plan, plan.threads(threads));
   workspace.bind(bases);
   Status status;
-  auto program = [&](Team& team) { workspace.run(team, status); };
+  auto program = [&](Team& team) { workspace.run(team, status, key); };
   run_team(workspace.threads(), program);
   if (!status.ok()) throw ValueError(status.message());
   for (size_t i = 0; i < outputs.size(); ++i)
@@ -151,7 +153,7 @@ bool Evaluator::run(const char* input, char* output) {
   workspace_.bind_input(0, input);
   Team alone;
   Status status;
-  workspace_.run(alone, status);
+  workspace_.run(alone, status, {});
   const bool good = status.ok();
   const size_t bytes = static_cast<size_t>(plan_->output_types()[0].bytes());
   if (good && bytes > 0) std::memcpy(output, workspace_.output(0), bytes);

@@ -26,8 +26,8 @@ class Workspace {
   void bind(const Bases& bases);
   void bind_input(int64_t number, const char* data);
 
-  // One evaluation, by a team of at most `threads`.
-  void run(Team& team, Status& status) const;
+  // One evaluation, by a team of at most `threads`, with the random numbers of `key`.
+  void run(Team& team, Status& status, const RunKey& key) const;
   // Writes the states that a training plan assigns. After a run, and only if the run was good.
   void commit(Team& team, Status& status) const;
 
@@ -35,7 +35,7 @@ class Workspace {
   int threads() const { return threads_; }
 
  private:
-  void run_instructions(size_t begin, size_t end, Team& team, Status& status) const;
+  void run_instructions(size_t begin, size_t end, Team& team, Status& status, const RunKey& key) const;
   void* resolve(const Location& location, const Bases& bases) const;
 
   struct InputUse {
@@ -59,12 +59,13 @@ void check_store(const Plan& plan, const Store& store);
 
 // One evaluation in memory of its own, so that any number of callers may use one plan at once. `inputs` and
 // `outputs` point to arrays of the plan's types; `store` may be null for a plan without parameters and
-// states. Throws ValueError for an index out of range; a training plan has then written no state.
+// states. Random numbers are those of `key`. Throws ValueError for an index out of range; a training plan has
+// then written no state.
 void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& inputs, int threads,
-              const std::vector<void*>& outputs);
+              const RunKey& key, const std::vector<void*>& outputs);
 
 // Evaluates a small plan again and again, on the calling thread, in memory that is kept: for calls that cost
-// less than preparing them would.
+// less than preparing them would. Its random numbers are those of seed 0.
 class Evaluator {
  public:
   // Throws as evaluate() does. The plan must write no states.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "core/rng.h"
 #include "core/shape.h"
 #include "graph/attributes.h"
 
@@ -49,6 +50,7 @@ struct Frame {
   void* const* operands;  // the output, then the inputs
   char* scratch;          // this thread's, 64-byte aligned, of the size that the routine asked for
   Status* status;
+  RunKey key;
 
   template <class T>
   T* output() const {
@@ -92,9 +94,17 @@ struct Signature {
 // otherwise it has one, for all.
 using ElementRun = void (*)(int64_t count, void* out, const void* const* inputs, const bool* moves);
 
+// As ElementRun, where values also depend on the run and on an element's place: `first` is the index in the
+// output of the first. Inputs have the output's shape.
+using PlacedRun = std::function<void(const RunKey& key, int64_t first, int64_t count, void* out,
+                                     const void* const* inputs)>;
+
 struct ElementLoop {
   ElementRun run = nullptr;
-  double nanoseconds = 0;  // an element, roughly
+  double nanoseconds = 0;      // an element, roughly
+  PlacedRun placed = nullptr;  // instead of `run`
+
+  explicit operator bool() const { return run != nullptr || placed; }
 };
 
 class Op {

@@ -90,7 +90,7 @@ class ChainFuser {
 
   void run() {
     for (size_t i = items_.size(); i-- > 0;)
-      if (!absorbed_[i] && loops_[i].run != nullptr) fuse_into(i);
+      if (!absorbed_[i] && loops_[i]) fuse_into(i);
     std::vector<Item> kept;
     for (size_t i = 0; i < items_.size(); ++i)
       if (!absorbed_[i]) kept.push_back(std::move(items_[i]));
@@ -122,7 +122,7 @@ class ChainFuser {
       readers.erase(place);
       const Item& item = items_[place];
       if (absorbed_[place] || uses != users_[static_cast<size_t>(item.id)]) continue;
-      if (graph_.type(item.id).shape != shape || loops_[place].run == nullptr) continue;
+      if (graph_.type(item.id).shape != shape || !loops_[place]) continue;
       members.push_back(place);
       offer(item);
     }

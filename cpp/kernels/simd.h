@@ -99,6 +99,55 @@ BPCORE_INLINE V fma(V a, V b, V c) {
 }
 #endif
 
+// ---- Square root, exactly rounded ----
+
+#if defined(__AVX512F__)
+BPCORE_INLINE Vec<float> square_root(Vec<float> x) { return _mm512_sqrt_ps(x); }
+BPCORE_INLINE Vec<double> square_root(Vec<double> x) { return _mm512_sqrt_pd(x); }
+#elif defined(__AVX2__)
+BPCORE_INLINE Vec<float> square_root(Vec<float> x) { return _mm256_sqrt_ps(x); }
+BPCORE_INLINE Vec<double> square_root(Vec<double> x) { return _mm256_sqrt_pd(x); }
+#elif defined(__SSE2__)
+BPCORE_INLINE Vec<float> square_root(Vec<float> x) { return _mm_sqrt_ps(x); }
+BPCORE_INLINE Vec<double> square_root(Vec<double> x) { return _mm_sqrt_pd(x); }
+#elif defined(__aarch64__)
+BPCORE_INLINE Vec<float> square_root(Vec<float> x) { return vsqrtq_f32(x); }
+BPCORE_INLINE Vec<double> square_root(Vec<double> x) { return vsqrtq_f64(x); }
+#else
+BPCORE_INLINE Vec<float> square_root(Vec<float> x) {
+  for (int i = 0; i < vector_width<float>; ++i) x[i] = __builtin_sqrtf(x[i]);
+  return x;
+}
+BPCORE_INLINE Vec<double> square_root(Vec<double> x) {
+  for (int i = 0; i < vector_width<double>; ++i) x[i] = __builtin_sqrt(x[i]);
+  return x;
+}
+#endif
+
+// ---- The product, in 64 bits, of the lower half of each lane with a number of 32 bits ----
+
+#if defined(__AVX512F__)
+BPCORE_INLINE Vec<uint64_t> multiply_lower(Vec<uint64_t> a, uint32_t b) {
+  return (Vec<uint64_t>)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64(b));
+}
+#elif defined(__AVX2__)
+BPCORE_INLINE Vec<uint64_t> multiply_lower(Vec<uint64_t> a, uint32_t b) {
+  return (Vec<uint64_t>)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x(b));
+}
+#elif defined(__SSE2__)
+BPCORE_INLINE Vec<uint64_t> multiply_lower(Vec<uint64_t> a, uint32_t b) {
+  return (Vec<uint64_t>)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x(b));
+}
+#elif defined(__aarch64__)
+BPCORE_INLINE Vec<uint64_t> multiply_lower(Vec<uint64_t> a, uint32_t b) {
+  return (Vec<uint64_t>)vmull_u32(vmovn_u64((uint64x2_t)a), vdup_n_u32(b));
+}
+#else
+BPCORE_INLINE Vec<uint64_t> multiply_lower(Vec<uint64_t> a, uint32_t b) {
+  return (a & 0xffffffff) * uint64_t{b};
+}
+#endif
+
 // ---- The first lanes of a vector: nothing is read or written beyond them; the others load as zero ----
 
 #if defined(__AVX512F__)

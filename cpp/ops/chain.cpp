@@ -15,7 +15,7 @@ constexpr int64_t block_bytes = 24 << 10;  // what the links of a block may keep
 constexpr int64_t longest_block = 2048;    // elements; a multiple of every vector width, as all blocks are
 
 struct Step {
-  ElementRun run;
+  ElementLoop loop;
   int inputs;
   kernels::Walk<most_inputs> walk;
   std::array<int, most_inputs> sources{};    // number of an input of the routine, or ~slot in scratch
@@ -70,7 +70,10 @@ void run_step(const Step& step, Range block, const Frame& frame, int64_t slot_by
     char* out = step.slot < 0
                     ? frame.output<char>() + position * step.output_size
                     : frame.scratch + step.slot * slot_bytes + (position - block.begin) * step.output_size;
-    step.run(count, out, inputs.data(), moves.data());
+    if (step.loop.placed)
+      step.loop.placed(frame.key, position, count, out, inputs.data());
+    else
+      step.loop.run(count, out, inputs.data(), moves.data());
   });
 }
 
@@ -82,7 +85,7 @@ Routine compile_chain(const std::vector<Link>& links) {
   double nanoseconds = 0;
   int64_t largest = 0;  // bytes an element of any result
   for (const Link& link : links) {
-    Step step{link.loop.run, static_cast<int>(link.inputs.size()), {}, {}, {}, 0};
+    Step step{link.loop, static_cast<int>(link.inputs.size()), {}, {}, {}, 0};
     const auto shape_of = [&](size_t i) { return i < link.inputs.size() ? link.inputs[i].shape : Shape{}; };
     step.walk = kernels::broadcast_walk<most_inputs>(shape, {shape_of(0), shape_of(1), shape_of(2)});
     for (size_t i = 0; i < link.inputs.size(); ++i)

@@ -158,6 +158,14 @@ void Session::gather(Team& team, const Part& part, int64_t batch) {
   }
 }
 
+// Steps are counted by the optimizer, whose state is saved: a run that is resumed goes on with the random
+// numbers that it would have had. Batches whose gradients are accumulated differ in the upper bits.
+RunKey Session::key(int64_t batch_of_step) const {
+  if (!update_) return {};
+  const auto step = static_cast<uint64_t>(update_->optimizer().steps);
+  return {options_.seed, step | static_cast<uint64_t>(batch_of_step) << 40};
+}
+
 // Reads the outputs of a batch and adds them to those of its step. False if the step must not go on.
 bool Session::judge(const Part& part, bool first) {
   if (first) std::fill(last_.begin(), last_.end(), 0.0);
@@ -179,7 +187,7 @@ bool Session::batch(Team& team, int64_t number, bool first, bool last) {
   Part& part = tail_.plan && number == batches_ - 1 ? tail_ : full_;
   prepare(part, number);
   gather(team, part, number);
-  part.workspace->run(team, status_);
+  part.workspace->run(team, status_, key(number % options_.accumulate));
   const double before = first ? 0 : last_[2];
   if (!judge(part, first)) return false;
   if (options_.accumulate > 1) update_->accumulate(team, part.updated, last_[2] - before, first, last);

@@ -13,7 +13,7 @@ namespace bpcore {
 
 struct SessionOptions {
   int64_t batch_size;
-  uint64_t seed = 0;       // of the shuffles
+  uint64_t seed = 0;       // of the shuffles, and of random numbers in training steps
   int threads = 1;         // at most
   int64_t accumulate = 1;  // batches whose gradients make one update
   bool skip = false;       // leave out updates that are not finite, instead of stopping before them
@@ -66,6 +66,7 @@ class Session {
   bool judge(const Part& part, bool first);
   bool batch(Team& team, int64_t number, bool first, bool last);
   bool step(Team& team, const double* rates);
+  RunKey key(int64_t batch_of_step) const;
 
   std::shared_ptr<Store> store_;
   std::shared_ptr<Update> update_;

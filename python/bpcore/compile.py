@@ -14,6 +14,7 @@ from bpcore._native import core
 from bpcore.arrays import FLOATS
 from bpcore.autodiff import gradients_of
 from bpcore.losses import matched
+from bpcore.nn.build import collect
 from bpcore.tensor import Tensor
 from bpcore.tracing import Runner, Trace, inference
 
@@ -89,11 +90,16 @@ class Task:
 
     def training_plan(self, signature: Signature, storage: Storage) -> Plan:
         """The plan of a step: it ends in the gradients, and writes the states."""
-        with Trace(training=True, storage=storage, own_only=True) as trace:
+        with self._training_trace(storage) as trace:
             outputs = self.describe(trace, signature)
             slots, gradients = self._gradients(trace, outputs[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
         return core.Plan(trace.graph, [output.node for output in outputs], ends, True)
+
+    def _training_trace(self, storage: Storage) -> Trace:
+        # Random layers go by their paths, and one of them may have become a part of another model as well.
+        collect(self.model)
+        return Trace(training=True, storage=storage, own_only=True)
 
     def evaluation_plan(self, signature: Signature, storage: Storage) -> Plan:
         """The plan of loss and metrics in inference mode."""
@@ -105,7 +111,7 @@ class Task:
 
     def gradient_runner(self, signature: Signature, storage: Storage) -> tuple[list[int], Runner]:
         """The parameters' slots, and what computes the loss, then the gradient of each, in training mode."""
-        with Trace(training=True, storage=storage, own_only=True) as trace:
+        with self._training_trace(storage) as trace:
             loss = self.describe(trace, signature)[0]
             slots, gradients = self._gradients(trace, loss)
         return slots, trace.runner([loss.node, *(gradient.node for gradient in gradients)])

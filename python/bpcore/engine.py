@@ -280,7 +280,7 @@ class Engine:
             checks.check_indices("gradients", runner.plan, data)
         kinds = [dtype for _, dtype in signature.arrays]
         arrays = [np.asarray(array, kind, order="C") for array, kind in zip(data.arrays, kinds, strict=True)]
-        _, *values = runner(arrays, threads=self.threads())
+        _, *values = runner(arrays, threads=self.threads(), key=(self._seed, self.steps))
         return {storage.parameters[slot]: value for slot, value in zip(slots, values, strict=True)}
 
     def predict(self, data: Samples, batch_size: int) -> list[Any]:

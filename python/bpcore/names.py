@@ -1,4 +1,4 @@
-"""Things that have names: looked up with a helpful error."""
+"""Things that have names: looked up with a helpful error, or turned into numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["lookup"]
+__all__ = ["lookup", "stream_of"]
 
 T = TypeVar("T")
 
@@ -23,3 +23,10 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
         near = [by_case[each] for each in get_close_matches(name.lower(), by_case, n=2, cutoff=0.4)]
         hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise ValueError(f"unknown {kind} {name!r}; {hint}known: {', '.join(sorted(known))}") from None
+
+
+def stream_of(name: str) -> int:
+    """A stream of random numbers for `name`, of 63 bits, the same in every process (Python's hash is not)."""
+    from hashlib import blake2b  # loads OpenSSL, too slow for an import of bpcore
+
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") >> 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any
 
-from bpcore import tensor, tracing
+from bpcore import randomness, tensor, tracing
 from bpcore.tensor import apply, binary
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "abs", "add", "argmax", "argmin", "binary_cross_entropy", "broadcast_to", "cast", "concatenate",
-    "cross_entropy", "dense", "divide", "equal", "erf", "exp", "expand_dims", "gather", "greater",
-    "greater_equal", "identity", "less", "less_equal", "log", "log_softmax", "logical_and", "logical_not",
-    "logical_or", "matmul", "max", "maximum", "mean", "min", "minimum", "multiply", "neg", "not_equal",
-    "one_hot", "power", "relu", "reshape", "sigmoid", "sign", "softmax", "sqrt", "square", "squared_error",
-    "squeeze", "stack", "stop_gradient", "subtract", "sum", "tanh", "transpose", "where",
+    "cross_entropy", "dense", "divide", "dropout", "equal", "erf", "exp", "expand_dims", "gather",
+    "greater", "greater_equal", "identity", "less", "less_equal", "log", "log_softmax", "logical_and",
+    "logical_not", "logical_or", "matmul", "max", "maximum", "mean", "min", "minimum", "multiply", "neg",
+    "not_equal", "one_hot", "power", "random_normal", "random_uniform", "relu", "reshape", "sigmoid",
+    "sign", "softmax", "sqrt", "square", "squared_error", "squeeze", "stack", "stop_gradient",
+    "subtract", "sum", "tanh", "transpose", "where",
 ]  # fmt: skip
 
 
@@ -298,9 +299,7 @@ def one_hot(indices: Any, depth: int, dtype: str | None = None) -> Any:
 
     `dtype` is the traced model's float dtype unless given, "float32" outside of models.
     """
-    trace = tracing.current()
-    name = dtype or (trace.dtype if trace is not None else None) or "float32"
-    return apply("one_hot", indices, depth=int(depth), dtype=name)
+    return apply("one_hot", indices, depth=int(depth), dtype=dtype or tracing.float_dtype())
 
 
 # Products
@@ -318,6 +317,39 @@ def dense(x: Any, weight: Any, bias: Any = None, activation: str | None = None) 
     """
     values = (x, weight) if bias is None else (x, weight, bias)
     return tensor.add("dense", tensor.unify("dense", *values), {"activation": activation or ""})
+
+
+# Random numbers: functions of the seed, the trainer's step, the number of the call in its trace, and the
+# element's index. Two calls outside of any trace draw the same numbers
+
+
+def dropout(x: Any, rate: float) -> Any:
+    """x / (1 - rate) in training mode, but 0 for each element of `x` (float) with probability `rate`.
+
+    In inference mode it is `x` itself. The probability is met to 2^-32. `rate` must lie in [0, 1]. The
+    backward pass draws the mask again, so none is kept. Source: N. Srivastava et al., Dropout (2014).
+    """
+    return randomness.dropout(x, randomness.check_rate("dropout", rate))
+
+
+def random_normal(shape: Any, dtype: str | None = None) -> Any:
+    """Independent standard normal numbers in `shape`, an integer or several.
+
+    `dtype` is the traced model's float dtype unless given, "float32" outside of models. In inference mode the
+    numbers are those of seed 0, the same in every run.
+
+    By Box and Muller (1958), of a radius made of 31 random bits (52 in float64), so that none is beyond 6.7
+    (8.6), and an angle of 32 (54).
+    """
+    return randomness.draw("random_normal", shape, dtype)
+
+
+def random_uniform(shape: Any, dtype: str | None = None) -> Any:
+    """Independent numbers in `shape`, evenly distributed in [0, 1): multiples of 2^-24 (2^-52 in float64).
+
+    The rest as in `random_normal`.
+    """
+    return randomness.draw("random_uniform", shape, dtype)
 
 
 # Losses per element; bpcore.losses has them with targets of every kind and reduced

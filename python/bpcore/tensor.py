@@ -295,8 +295,14 @@ def binary(op: str, a: Any, b: Any) -> Any:
 
 
 def add(op: str, items: Sequence[Tensor | Array], attributes: Mapping[str, Any]) -> Any:
-    """Adds a node to the trace of the items, or computes it where none is symbolic."""
+    """Adds a node to the trace of the items, or computes it where none is symbolic.
+
+    An op without operands belongs to the trace that is under way.
+    """
     traces = {id(item.trace): item.trace for item in items if isinstance(item, Tensor)}
+    under_way = None if items else tracing.current()
+    if under_way is not None:
+        traces[id(under_way)] = under_way
     if len(traces) > 1:
         raise ValueError(
             f"{op}: the tensors come from different traces; one was kept from an earlier call of the function"
@@ -305,7 +311,7 @@ def add(op: str, items: Sequence[Tensor | Array], attributes: Mapping[str, Any])
         arrays: list[Any] = list(items)
         key = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in attributes.items())
         plan = _eager_plan(op, tuple((array.shape, array.dtype.name) for array in arrays), key)
-        return plan.run(None, arrays)[0]
+        return plan.run(None, arrays, seed=tracing.seed())[0]
     (trace,) = traces.values()
     nodes = [item.node if isinstance(item, Tensor) else trace.graph.constant(item) for item in items]
     return Tensor(trace, trace.graph.add(op, nodes, attributes))

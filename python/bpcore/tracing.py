@@ -7,6 +7,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bpcore._native import core
+from bpcore.names import stream_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from bpcore._core import Evaluator, Plan, Store
     from bpcore.arrays import Array
 
-__all__ = ["Leaf", "Trace", "current", "inference", "mode", "training"]
+__all__ = ["Leaf", "Trace", "current", "float_dtype", "inference", "mode", "seed", "training"]
+
+_LARGEST_SEED = 2**63
 
 
 class Leaf(Protocol):
@@ -49,12 +52,15 @@ def current() -> Trace | None:
 class training:
     """Calls of models inside ``with bp.training(seed):`` run in training mode; `seed` keys random numbers.
 
-    A trainer's methods keep to modes of their own: evaluate and predict are inference wherever called.
+    A call draws the same numbers as any other with this seed; other numbers need another seed. A trainer's
+    methods keep to modes of their own: evaluate and predict are inference wherever called.
     """
 
     def __init__(self, seed: int = 0) -> None:
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise TypeError(f"training: seed must be an integer, got {type(seed).__name__}")
+        if not 0 <= seed < _LARGEST_SEED:
+            raise ValueError(f"training: seed must lie in [0, 2**63), got {seed}")
         self._seed = seed
         self._tokens: list[Token[int | None]] = []
 
@@ -75,9 +81,20 @@ def inference() -> Iterator[None]:
         _training_seed.reset(token)
 
 
+def float_dtype() -> str:
+    """The float dtype of what is traced, "float32" outside of models."""
+    trace = _current.get()
+    return (trace.dtype if trace is not None else None) or "float32"
+
+
 def mode() -> int | None:
     """The seed of the innermost ``with bp.training(seed):``, None outside of any."""
     return _training_seed.get()
+
+
+def seed() -> int:
+    """What keys the random numbers of a run that no trainer makes: `mode()`, 0 in inference mode."""
+    return _training_seed.get() or 0
 
 
 class Trace:
@@ -108,6 +125,7 @@ class Trace:
         # By the leaf's id; the leaf is kept with its node, so that no other one gets the same id.
         self._nodes: dict[int, tuple[Leaf, int]] = {}
         self._tokens: list[Token[Trace | None]] = []
+        self._draws: dict[str, int] = {}  # of each path, so far
 
     def __enter__(self) -> Self:
         self._tokens.append(_current.set(self))
@@ -149,6 +167,16 @@ class Trace:
         if self.building or leaf.storage is self.storage:
             self.graph.assign_state(self.leaf(leaf), node)
 
+    def stream(self, path: str) -> int:
+        """The stream of the next random numbers that the module at `path` draws, "" outside of modules.
+
+        Made of the path and the number of its draws in this trace: a module called twice has two streams, and
+        another trace of the same model has the same ones.
+        """
+        number = self._draws.get(path, 0)
+        self._draws[path] = number + 1
+        return stream_of(f"{path}:{number}")
+
     def parameters(self) -> list[tuple[Leaf, int]]:
         """Each trainable parameter of the trace's storage that was used, with its node, by slot."""
         own = (pair for pair in self._nodes.values() if pair[0].storage is self.storage)
@@ -169,11 +197,17 @@ class Runner:
         self._store = store
         self._feeds = tuple(feeds)
 
-    def __call__(self, inputs: Sequence[Array], threads: int = 1) -> list[Array]:
-        """The outputs for `inputs`: C-contiguous, of the shapes and dtypes that were traced."""
+    def __call__(
+        self, inputs: Sequence[Array], threads: int = 1, key: tuple[int, int] | None = None
+    ) -> list[Array]:
+        """The outputs for `inputs`: C-contiguous, of the shapes and dtypes that were traced.
+
+        `key` is the seed and the step that random numbers are drawn for; unless given, `seed()` and 0.
+        """
         if self._feeds:
             inputs = [*inputs, *(leaf.value for leaf in self._feeds)]
-        return self.plan.run(self._store, inputs, threads=threads)
+        seed_, step = (seed(), 0) if key is None else key
+        return self.plan.run(self._store, inputs, threads=threads, seed=seed_, step=step)
 
     def evaluator(self) -> Evaluator | None:
         """What runs the plan on one ordinary input, if that is all it has."""

@@ -48,9 +48,10 @@ class Trainer:
         metrics: "accuracy", "binary_accuracy", or functions of (prediction, target) that return a value per
             element or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the loss is
             "binary_cross_entropy", else `metrics.accuracy`: of classes, or of a single output nearest 0 or 1.
-        seed: keys shuffling, initial values that don't exist yet, and whatever else is random; the same seed,
-            the same bits. What has used the model before the trainer was made (`model.parameters`, a call,
-            `build`) has drawn initial values already, by seed 0 or that of `build`; they stay.
+        seed: keys shuffling, initial values that don't exist yet, and what is random in a step (dropout,
+            noise), together with the number of steps done; the same seed, the same bits. What has used the
+            model before the trainer was made (`model.parameters`, a call, `build`) has drawn initial values
+            already, by seed 0 or that of `build`; they stay.
         dtype: "float32" or "float64", of parameters and computation.
         threads: the most threads to use; `bpcore.runtime.threads` if None. Results don't depend on it.
         clip_norm: scale all gradients together so that their Euclidean norm is at most this.
@@ -205,7 +206,10 @@ class Trainer:
             return loss
 
     def gradients(self, *inputs: Any) -> dict[str, Array]:
-        """Name -> gradient of each parameter for a batch, given as to `step`; changes nothing."""
+        """Name -> gradient of each parameter for a batch, given as to `step`; changes nothing.
+
+        Random numbers, as those of dropout, are the ones that the next step will draw.
+        """
         return self._engine.gradients(self._batch("gradients", inputs))
 
     # Use

@@ -37,7 +37,8 @@ def check_op(
     """Compares ``op(*inputs, **options)`` with ``reference(*inputs, **options)``, in float64 and float32.
 
     `op` is a function of `bpcore.ops`, or the name of an op of the core that has none. Float inputs come in
-    float64; for the float32 run they are rounded first, and the reference still computes in float64.
+    float64; for the float32 run they are rounded first, and the reference still computes in float64. An op
+    without inputs is run in the `dtype` of its options.
 
     `exact`: the reference computes in the inputs' own dtype, and the result equals it in every element.
     Else the error of an element is at most `epsilons` machine epsilons of the result's dtype, relative to the
@@ -49,7 +50,7 @@ def check_op(
     """
     name, function = (op, _core_op(op)) if isinstance(op, str) else (op.__name__, op)
     floats = any(x.dtype.kind == "f" for x in inputs)
-    for dtype in ("float64", "float32") if floats else ("float64",):
+    for dtype in ("float64", "float32") if floats else (options.get("dtype", "float64"),):
         rounded = [x.astype(dtype) if x.dtype.kind == "f" else x for x in inputs]
         got = function(*rounded, **options)
         with np.errstate(all="ignore"):

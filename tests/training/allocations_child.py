@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import bpcore as bp
-from bpcore import optim
+from bpcore import nn, optim
 from bpcore._native import core
 from bpcore.callbacks import Callback
 from tests.training.problems import network
@@ -54,12 +54,21 @@ def session_of(trainer: bp.Trainer, x: np.ndarray, y: np.ndarray) -> tuple[Any, 
 
 
 def measure(
-    threads: int, dtype: str, x: np.ndarray, y: np.ndarray, loss: str, optimizer: Any, shuffle: bool
+    threads: int,
+    dtype: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    loss: str,
+    optimizer: Any,
+    shuffle: bool,
+    noisy: bool = False,
 ) -> dict[str, int]:
     """Allocations of a native call of 1 step and of one of 1001, the smaller last batch among them."""
     classes = loss == "cross_entropy"
     hidden = (24, 16) if threads == 1 else (384, 256)  # of a size for which two threads pay
     model = network(*hidden, 10 if classes else 1, activation="relu" if classes else "sigmoid")
+    if noisy:
+        model = nn.Sequential(nn.GaussianNoise(0.1), nn.Dropout(0.1), *model.layers)
     metrics = ["accuracy"] if classes else []
     trainer = bp.Trainer(model, loss, optimizer, metrics=metrics, dtype=dtype, threads=threads)
     session, plan = session_of(trainer, x, y)
@@ -107,6 +116,7 @@ def main() -> None:
         for name, case in {
             "float32, Adam": ("float32", floats, classes, "cross_entropy", optim.Adam(), True),
             "float32, in place": ("float32", floats, classes, "cross_entropy", optim.SGD(0.1, 0.9), False),
+            "float32, noise": ("float32", floats, classes, "cross_entropy", optim.Adam(), True, True),
             "float64 from bytes": ("float64", bytes_, values, "mse", optim.SGD(0.1), True),
         }.items()
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.arrays import FLOATS
+from bpcore.names import stream_of
 from bpcore.nn import changes
 from bpcore.nn.parameter import Parameter, State, Storage, Variable
 from bpcore.tensor import Tensor
@@ -158,17 +159,10 @@ def _value(variable: Variable, seed: int, dtype: str) -> Array:
                 f'{variable!r} has float64 values, which a float32 model would cut short; use dtype="float64"'
             )
         return value
-    values = np.asarray(variable.init(variable.shape, seed, _stream(variable.name)))
+    values = np.asarray(variable.init(variable.shape, seed, stream_of(variable.name)))
     if values.shape != variable.shape:
         raise ValueError(f"{variable!r}: its initializer gave values of shape {values.shape}")
     return values
-
-
-def _stream(name: str) -> int:
-    """A number of 63 bits for `name`, the same in every process (Python's own hash is not)."""
-    from hashlib import blake2b  # loads OpenSSL, too slow for an import of bpcore
-
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def build_for(

@@ -58,6 +58,8 @@ def from_config(config: dict[str, Any]) -> Optimizer | None:
     """The optimizer that `Optimizer.config` describes; None if a learning rate was a function."""
     if not Optimizer.is_whole(config):
         return None
+    whole: dict[str, Any]
+    parts: list[dict[str, Any]]
     whole, *parts = (
         {key: tuple(value) if isinstance(value, list) else value for key, value in each.items()}
         for each in (config, *config["groups"])

@@ -40,7 +40,7 @@ class Group:
         lr: LearningRate | None = None,
         **settings: Any,
     ) -> None:
-        patterns = list(match) if isinstance(match, (list, tuple)) else [match]
+        patterns: list[Any] = list(match) if isinstance(match, (list, tuple)) else [match]
         if not patterns or any(not isinstance(pattern, str) for pattern in patterns):
             raise TypeError(f"Group: match must be names, paths or patterns, got {match!r}")
         if max_ndim is not None and (isinstance(max_ndim, bool) or not isinstance(max_ndim, int)):
