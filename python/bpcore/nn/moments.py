@@ -13,7 +13,7 @@ from bpcore.nn.module import Module
 from bpcore.nn.parameter import Parameter, Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Normalization", "centred", "check_eps", "check_number", "mean"]
 
@@ -21,34 +21,36 @@ __all__ = ["Normalization", "centred", "check_eps", "check_number", "mean"]
 _LEAST_EPS = float(np.finfo(np.float32).tiny)
 
 
-def mean(x: Any, axes: Sequence[int]) -> Any:
-    """Mean of `x` over `axes`, ascending, which are left with size 1.
+def mean(x: Any, axes: Sequence[int], groups: int | None = None) -> Any:
+    """Mean of `x` over `axes`, which are left with size 1.
 
-    Runs of neighbouring axes are taken from the first to the last. That leaves the least for a last run of
-    few channels: short rows are slow to sum, columns are not.
+    With `groups`, it is then averaged over each of that many groups of neighbours along the last axis, and
+    stands at all of them. So the whole array is reduced to its channels first, and never cut into groups of a
+    few: short rows are slow.
     """
-    runs: list[list[int]] = []
-    for axis in axes:
-        if runs and axis == runs[-1][-1] + 1:
-            runs[-1].append(axis)
-        else:
-            runs.append([axis])
-    for run in runs:
-        x = ops.mean(x, run, keepdims=True)
-    return x
+    averages = ops.mean(x, axes, keepdims=True) if axes else x
+    return _for_groups(averages, groups, lambda grouped: ops.mean(grouped, -1, keepdims=True))
 
 
-def centred(x: Any, axes: Sequence[int]) -> tuple[Any, Any]:
-    """`x` minus its mean over `axes`, and that mean, of size 1 along them.
+def _for_groups(x: Any, groups: int | None, function: Callable[[Any], Any]) -> Any:
+    """What `function` makes of `x` as (..., groups, channels of each), one value a group, for each channel."""
+    if groups is None:
+        return x
+    grouped = ops.reshape(x, (*x.shape[:-1], groups, x.shape[-1] // groups))
+    return ops.reshape(ops.broadcast_to(function(grouped), grouped.shape), x.shape)
+
+
+def centred(x: Any, axes: Sequence[int], groups: int | None = None) -> tuple[Any, Any]:
+    """`x` minus its mean over `axes` (and `groups`, see `mean`), and that mean.
 
     The first element of those averaged is subtracted beforehand. Where values are large and close to each
     other, their mean, rounded to float32, may lie as far from the true one as they do; their differences are
     exact. The result does not depend on what was subtracted, so neither do its derivatives of any order.
     """
-    first = tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))
-    shift = ops.stop_gradient(x[first])
+    first = x[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))]
+    shift = ops.stop_gradient(_for_groups(first, groups, lambda grouped: grouped[..., :1]))
     shifted = x - shift
-    rest = mean(shifted, axes)
+    rest = mean(shifted, axes, groups)
     # A sum and not a difference, whose derivative would be negated before it is summed, in one more pass.
     return shifted + -rest, shift + rest
 
@@ -118,10 +120,10 @@ class Normalization(Module):
                 f"{self._title()}: expected more than 1 value per {of}, got input of shape {x.shape}{advice}"
             )
 
-    def _normalized(self, x: Any, axes: Sequence[int]) -> Any:
-        """(x - mean) / sqrt(variance + eps) over `axes`."""
-        difference, _ = centred(x, axes)
-        return difference * (1 / ops.sqrt(mean(difference * difference, axes) + self.eps))
+    def _normalized(self, x: Any, axes: Sequence[int], groups: int | None = None) -> Any:
+        """(x - mean) / sqrt(variance + eps) over `axes`, and over each of the `groups` of channels."""
+        difference, _ = centred(x, axes, groups)
+        return difference * (1 / ops.sqrt(mean(difference * difference, axes, groups) + self.eps))
 
     def _affine(self, x: Any) -> Any:
         """weight · x + bias, as far as there are such."""

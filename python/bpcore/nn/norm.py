@@ -153,10 +153,9 @@ class GroupNorm(Normalization):
         x = self._checked(x, 2)
         channels = x.shape[-1]
         self._check_groups(channels)
-        grouped = ops.reshape(x, (*x.shape[:-1], self.num_groups, channels // self.num_groups))
-        axes = [*range(1, x.ndim - 1), x.ndim]
-        self._check_count(_count(grouped, axes), x, "group")
-        return self._affine(ops.reshape(self._normalized(grouped, axes), x.shape))
+        axes = range(1, x.ndim - 1)
+        self._check_count(_count(x, axes) * (channels // self.num_groups), x, "group")
+        return self._affine(self._normalized(x, axes, self.num_groups))
 
     def _check_groups(self, channels: int) -> None:
         if channels % self.num_groups:
