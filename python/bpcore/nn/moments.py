@@ -33,7 +33,7 @@ def mean(x: Any, axes: Sequence[int], groups: int | None = None) -> Any:
 
 
 def _for_groups(x: Any, groups: int | None, function: Callable[[Any], Any]) -> Any:
-    """What `function` makes of `x` as (..., groups, channels of each), one value a group, for each channel."""
+    """What `function` makes of `x` as (..., groups, channels of each), a value a group, at each channel."""
     if groups is None:
         return x
     grouped = ops.reshape(x, (*x.shape[:-1], groups, x.shape[-1] // groups))
