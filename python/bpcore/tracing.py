@@ -158,6 +158,16 @@ class Trace:
         self._nodes[id(leaf)] = (leaf, node)
         return node
 
+    @contextmanager
+    def replaced(self, leaf: Leaf, node: int) -> Iterator[None]:
+        """Inside, `leaf`, which has been used, stands for `node`: a value of its shape that is made of it."""
+        before = self._nodes[id(leaf)]
+        self._nodes[id(leaf)] = (leaf, node)
+        try:
+            yield
+        finally:
+            self._nodes[id(leaf)] = before
+
     def _add_leaf(self, leaf: Leaf, slot: int, dtype: str) -> int:
         add = self.graph.state if leaf.is_state else self.graph.parameter
         return add(slot, leaf.shape, dtype, leaf.name)

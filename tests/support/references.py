@@ -66,6 +66,21 @@ def _log_sigmoid(x: Array) -> Array:
     return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
+def normalized(x: Array, axes: tuple[int, ...], eps: float) -> Array:
+    """(x - mean) / sqrt(variance + eps), with the biased variance over `axes`."""
+    mean = x.mean(axes, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axes, keepdims=True)
+    return np.asarray((x - mean) / np.sqrt(variance + eps))
+
+
+def normalized_grad(x: Array, axes: tuple[int, ...], eps: float, seed: Array) -> Array:
+    """The derivative of Σ seed · normalized(x) by x."""
+    deviation = np.sqrt(((x - x.mean(axes, keepdims=True)) ** 2).mean(axes, keepdims=True) + eps)
+    y = normalized(x, axes, eps)
+    common = seed.mean(axes, keepdims=True) + y * (seed * y).mean(axes, keepdims=True)
+    return np.asarray((seed - common) / deviation)
+
+
 def squared_error(prediction: Array, target: Array) -> Array:
     return (prediction - target) ** 2
 

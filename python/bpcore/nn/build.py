@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
 __all__ = [
-    "LOCK", "attempt", "build_for", "collect", "dtype_of", "pack", "packed", "size_by_tracing", "sizing"
+    "LOCK", "attempt", "build_for", "collect", "dtype_of", "pack", "packed", "size_by_tracing", "sizing",
+    "value_of",
 ]  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def pack(model: Module, seed: int, dtype: str) -> Storage:
         )
     if any(variable.storage is not None and variable.storage.busy.locked() for variable in everything):
         raise RuntimeError("a part of the model is in the middle of a fit or a step of another trainer")
-    values = {id(variable): _value(variable, seed, dtype) for variable in everything}
+    values = {id(variable): value_of(variable, seed, dtype) for variable in everything}
     store = core.Store([(p.name, p.shape) for p in parameters], [(s.name, s.shape) for s in states], dtype)
     storage = Storage(store, tuple(p.name for p in parameters), tuple(s.name for s in states))
     changes.note()
@@ -151,7 +152,8 @@ def pack(model: Module, seed: int, dtype: str) -> Storage:
     return storage
 
 
-def _value(variable: Variable, seed: int, dtype: str) -> Array:
+def value_of(variable: Variable, seed: int, dtype: str) -> Array:
+    """The value that `variable`, whose name is known, has or is to begin with; errors as of `pack`."""
     if variable.storage is not None or variable.given is not None:
         value = variable.value if variable.given is None else variable.given
         if value.dtype == np.float64 and dtype == "float32":

@@ -97,9 +97,6 @@ class Dense(Module):
             return ops.dense(x, self.weight, self.bias, fused)
         return self.activation(ops.dense(x, self.weight, self.bias))
 
-    def _title(self) -> str:
-        return f"Dense layer {self._bpcore.path!r}" if self._bpcore.path else "Dense"
-
     def __repr__(self) -> str:
         return f"Dense({self.units}, in_features={self.in_features})"
 

@@ -112,6 +112,11 @@ class Module:
         _collect_stamps(self, found, set())
         return tuple(found)
 
+    def _title(self) -> str:
+        """What errors call it: its type, and its place in the model."""
+        name = type(self).__name__
+        return f"{name} layer {self._bpcore.path!r}" if self._bpcore.path else name
+
     # Its parameters
 
     def build(

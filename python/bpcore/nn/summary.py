@@ -27,7 +27,7 @@ def table(model: Module) -> str:
         if not own and any(isinstance(child, Module) for child in children):
             continue  # a container: its layers have rows of their own
         name = f"{path or 'model'} ({type(module).__name__})"
-        fresh = [variable for variable in own if id(variable) not in counted]
+        fresh = [each for each in own if not each.is_state and id(each) not in counted]
         counted.update(id(variable) for variable in fresh)
         rows.append((name, _shape(module._bpcore.output), _count(fresh)))
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
