@@ -16,6 +16,7 @@ from bpcore.compile import Task
 from bpcore.engine import Engine
 from bpcore.fitting import Run
 from bpcore.history import History
+from bpcore.losses import targets
 from bpcore.nn import Module
 from bpcore.progress import Progress
 
@@ -37,14 +38,17 @@ class Trainer:
 
     Args:
         model: a `nn.Module` with parameters.
-        loss: "mse", "cross_entropy", "binary_cross_entropy", or a function of (prediction, target) that
-            returns a loss per element or a scalar. Such a function, and a metric, gets the target in the
-            prediction's shape if all it lacks is a last axis of size 1.
+        loss: a loss of `bpcore.losses` by name, such as "mse", "huber", "cross_entropy",
+            "binary_cross_entropy", or, for other settings, a `functools.partial` of one without a reduction;
+            or a function of (prediction, target) that returns a loss per element, `losses.Weighted` or a
+            scalar. A prediction is what the model returns, so a tuple where it returns one. A function, and
+            a metric, gets the target in the prediction's shape if all it lacks is a last axis of size 1.
         optimizer: "sgd", "adam", or an object of `bpcore.optim`; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
         metrics: "accuracy", "binary_accuracy", or functions of (prediction, target) that return a value per
-            element or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the loss is
-            "binary_cross_entropy", else `metrics.accuracy`: of classes, or of a single output nearest 0 or 1.
+            element, `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
+            loss is "binary_cross_entropy", "focal", "hinge" or "squared_hinge", else `metrics.accuracy`: of
+            classes, or of a single output nearest 0 or 1. What the loss's ignore_index ignores doesn't count.
         seed: keys shuffling, initial values that don't exist yet, and whatever else is random; the same seed,
             the same bits. What has used the model before the trainer was made (`model.parameters`, a call,
             `build`) has drawn initial values already, by seed 0 or that of `build`; they stay.
@@ -83,15 +87,15 @@ class Trainer:
         self.dtype = check_float_dtype(dtype, "Trainer")
         self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
-        self.loss, function, self._loss_is_known = losses.resolve(loss)
+        self._loss = losses.resolve(loss)
+        self.loss = self._loss.name
         self.objective = objective
-        known = self.loss if self._loss_is_known else None
-        self.metrics, self._own_metrics = metrics_.resolve(metrics, known)
+        self.metrics, self._own_metrics = metrics_.resolve(metrics, self._loss)
         if objective is not None and self.metrics:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
             )
-        self._task = Task(model, function, objective, self.metrics)
+        self._task = Task(model, self._loss, objective, self.metrics)
         self.history = History()
         self.stop_training = False
         self._engine = Engine(self._task, self.optimizer, self.seed, self.dtype, self.threads)
@@ -252,8 +256,8 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
-        The file is replaced at once or not at all. Functions (a loss, a metric, an objective, a learning
-        rate) are not in it, only their names.
+        The file is replaced at once or not at all. Functions (a loss, a partial of a known one too, a metric,
+        an objective, a learning rate) are not in it, only their names.
         """
         self._engine.ready(None)
         checkpoint.save(self, self._engine, path)
@@ -300,10 +304,8 @@ class Trainer:
         else:
             inputs = checks.inputs_of(x)
         data = checks.samples(who, inputs, y, weight, self.dtype, check_finite)
-        if self._loss_is_known and self.loss == "binary_cross_entropy":
-            checks.check_probabilities(who, data)
-        elif self._loss_is_known and self.loss == "cross_entropy":
-            checks.check_distributions(who, data)
+        if data.target:
+            targets.check(who, self._loss, data.targets)
         return data
 
     def _batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
