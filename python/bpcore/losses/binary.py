@@ -13,6 +13,7 @@ from bpcore.losses.common import (
     aligned,
     check_not_activated,
     constant,
+    not_negative,
     number,
     reduced,
     softplus,
@@ -69,10 +70,8 @@ def focal(
     T.-Y. Lin et al., Focal loss for dense object detection (2017).
     """
     who = "focal"
-    share = None if alpha is None else number(who, "alpha", alpha)
-    if share is not None and share > 1.0:
-        raise ValueError(f"{who}: alpha must be in [0, 1], got {alpha}")
-    exponent = number(who, "gamma", gamma)
+    share = None if alpha is None else number(who, "alpha", alpha, lambda x: 0 <= x <= 1, "in [0, 1]")
+    exponent = not_negative(who, "gamma", gamma)
     logits, target = aligned(who, logits, target)
     check_not_activated(who, logits, "sigmoid", "takes logits; leave the sigmoid out")
     values = ops.binary_cross_entropy(logits, target)

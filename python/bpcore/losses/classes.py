@@ -13,6 +13,7 @@ from bpcore.losses.common import (
     constant,
     is_float,
     number,
+    one,
     reduced,
 )
 from bpcore.tensor import operand, unify
@@ -47,8 +48,8 @@ def cross_entropy(
             C. Szegedy et al., Rethinking the inception architecture for computer vision (2016).
     """
     who = "cross_entropy"
-    smoothing = number(who, "label_smoothing", label_smoothing, below=1.0)
-    if is_float(operand(target, who)) and is_float(operand(logits, who)):
+    smoothing = number(who, "label_smoothing", label_smoothing, lambda x: 0 <= x < 1, "in [0, 1)")
+    if is_float(operand(target, who)) and is_float(one(who, logits)):
         logits, target = unify(who, logits, target)
     logits, target = _scores(who, "logits", logits), operand(target, who)
     check_not_activated(who, logits, "softmax", "takes logits; leave the softmax out")
@@ -117,7 +118,7 @@ def multi_margin(
     who = "multi_margin"
     if isinstance(p, bool) or p not in (1, 2):
         raise ValueError(f"{who}: p must be 1 or 2, got {p!r}")
-    least = number(who, "margin", margin, least=-np.inf)
+    least = number(who, "margin", margin)
     scores = _scores(who, "prediction", prediction)
     labels, _ = _labels(who, "prediction", scores, operand(target, who), None)
     right = _is_label(labels, scores)
@@ -127,13 +128,13 @@ def multi_margin(
 
 
 def _scores(who: str, name: str, prediction: Any) -> Any:
-    scores = operand(prediction, who)
+    scores = one(who, prediction)
     if scores.ndim == 0:
         raise ValueError(f"{who}: {name} must have shape (..., classes), got a number")
     if scores.shape[-1] < 2:
         raise ValueError(
-            f"{who}: {name} of shape {scores.shape} have fewer than 2 classes; for a single output, "
-            "use binary_cross_entropy"
+            f"{who}: there are fewer than 2 classes in {name} of shape {scores.shape}; for a single output, "
+            f"use {'hinge' if who == 'multi_margin' else 'binary_cross_entropy'}"
         )
     if not is_float(scores):
         raise TypeError(f"{who}: {name} must hold floats, got {scores.dtype}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bpcore import ops
+from bpcore import ops, tree
 from bpcore.arrays import FLOATS, Array, as_array
 from bpcore.tensor import Tensor, operand, unify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "PARTS",
@@ -22,7 +25,9 @@ __all__ = [
     "is_float",
     "matched",
     "norm",
+    "not_negative",
     "number",
+    "one",
     "reduced",
     "softplus",
 ]
@@ -66,6 +71,17 @@ def is_float(item: Any) -> bool:
     return str(item.dtype) in FLOATS
 
 
+def one(who: str, prediction: Any) -> Any:
+    """`prediction` as an operand; TypeError for several, as a model with many outputs returns them."""
+    several = isinstance(prediction, (tuple, list, dict))
+    if several and any(isinstance(leaf, Tensor) for leaf in tree.leaves(prediction)):
+        raise TypeError(
+            f"{who}: expected one prediction, got a {type(prediction).__name__} of them; a loss of several "
+            "outputs is a function of one's own"
+        )
+    return operand(prediction, who)
+
+
 def matched(prediction: Any, target: Any) -> Any:
     """`target`, in the prediction's shape if all it lacks is a last axis of size 1."""
     return ops.reshape(target, prediction.shape) if prediction.shape == (*target.shape, 1) else target
@@ -73,6 +89,7 @@ def matched(prediction: Any, target: Any) -> Any:
 
 def aligned(who: str, prediction: Any, target: Any) -> tuple[Any, Any]:
     """Both in the prediction's shape and dtype; broadcasting here would be an error nobody sees."""
+    one(who, prediction)
     if is_float(operand(target, who)):
         prediction, target = unify(who, prediction, target)
     prediction, target = operand(prediction, who), operand(target, who)
@@ -98,23 +115,26 @@ def check_not_activated(who: str, prediction: Any, activation: str, instead: str
 # Settings
 
 
-def number(who: str, name: str, value: Any, least: float = 0.0, below: float = math.inf) -> float:
-    """`value` as a float in [least, below), finite."""
+def number(
+    who: str, name: str, value: Any, allowed: Callable[[float], bool] = lambda _: True, words: str = "finite"
+) -> float:
+    """`value` as a finite float that is `allowed`, in `words`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{who}: {name} must be a number, got {value!r}")
     found = float(value)
-    if not (math.isfinite(found) and least <= found < below):  # also false for NaN
-        limit = f"finite and at least {least:g}" if below == math.inf else f"in [{least:g}, {below:g})"
-        raise ValueError(f"{who}: {name} must be {limit}, got {value}")
+    if not (math.isfinite(found) and allowed(found)):
+        raise ValueError(f"{who}: {name} must be {words}, got {value}")
     return found
+
+
+def not_negative(who: str, name: str, value: Any) -> float:
+    """`value` as a finite float that is at least 0."""
+    return number(who, name, value, lambda x: x >= 0, "finite and at least 0")
 
 
 def above_zero(who: str, name: str, value: Any) -> float:
-    """`value` as a float in (0, ∞)."""
-    found = number(who, name, value)
-    if found == 0.0:
-        raise ValueError(f"{who}: {name} must be above 0, got {value}")
-    return found
+    """`value` as a finite float above 0."""
+    return number(who, name, value, lambda x: x > 0, "finite and above 0")
 
 
 def constant(who: str, name: str, value: Any, like: Any, least: float = 0.0) -> Array:

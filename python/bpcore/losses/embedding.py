@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bpcore import ops
-from bpcore.losses.common import Reduction, above_zero, aligned, norm, number, reduced
+from bpcore.losses.common import Reduction, above_zero, aligned, norm, not_negative, reduced
 
 __all__ = ["cosine_similarity", "triplet_margin"]
 
@@ -47,7 +47,7 @@ def triplet_margin(
     who = "triplet_margin"
     if isinstance(p, bool) or p not in (1, 2):
         raise ValueError(f"{who}: p must be 1 or 2, got {p!r}")
-    gap, shift = above_zero(who, "margin", margin), number(who, "eps", eps)
+    gap, shift = above_zero(who, "margin", margin), not_negative(who, "eps", eps)
     anchor, positive = aligned(who, anchor, positive)
     anchor, negative = aligned(who, anchor, negative)
     _check_vectors(who, anchor)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from bpcore import ops
-from bpcore.losses.common import Reduction, above_zero, aligned, number, reduced, softplus
+from bpcore.losses.common import Reduction, above_zero, aligned, not_negative, number, reduced, softplus
 
 __all__ = ["huber", "log_cosh", "mae", "mse", "quantile", "smooth_l1"]
 
@@ -39,7 +39,7 @@ def smooth_l1(prediction: Any, target: Any, reduction: Reduction = "mean", *, be
 
     This is `huber` divided by its delta. R. Girshick, Fast R-CNN (2015).
     """
-    width = number("smooth_l1", "beta", beta)
+    width = not_negative("smooth_l1", "beta", beta)
     prediction, target = aligned("smooth_l1", prediction, target)
     if width == 0.0:
         return reduced("smooth_l1", ops.abs(prediction - target), reduction)
@@ -76,9 +76,7 @@ def quantile(prediction: Any, target: Any, reduction: Reduction = "mean", *, q: 
 
     Its minimum is the target's quantile q. R. Koenker and G. Bassett, Regression quantiles (1978).
     """
-    level = number("quantile", "q", q, below=1.0)
-    if level == 0.0:
-        raise ValueError(f"quantile: q must be in (0, 1), got {q}")
+    level = number("quantile", "q", q, lambda x: 0 < x < 1, "in (0, 1)")
     prediction, target = aligned("quantile", prediction, target)
     error = target - prediction
     return reduced("quantile", level * ops.relu(error) + (1.0 - level) * ops.relu(-error), reduction)
