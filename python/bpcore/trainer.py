@@ -38,15 +38,17 @@ class Trainer:
 
     Args:
         model: a `nn.Module` with parameters.
-        loss: a loss of `bpcore.losses` by name, such as "mse", "huber", "cross_entropy",
-            "binary_cross_entropy", or, for other settings, a `functools.partial` of one without a reduction;
-            or a function of (prediction, target) that returns a loss per element, `losses.Weighted` or a
-            scalar. A prediction is what the model returns, so a tuple where it returns one. A function, and
-            a metric, gets the target in the prediction's shape if all it lacks is a last axis of size 1.
+        loss: one of `bpcore.losses` by name: "mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile",
+            "cross_entropy", "nll", "multi_margin", "binary_cross_entropy", "focal", "hinge", "squared_hinge",
+            "kl_divergence", "poisson_nll", "gaussian_nll", "cosine_similarity"; for other settings, a
+            `functools.partial` of one, without a reduction. Or a function of (prediction, target), where a
+            prediction is what the model returns, also a tuple; it returns a loss per element, a
+            `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape
+            if all it lacks is a last axis of size 1.
         optimizer: "sgd", "adam", or an object of `bpcore.optim`; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
         metrics: "accuracy", "binary_accuracy", or functions of (prediction, target) that return a value per
-            element, `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
+            element, a `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
             loss is "binary_cross_entropy", "focal", "hinge" or "squared_hinge", else `metrics.accuracy`: of
             classes, or of a single output nearest 0 or 1. What the loss's ignore_index ignores doesn't count.
         seed: keys shuffling, initial values that don't exist yet, and whatever else is random; the same seed,

@@ -155,8 +155,13 @@ def test_what_is_ignored_may_be_infinite(loss: Any) -> None:
     y = np.array([2, -1])
     assert np.isfinite(loss(z, y, ignore_index=-1))
     assert loss(z, y, ignore_index=-1) == loss(z[:1], y[:1])
-    z[1] = 0, -np.inf, 0
-    assert loss(z, np.array([2, 1]), ignore_index=1) == loss(z[:1], y[:1])
+    z[1] = -np.inf, -np.inf, 0
+    for ignored in (-1, 0, 1):
+        labels = np.array([2, ignored])
+        assert loss(z, labels, ignore_index=ignored) == loss(z[:1], y[:1])
+        slope = slopes(loss, z, labels, ignore_index=ignored)
+        np.testing.assert_array_equal(slope[1], 0)
+        np.testing.assert_array_equal(slope[0], slopes(loss, z[:1], y[:1])[0])
 
 
 # Extremes
