@@ -53,7 +53,7 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str]) -> None
         "dtype": trainer.dtype,
         "seed": trainer.seed,
         "loss": trainer.loss,
-        "loss_is_known": trainer._loss_is_known,
+        "loss_is_known": trainer._loss.by_name,
         "objective": trainer.objective is not None,
         "metrics": list(trainer.metrics),
         "own_metrics": trainer._own_metrics,

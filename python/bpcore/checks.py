@@ -19,16 +19,13 @@ __all__ = [
     "Samples",
     "Signature",
     "callback_list",
-    "check_distributions",
     "check_indices",
-    "check_probabilities",
+    "check_labels",
     "count",
     "inputs_of",
     "samples",
     "split_at",
 ]
-
-_SUM_TOLERANCE = 1e-3  # how far from 1 the sum of probabilities may lie
 
 # The graph's dtype for each kind of NumPy dtype but floats, which take the model's.
 _KINDS = {"b": "bool", "i": "int64", "u": "int64"}
@@ -55,6 +52,11 @@ class Samples(NamedTuple):
     def rows(self) -> int:
         """Number of samples."""
         return len(self.arrays[0])
+
+    @property
+    def targets(self) -> Array:
+        """The target, where there is one."""
+        return self.arrays[-2 if self.weighted else -1]
 
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
@@ -139,35 +141,26 @@ def check_indices(who: str, plan: Plan, data: Samples) -> None:
         array = data.arrays[number]
         at = core.first_outside(array, low, high)
         if at >= 0:
-            index = ", ".join(str(i) for i in np.unravel_index(at, array.shape))
-            raise ValueError(
-                f"{who}: {data.names[number]}[{index}] is {array.flat[at]}, but {op} takes integers "
-                f"from {low} to {high - 1}"
-            )
+            raise _out_of_range(f"{who}: {data.names[number]}", array, at, f"{op} takes", low, high)
 
 
-def check_probabilities(who: str, data: Samples) -> None:
-    """ValueError if a target of binary cross-entropy is not in [0, 1]."""
-    target = data.arrays[-2 if data.weighted else -1]
-    if target.dtype.kind != "b" and ((target < 0) | (target > 1)).any():
-        raise ValueError(
-            f"{who}: targets of binary_cross_entropy lie in [0, 1], got {target.min()} to {target.max()}"
-        )
+def check_labels(who: str, data: Samples, loss: str, classes: int, ignored: int | None) -> None:
+    """ValueError if an integer target is neither one of `classes` nor `ignored`.
+
+    It is for what a plan's bounds don't say, as it replaces what is ignored.
+    """
+    labels = data.targets
+    if labels.dtype.kind not in "iu":
+        return
+    at = core.first_outside(labels if ignored is None else np.where(labels == ignored, 0, labels), 0, classes)
+    if at >= 0:
+        takes = f"{loss} takes" if ignored is None else f"{loss} takes {ignored}, which it ignores, and"
+        raise _out_of_range(f"{who}: y", labels, at, takes, 0, classes)
 
 
-def check_distributions(who: str, data: Samples) -> None:
-    """ValueError if a float target of cross-entropy has rows that are not probabilities."""
-    target = data.arrays[-2 if data.weighted else -1]
-    if target.dtype.kind != "f" or target.ndim < 2 or target.shape[-1] < 2:
-        return  # classes, or of a shape that cross_entropy refuses
-    sums = target.sum(axis=-1, dtype=np.float64)
-    wrong = (np.abs(sums - 1) > _SUM_TOLERANCE) | ((target < 0) | (target > 1)).any(axis=-1)
-    if wrong.any():
-        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        raise ValueError(
-            f"{who}: float targets of cross_entropy are probabilities, in [0, 1] with a sum of 1; "
-            f"y[{', '.join(str(i) for i in at)}] is {target[at]}"
-        )
+def _out_of_range(what: str, array: Array, at: int, takes: str, low: int, high: int) -> ValueError:
+    index = ", ".join(str(i) for i in np.unravel_index(at, array.shape))
+    return ValueError(f"{what}[{index}] is {array.flat[at]}, but {takes} integers from {low} to {high - 1}")
 
 
 def count(who: str, name: str, value: Any, least: int) -> int:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops
+from bpcore import checks, ops
 from bpcore._native import core
 from bpcore.arrays import FLOATS
 from bpcore.autodiff import gradients_of
-from bpcore.losses import matched
+from bpcore.losses import Weighted, matched
 from bpcore.nn.build import collect
 from bpcore.tensor import Tensor
 from bpcore.tracing import Runner, Trace, inference
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bpcore._core import Plan
     from bpcore.arrays import Array
-    from bpcore.checks import Signature
-    from bpcore.losses import Loss
+    from bpcore.checks import Samples, Signature
+    from bpcore.losses import Resolved
     from bpcore.metrics import Metric
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Storage
@@ -45,7 +45,7 @@ class Task:
     def __init__(
         self,
         model: Module,
-        loss: Loss | None,
+        loss: Resolved,
         objective: Callable[..., Any] | None,
         metrics: dict[str, Metric],
         regularizer: Regularizer | None = None,
@@ -55,13 +55,25 @@ class Task:
         self._objective = objective
         self._metrics = metrics
         self._regularizer = regularizer  # of weights that have none of their own
+        self._classes: dict[tuple[tuple[int, ...], ...], int] = {}  # by the shapes of a row
         self.names = ["loss", *metrics]
 
     def values(self, outputs: Array) -> dict[str, float]:
-        """Name -> value from a plan's outputs, or from their totals over an epoch."""
+        """Name -> value from a plan's outputs, or from their totals over an epoch.
+
+        Where nothing counts, the loss is 0, as it is for a step; a metric has no value, NaN.
+        """
         sums, weights = outputs[1::2], outputs[2::2]
         ratios = [float(s) / float(w) if w else math.nan for s, w in zip(sums, weights, strict=True)]
+        if not weights[0]:
+            ratios[0] = 0.0
         return dict(zip(self.names, ratios, strict=True))
+
+    def check_labels(self, who: str, data: Samples) -> None:
+        """ValueError if a target that has been described is not among the loss's classes."""
+        classes = self._classes.get(tuple(array.shape[1:] for array in data.arrays))
+        if classes is not None:
+            checks.check_labels(who, data, self._loss.name or "", classes, self._loss.ignore_index)
 
     def describe(self, trace: Trace, signature: Signature) -> list[Tensor]:
         """Adds the whole computation to `trace`, with an input for each array, and returns its outputs."""
@@ -79,8 +91,10 @@ class Task:
             target = tensors.pop() if signature.target else None
             prediction = self.model(*tensors)
             value = None
-            if self._loss is not None:
-                value = _compared("loss", self._loss, prediction, target)
+            if self._loss.function is not None:
+                value = _compared("loss", self._loss.function, prediction, target)
+            if self._loss.labels:
+                self._classes[tuple(shape for shape, _ in signature.arrays)] = prediction.shape[-1]
             mean, pairs = _summed("loss", value, weight, signature.rows)
             for name, metric in self._metrics.items():
                 who = f"metric {name}"
@@ -164,7 +178,8 @@ def _compared(who: str, function: Callable[[Any, Any], Any], prediction: Any, ta
     graph = prediction.trace.graph
     before = len(graph)
     value = function(prediction, target)
-    shapes = [value.shape] if isinstance(value, Tensor) else []
+    parts = value if isinstance(value, Weighted) else (value,)
+    shapes = [part.shape for part in parts if isinstance(part, Tensor)]
     if target is not given:
         shapes += [graph.shape(node) for node in range(before, len(graph))]
     large = [shape for shape in shapes if math.prod(shape) > max(prediction.size, target.size)]
@@ -177,24 +192,43 @@ def _compared(who: str, function: Callable[[Any, Any], Any], prediction: Any, ta
 
 
 def _summed(who: str, value: Any, weight: Tensor | None, rows: int) -> tuple[Tensor, list[Tensor]]:
-    """(mean, [sum, weight]) of a value per element or of a scalar, which counts for all rows of its batch."""
+    """(mean, [sum, weight]) of a value per element, `Weighted` or not, or of a scalar.
+
+    A scalar counts for all rows of its batch.
+    """
+    values, counts = value if isinstance(value, Weighted) else (value, None)
+    values = _as_float(who, values)
+    if counts is not None:
+        counts = _as_float(who, counts)
+        if counts.shape != values.shape:
+            raise ValueError(f"{who}: its values have shape {values.shape}, their weights {counts.shape}")
+    if values.ndim == 0 and weight is not None:
+        raise ValueError(f"{who}: it is a scalar for the whole batch, so samples can't be weighted")
+    if counts is None and values.ndim == 0:
+        return values, [values * rows, _constant(values, rows)]
+    if counts is None and weight is None:
+        total = ops.sum(values)
+        return total / values.size, [total, _constant(values, values.size)]
+    if weight is None:
+        total, weights = ops.sum(values), ops.sum(counts)
+    else:
+        if values.shape[0] != rows:
+            raise ValueError(
+                f"{who}: its values have shape {values.shape}, so {rows} samples can't be weighted"
+            )
+        each = ops.reshape(weight, (rows,) + (1,) * (values.ndim - 1))
+        total = ops.sum(values * each)
+        weights = ops.sum(weight) * (values.size // rows) if counts is None else ops.sum(counts * each)
+    return total / ops.where(weights > 0, weights, 1), [total, weights]
+
+
+def _as_float(who: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise TypeError(f"{who}: expected a tensor computed from the model's output, got {_described(value)}")
-    dtype = value.trace.dtype or "float32"
-    if value.dtype not in FLOATS:
-        value = ops.cast(value, dtype)
-    if value.ndim == 0:
-        if weight is not None:
-            raise ValueError(f"{who}: it is a scalar for the whole batch, so samples can't be weighted")
-        return value, [value * rows, _constant(value, rows)]
-    if weight is None:
-        total = ops.sum(value)
-        return total / value.size, [total, _constant(value, value.size)]
-    if value.shape[0] != rows:
-        raise ValueError(f"{who}: its values have shape {value.shape}, so {rows} samples can't be weighted")
-    total = ops.sum(value * ops.reshape(weight, (rows,) + (1,) * (value.ndim - 1)))
-    weights = ops.sum(weight) * (value.size // rows)
-    return total / ops.where(weights > 0, weights, 1), [total, weights]
+    if value.dtype in FLOATS:
+        return value
+    converted: Tensor = ops.cast(value, value.trace.dtype or "float32")
+    return converted
 
 
 def _constant(like: Tensor, number: int) -> Tensor:

@@ -208,7 +208,7 @@ class Engine:
         """A session that trains on `data`; labels out of range are a ValueError."""
         storage = self.ready(data.signature(batch_size, self._dtype))
         plan, tail = self._plan_pair("training", data, batch_size, storage)
-        checks.check_indices(who, plan, data)
+        self._check_labels(who, plan, data)
         return self._session(plan, tail, storage, self.updates, data, batch_size, accumulate)
 
     def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, float]]:
@@ -217,7 +217,7 @@ class Engine:
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype))
             plan, tail = self._plan_pair("evaluation", data, batch_size, storage)
-            checks.check_indices(who, plan, data)
+            self._check_labels(who, plan, data)
         session = self._session(plan, tail, storage, None, data, batch_size)
         pace = Pace()
 
@@ -244,7 +244,7 @@ class Engine:
             storage = self.ready(signature)
             key = ("step", signature, tuple(array.dtype.str for array in data.arrays), self._trainable())
             session, buffers, plan = self._plans.get(key, make)
-            checks.check_indices("step", plan, data)
+            self._check_labels("step", plan, data)
         for buffer, array in zip(buffers, data.arrays, strict=True):
             buffer[...] = array
         session.begin_epoch(0, False)
@@ -277,7 +277,7 @@ class Engine:
                 ("gradients", signature, self._trainable()),
                 lambda: self.task.gradient_runner(signature, storage),
             )
-            checks.check_indices("gradients", runner.plan, data)
+            self._check_labels("gradients", runner.plan, data)
         kinds = [dtype for _, dtype in signature.arrays]
         arrays = [np.asarray(array, kind, order="C") for array, kind in zip(data.arrays, kinds, strict=True)]
         _, *values = runner(arrays, threads=self.threads(), key=(self._seed, self.steps))
@@ -333,6 +333,11 @@ class Engine:
 
         specs = [((signature.rows, *shape), dtype) for shape, dtype in signature.arrays]
         return compile_call(predict, specs, storage)
+
+    def _check_labels(self, who: str, plan: Plan, data: Samples) -> None:
+        """ValueError for labels and indices out of range."""
+        self.task.check_labels(who, data)
+        checks.check_indices(who, plan, data)
 
     def _trainable(self) -> tuple[bool, ...]:
         """Which parameters are trained, which may change between two calls."""

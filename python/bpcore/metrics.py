@@ -6,13 +6,16 @@ Any such function serves as a metric under its own name; a trainer takes the kno
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bpcore import ops
 from bpcore.arrays import FLOATS
-from bpcore.losses import matched
+from bpcore.losses import Weighted, matched
 from bpcore.names import lookup
 from bpcore.tensor import operand
+
+if TYPE_CHECKING:
+    from bpcore.losses import Resolved
 
 __all__ = ["Metric", "accuracy", "binary_accuracy", "resolve"]
 
@@ -27,7 +30,8 @@ def accuracy(prediction: Any, target: Any) -> Any:
     - A single output: `prediction` (..., 1), or (n,) with a target of the same shape. What is above 0.5
       counts as 1, in both; for logits, `binary_accuracy` is the right one.
 
-    A trainer whose loss is "binary_cross_entropy" takes `binary_accuracy` for the name "accuracy".
+    A trainer takes `binary_accuracy` for the name "accuracy" if its loss is of logits of two classes, as
+    "binary_cross_entropy" and "hinge" are, and leaves out the classes that its loss ignores.
     """
     prediction, target = operand(prediction, "accuracy"), operand(target, "accuracy")
     target = matched(prediction, target)
@@ -48,8 +52,8 @@ def accuracy(prediction: Any, target: Any) -> Any:
 def binary_accuracy(prediction: Any, target: Any, threshold: float = 0.0) -> Any:
     """Whether each element is on the target's side, a mask: 1 is above `threshold`, which suits logits.
 
-    `target` holds 0 and 1, or probabilities of which those above 0.5 count as 1, in the prediction's shape or
-    without its last axis if that has size 1.
+    `target` holds 0 and 1, or -1 and 1, or probabilities of which those above 0.5 count as 1. Its shape is
+    the prediction's, or lacks the last axis if that has size 1.
     """
     who = "binary_accuracy"
     prediction, target = operand(prediction, who), operand(target, who)
@@ -68,15 +72,29 @@ def _floats(target: Any, prediction: Any) -> Any:
 _NAMED: dict[str, Metric] = {"accuracy": accuracy, "binary_accuracy": binary_accuracy}
 
 
-def resolve(metrics: Any, loss: str | None) -> tuple[dict[str, Metric], bool]:
+def _without(ignored: int) -> Metric:
+    """`accuracy` of the elements whose class is not `ignored`."""
+
+    def kept(prediction: Any, target: Any) -> Any:
+        counts = ops.not_equal(target, ignored)
+        return Weighted(ops.logical_and(accuracy(prediction, target), counts), counts)
+
+    return kept
+
+
+def resolve(metrics: Any, loss: Resolved) -> tuple[dict[str, Metric], bool]:
     """Name -> function of metrics given as names or functions, and whether one has no name to be found by.
 
-    `loss` is the name of a known loss, by which "accuracy" is of classes or of the logits of two.
+    By a known `loss`, "accuracy" is of classes, without one that it ignores, or of the logits of two.
     Raises ValueError for unknown names and for names used twice, TypeError for what is neither.
     """
     if isinstance(metrics, str) or not isinstance(metrics, Iterable):
         raise TypeError(f"metrics must be a list of names and functions, got {metrics!r}")
-    named = {**_NAMED, "accuracy": binary_accuracy} if loss == "binary_cross_entropy" else _NAMED
+    named = dict(_NAMED)
+    if loss.binary:
+        named["accuracy"] = binary_accuracy
+    elif loss.ignore_index is not None:
+        named["accuracy"] = _without(loss.ignore_index)
     found: dict[str, Metric] = {}
     for metric in metrics:
         if isinstance(metric, str):

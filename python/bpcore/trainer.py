@@ -16,6 +16,7 @@ from bpcore.control import GradientControl
 from bpcore.engine import Engine
 from bpcore.fitting import Run
 from bpcore.history import History
+from bpcore.losses import targets
 from bpcore.nn import Module
 from bpcore.progress import Progress
 
@@ -40,14 +41,19 @@ class Trainer:
 
     Args:
         model: a `nn.Module` with parameters.
-        loss: "mse", "cross_entropy", "binary_cross_entropy", or a function of (prediction, target) that
-            returns a loss per element or a scalar. Such a function, and a metric, gets the target in the
-            prediction's shape if all it lacks is a last axis of size 1.
+        loss: one of `bpcore.losses` by name: "mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile",
+            "cross_entropy", "nll", "multi_margin", "binary_cross_entropy", "focal", "hinge", "squared_hinge",
+            "kl_divergence", "poisson_nll", "gaussian_nll", "cosine_similarity"; for other settings, a
+            `functools.partial` of one, without a reduction. Or a function of (prediction, target), where a
+            prediction is what the model returns, also a tuple; it returns a loss per element, a
+            `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape
+            if all it lacks is a last axis of size 1.
         optimizer: "sgd", "adam", or an object of `bpcore.optim`; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
         metrics: "accuracy", "binary_accuracy", or functions of (prediction, target) that return a value per
-            element or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the loss is
-            "binary_cross_entropy", else `metrics.accuracy`: of classes, or of a single output nearest 0 or 1.
+            element, a `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
+            loss is "binary_cross_entropy", "focal", "hinge" or "squared_hinge", else `metrics.accuracy`: of
+            classes, or of a single output nearest 0 or 1. What the loss's ignore_index ignores doesn't count.
         seed: keys shuffling, initial values that don't exist yet, and what is random in a step (dropout,
             noise), together with the number of steps done; the same seed, the same bits. What has used the
             model before the trainer was made (`model.parameters`, a call, `build`) has drawn initial values
@@ -102,10 +108,10 @@ class Trainer:
         self.dtype = check_float_dtype(dtype, "Trainer")
         self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
-        self.loss, function, self._loss_is_known = losses.resolve(loss)
+        self._loss = losses.resolve(loss)
+        self.loss = self._loss.name
         self.objective = objective
-        known = self.loss if self._loss_is_known else None
-        self.metrics, self._own_metrics = metrics_.resolve(metrics, known)
+        self.metrics, self._own_metrics = metrics_.resolve(metrics, self._loss)
         if objective is not None and self.metrics:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
@@ -114,7 +120,7 @@ class Trainer:
         if regularizer is not None and (isinstance(regularizer, type) or not callable(regularizer)):
             raise TypeError(f"Trainer: regularizer must be nn.L2(...) or a function, got {regularizer!r}")
         self.regularizer = regularizer
-        self._task = Task(model, function, objective, self.metrics, regularizer)
+        self._task = Task(model, self._loss, objective, self.metrics, regularizer)
         self.history = History()
         self.stop_training = False
         self.skipped = 0
@@ -299,8 +305,8 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
-        The file is replaced at once or not at all. Functions (a loss, a metric, an objective, a learning
-        rate) are not in it, only their names.
+        The file is replaced at once or not at all. Functions (a loss, a partial of a known one too, a metric,
+        an objective, a learning rate) are not in it, only their names.
         """
         self._engine.ready(None)
         checkpoint.save(self, self._engine, path)
@@ -347,10 +353,8 @@ class Trainer:
         else:
             inputs = checks.inputs_of(x)
         data = checks.samples(who, inputs, y, weight, self.dtype, check_finite)
-        if self._loss_is_known and self.loss == "binary_cross_entropy":
-            checks.check_probabilities(who, data)
-        elif self._loss_is_known and self.loss == "cross_entropy":
-            checks.check_distributions(who, data)
+        if data.target:
+            targets.check(who, self._loss, data.targets)
         return data
 
     def _batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:

@@ -258,7 +258,7 @@ def _frozen() -> nn.Module:
     ("arguments", "error", "fragment"),
     [
         ({"loss": "cross_entrpy"}, ValueError, "unknown loss 'cross_entrpy'; did you mean 'cross_entropy'"),
-        ({"loss": "zzz"}, ValueError, "known: binary_cross_entropy, cross_entropy"),
+        ({"loss": "zzz"}, ValueError, "known: binary_cross_entropy, cosine_similarity"),
         ({"loss": 3}, TypeError, "a loss is a name or a function"),
         ({"loss": None}, ValueError, "either loss= or objective="),
         ({"objective": lambda model, x: model(x)}, ValueError, "either loss= or objective="),

@@ -8,24 +8,20 @@ from bpcore.nn.dense import Dense
 from bpcore.nn.folding import fold_batch_norm
 from bpcore.nn.module import Module
 from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
+from bpcore.nn.norm import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bpcore.nn.parameter import Parameter, State
 from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
+from bpcore.nn.weight_norm import WeightNorm
 
 __all__ = [
     "L1",
     "L1L2",
     "L2",
     "AlphaDropout",
+    "BatchNorm",
     "Dense",
     "Dropout",
     "GaussianNoise",
-from bpcore.nn.norm import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from bpcore.nn.parameter import Parameter, State
-from bpcore.nn.weight_norm import WeightNorm
-
-__all__ = [
-    "BatchNorm",
-    "Dense",
     "GroupNorm",
     "Identity",
     "InstanceNorm",

@@ -1,0 +1,164 @@
+"""What the losses share: operands that fit, settings in range, reductions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from bpcore import ops, tree
+from bpcore.arrays import FLOATS, Array, as_array
+from bpcore.tensor import Tensor, operand, unify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "PARTS",
+    "Reduction",
+    "Weighted",
+    "above_zero",
+    "aligned",
+    "check_not_activated",
+    "constant",
+    "is_float",
+    "matched",
+    "norm",
+    "not_negative",
+    "number",
+    "one",
+    "reduced",
+    "softplus",
+]
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
+
+PARTS: Any = object()  # the reduction of a trainer: a loss per element, `Weighted` if elements have weights
+
+
+class Weighted(NamedTuple):
+    """Values with weights in them, and the weights: a trainer's mean is Σ values / Σ weights of all batches.
+
+    A loss or metric of one's own may return it: w·ℓ and w, of one shape, as ``Weighted(mask * loss, mask)``.
+    """
+
+    values: Any
+    weights: Any
+
+
+def reduced(who: str, values: Any, reduction: Any, weights: Any = None) -> Any:
+    """`values` as `reduction` wants them; `weights`, which they have in them already, are for the mean."""
+    if reduction is PARTS:
+        return values if weights is None else Weighted(values, weights)
+    if reduction == "none":
+        return values
+    if reduction == "sum":
+        return ops.sum(values)
+    if reduction != "mean":
+        raise ValueError(f'{who}: reduction must be "mean", "sum" or "none", got {reduction!r}')
+    if weights is None:
+        return ops.mean(values)
+    weight = ops.sum(weights)
+    return ops.divide(ops.sum(values), ops.where(ops.greater(weight, 0), weight, 1))
+
+
+# Operands
+
+
+def is_float(item: Any) -> bool:
+    """Whether a tensor or an array holds floats."""
+    return str(item.dtype) in FLOATS
+
+
+def one(who: str, prediction: Any) -> Any:
+    """`prediction` as an operand; TypeError for several, as a model with many outputs returns them."""
+    several = isinstance(prediction, (tuple, list, dict))
+    if several and any(isinstance(leaf, Tensor) for leaf in tree.leaves(prediction)):
+        raise TypeError(
+            f"{who}: expected one prediction, got a {type(prediction).__name__} of them; a loss of several "
+            "outputs is a function of one's own"
+        )
+    return operand(prediction, who)
+
+
+def matched(prediction: Any, target: Any) -> Any:
+    """`target`, in the prediction's shape if all it lacks is a last axis of size 1."""
+    return ops.reshape(target, prediction.shape) if prediction.shape == (*target.shape, 1) else target
+
+
+def aligned(who: str, prediction: Any, target: Any) -> tuple[Any, Any]:
+    """Both in the prediction's shape and dtype; broadcasting here would be an error nobody sees."""
+    one(who, prediction)
+    if is_float(operand(target, who)):
+        prediction, target = unify(who, prediction, target)
+    prediction, target = operand(prediction, who), operand(target, who)
+    if not is_float(prediction):
+        raise TypeError(f"{who}: the prediction must hold floats, got {prediction.dtype}")
+    target = matched(prediction, target)
+    if target.shape != prediction.shape:
+        raise ValueError(f"{who}: the prediction has shape {prediction.shape}, the target {target.shape}")
+    return prediction, target if is_float(target) else ops.cast(target, str(prediction.dtype))
+
+
+def check_not_activated(who: str, prediction: Any, activation: str, instead: str) -> None:
+    """ValueError, which ends in `instead`, if `prediction` is seen to be what `activation` gives."""
+    if not isinstance(prediction, Tensor):
+        return
+    graph, node = prediction.trace.graph, prediction.node
+    if graph.op(node) == "dense":  # the activation may be a part of it
+        node = graph.decompose(node)
+    if graph.op(node) == activation:
+        raise ValueError(f"{who} {instead}")
+
+
+# Settings
+
+
+def number(
+    who: str, name: str, value: Any, allowed: Callable[[float], bool] = lambda _: True, words: str = "finite"
+) -> float:
+    """`value` as a finite float that is `allowed`, in `words`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+    found = float(value)
+    if not (math.isfinite(found) and allowed(found)):
+        raise ValueError(f"{who}: {name} must be {words}, got {value}")
+    return found
+
+
+def not_negative(who: str, name: str, value: Any) -> float:
+    """`value` as a finite float that is at least 0."""
+    return number(who, name, value, lambda x: x >= 0, "finite and at least 0")
+
+
+def above_zero(who: str, name: str, value: Any) -> float:
+    """`value` as a finite float above 0."""
+    return number(who, name, value, lambda x: x > 0, "finite and above 0")
+
+
+def constant(who: str, name: str, value: Any, like: Any, least: float = 0.0) -> Array:
+    """Numbers `value`, one or an array, finite and at least `least`, in the dtype of `like`."""
+    given = as_array(value, f"{who}: {name}")
+    if given.dtype == bool:
+        raise TypeError(f"{who}: {name} must hold numbers, got bool")
+    wrong = ~(np.isfinite(given) & (given >= least))
+    if wrong.any():
+        limit = "finite" if least == -math.inf else f"finite and at least {least:g}"
+        raise ValueError(f"{who}: {name} must be {limit}, got {given[wrong].flat[0]}")
+    return given.astype(str(like.dtype))
+
+
+# Formulas
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)) of each element, without overflow and with its digits where it is small."""
+    return ops.binary_cross_entropy(x, np.zeros(x.shape, x.dtype))
+
+
+def norm(x: Any) -> Any:
+    """Euclidean norm along the last axis; its derivative at 0 is 0."""
+    squares = ops.sum(x * x, axis=-1)
+    zero = ops.equal(squares, 0)
+    return ops.where(zero, 0, ops.sqrt(ops.where(zero, 1, squares)))

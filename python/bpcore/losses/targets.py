@@ -1,0 +1,76 @@
+"""Which values the targets of known losses may have, as far as the loss alone decides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bpcore.arrays import Array
+    from bpcore.losses.known import Resolved
+
+__all__ = ["check", "check_signs"]
+
+_SUM_TOLERANCE = 1e-3  # how far from 1 the sum of probabilities may lie
+
+
+def check(who: str, loss: Resolved, target: Array) -> None:
+    """ValueError, which begins with `who`, if `loss` is a known one and takes no such `target`."""
+    if not loss.known or loss.options.get("log_target"):
+        return
+    known = _CHECKS.get(loss.name or "")
+    if known is not None:
+        known(who, loss.name or "", target)
+
+
+def check_signs(who: str, loss: str, target: Array) -> None:
+    """ValueError unless all are -1 or 1."""
+    wrong = (target != 1) & (target != -1)
+    if wrong.any():
+        raise ValueError(
+            f"{who}: targets {_of(who, loss)}are -1 and 1, got {target[wrong].flat[0]}; for y of 0 and 1, "
+            "give 2 * y - 1"
+        )
+
+
+def _probabilities(who: str, loss: str, target: Array) -> None:
+    if target.dtype.kind != "b" and ((target < 0) | (target > 1)).any():
+        raise ValueError(
+            f"{who}: targets {_of(who, loss)}lie in [0, 1], got {target.min()} to {target.max()}"
+        )
+
+
+def _distributions(who: str, loss: str, target: Array) -> None:
+    if target.dtype.kind != "f" or target.ndim < 2 or target.shape[-1] < 2:
+        return  # classes, or of a shape that cross_entropy refuses
+    sums = target.sum(axis=-1, dtype=np.float64)
+    wrong = (np.abs(sums - 1) > _SUM_TOLERANCE) | ((target < 0) | (target > 1)).any(axis=-1)
+    if wrong.any():
+        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        raise ValueError(
+            f"{who}: float targets {_of(who, loss)}are probabilities, in [0, 1] with a sum of 1; "
+            f"y[{', '.join(str(i) for i in at)}] is {target[at]}"
+        )
+
+
+def _not_negative(who: str, loss: str, target: Array) -> None:
+    if target.dtype.kind != "b" and (target < 0).any():
+        raise ValueError(f"{who}: targets {_of(who, loss)}are at least 0, got {target.min()}")
+
+
+def _of(who: str, loss: str) -> str:
+    return "" if who == loss else f"of {loss} "
+
+
+_CHECKS: dict[str, Callable[[str, str, Any], None]] = {
+    "binary_cross_entropy": _probabilities,
+    "cross_entropy": _distributions,
+    "focal": _probabilities,
+    "hinge": check_signs,
+    "kl_divergence": _not_negative,
+    "poisson_nll": _not_negative,
+    "squared_hinge": check_signs,
+}
