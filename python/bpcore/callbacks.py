@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+from bpcore import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,17 +71,10 @@ class EarlyStopping(Callback):
         mode: Literal["auto", "min", "max"] = "auto",
         restore_best: bool = True,
     ) -> None:
-        if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)):
-            raise TypeError(f"EarlyStopping: patience must be an integer, got {patience!r}")
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
-        if not 0 <= min_delta < math.inf:
-            raise ValueError(f"EarlyStopping: min_delta must be finite and at least 0, got {min_delta}")
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f'EarlyStopping: mode must be "auto", "min" or "max", got {mode!r}')
+        self.patience = settings.count("EarlyStopping", "patience", patience, 1)
+        self.min_delta = settings.number("EarlyStopping", "min_delta", min_delta, least=0)
+        settings.choice("EarlyStopping", "mode", mode, ("auto", "min", "max"))
         self.monitor = monitor
-        self.patience = int(patience)
-        self.min_delta = float(min_delta)
         self.mode = mode if mode != "auto" else ("max" if "accuracy" in monitor else "min")
         self.restore_best = restore_best
         self._forget()

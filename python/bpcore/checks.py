@@ -9,6 +9,7 @@ import numpy as np
 from bpcore._native import core
 from bpcore.arrays import Array, as_numbers
 from bpcore.callbacks import Callback
+from bpcore.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,15 +169,6 @@ def check_distributions(who: str, data: Samples) -> None:
             f"{who}: float targets of cross_entropy are probabilities, in [0, 1] with a sum of 1; "
             f"y[{', '.join(str(i) for i in at)}] is {target[at]}"
         )
-
-
-def count(who: str, name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`; TypeError if it is not an integer."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{who}: {name} must be an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{who}: {name} must be at least {least}, got {value}")
-    return int(value)
 
 
 def callback_list(given: Any) -> list[Callback]:

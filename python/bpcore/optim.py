@@ -5,11 +5,11 @@ Formulas and names are PyTorch's. `lr` is a number, or a function of the step (u
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from bpcore import settings
 from bpcore.names import lookup
 
 if TYPE_CHECKING:
@@ -173,16 +173,9 @@ def _rate(function: Callable[[int], float], step: int) -> float:
         ) from None
 
 
-def _number(owner: Optimizer, name: str, value: Any, below: float = math.inf) -> float:
+def _number(owner: Optimizer, name: str, value: Any, below: float | None = None) -> float:
     """`value` as a float that is at least 0, finite and less than `below`."""
-    who = type(owner).__name__
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    number = float(value)
-    if not 0.0 <= number < below:  # also false for NaN
-        limit = "finite and at least 0" if below == math.inf else f"in [0, {below:g})"
-        raise ValueError(f"{who}: {name} must be {limit}, got {value}")
-    return number
+    return settings.number(type(owner).__name__, name, value, least=0, below=below)
 
 
 _NAMED: dict[str, Callable[..., Optimizer]] = {"adam": Adam, "sgd": lambda lr=1e-2, **rest: SGD(lr, **rest)}

@@ -52,9 +52,9 @@ class Dense(Module):
         self.units = int(units)
         self.activation = activations.resolve(activation)
         rectified = self.activation is ops.relu or isinstance(self.activation, activations.ReLU)
-        self.weight = Parameter(
-            (in_features, units), kernel_init or ("he_normal" if rectified else "glorot_uniform")
-        )
+        if kernel_init is None:
+            kernel_init = "he_normal" if rectified else "glorot_uniform"
+        self.weight = Parameter((in_features, units), kernel_init)
         self.bias = Parameter(units, bias_init) if use_bias else None
 
     @property

@@ -135,8 +135,8 @@ class Parameter(Variable):
 
     Args:
         shape: its sizes; None for those that `infer` fills in when the model is first traced.
-        init: initial values: a name ("glorot_uniform", "he_normal", "zeros", ...), a number, or an object of
-            `nn.init`.
+        init: initial values: a name ("glorot_uniform", "he_normal", "zeros", ...), a number, an object of
+            `nn.init`, or a function of (shape, seed, stream), or of the shape alone, that returns an array.
         trainable: False keeps it as it is, in the same flat buffer.
     """
 
