@@ -8,6 +8,7 @@ several, and the same trainer should give the same file.
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,8 @@ def read(
     def restore(engine: Engine) -> int:
         weights.restore(model, tensors, name)
         # An optimizer of another kind was given in its place, and begins anew.
-        saved = (settings["optimizer"]["name"], settings["optimizer_slots"])
+        optimizer = settings["optimizer"]
+        saved = (optimizer["name"], settings["optimizer_slots"])
         if (
             engine.optimizer.name,
             engine.optimizer_slots(),
@@ -92,6 +94,8 @@ def read(
             for key, value in engine.optimizer_state().items():
                 value[...] = tensors[key]
             engine.updates.steps = settings["steps"]
+            if optimizer["lr"] is None:  # it had to be given again, and goes on
+                engine.optimizer.scale = optimizer.get("scale", 1.0)
         return int(settings["epochs"])
 
     return arguments, restore
@@ -112,10 +116,16 @@ def _settings(name: str, metadata: dict[str, str]) -> dict[str, Any]:
         key for key, kinds in _SETTINGS.items() if version is None or type(settings.get(key)) not in kinds
     ]
     wrong += [key for key in ("steps", "epochs") if key not in wrong and settings[key] < 0]
+    if "optimizer" not in wrong and not _is_scale(settings["optimizer"].get("scale", 1.0)):
+        wrong.append("optimizer")
     if wrong:
         raise ValueError(f"{name}: its settings are damaged: {', '.join(wrong)}")
     checked: dict[str, Any] = settings
     return checked
+
+
+def _is_scale(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
 
 
 def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

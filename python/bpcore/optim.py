@@ -1,16 +1,19 @@
 """Optimizers: their settings. The updates themselves run natively, over all parameters at once.
 
-Formulas and names are PyTorch's. `lr` is a number, or a function of the step (updates done so far, from 0).
+Formulas and names are PyTorch's. `lr` is a number, a schedule (see `bpcore.schedules`), or a function of the
+step (updates done so far, from 0).
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from bpcore import settings
+from bpcore import schedules, settings
 from bpcore.names import lookup
+from bpcore.schedules.base import Schedule, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,13 +22,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SGD", "Adam", "Optimizer", "resolve"]
 
-LearningRate: TypeAlias = "float | Callable[[int], float]"
+LearningRate: TypeAlias = "float | Schedule | Callable[[int], float]"
 
 
 class Optimizer:
     """What all optimizers share: a name, a learning rate, and the settings that the core wants.
 
-    `lr` may be set anew while training; the other settings stay as they are.
+    `lr` and `scale` may be set anew while training; the other settings stay as they are.
     """
 
     name: ClassVar[str]
@@ -34,7 +37,7 @@ class Optimizer:
         self.lr = lr
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and name != "_lr":
+        if name in self.__dict__ and name not in ("_lr", "_scale"):
             raise AttributeError(
                 f"{type(self).__name__}: {name} can't be changed; make a new optimizer and a new Trainer"
             )
@@ -42,40 +45,68 @@ class Optimizer:
 
     @property
     def lr(self) -> LearningRate:
-        """The learning rate, a number or a function of the step."""
+        """The learning rate, a number, a schedule or a function of the step. Setting it sets `scale` to 1."""
         return self._lr
 
     @lr.setter
     def lr(self, lr: LearningRate) -> None:
+        if isinstance(lr, type):
+            raise TypeError(
+                f"{type(self).__name__}: lr must be an object: {lr.__name__}(...), with arguments"
+            )
         self._lr: LearningRate = lr if callable(lr) else _number(self, "lr", lr)
+        self._scale = 1.0
+
+    @property
+    def scale(self) -> float:
+        """What `lr` is multiplied by, a number ≥ 0; 1 unless a callback such as ReduceLROnPlateau set it."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        self._scale = _number(self, "scale", scale)
 
     def hyper(self) -> dict[str, float | bool]:
         """The settings besides `lr`, by the core's names."""
         raise NotImplementedError
 
+    def arguments(self) -> dict[str, Any]:
+        """The settings besides `lr`, by the names they are given by."""
+        return self.hyper()
+
     def config(self) -> dict[str, Any]:
-        """What makes the same optimizer again: its name and arguments; `lr` is None for a function."""
-        raise NotImplementedError
+        """What makes the same optimizer again: name, arguments, scale; `lr` is None if it has a function."""
+        lr = self.lr.config() if isinstance(self.lr, Schedule) else None if callable(self.lr) else self.lr
+        return {"name": self.name, "lr": lr, **self.arguments(), "scale": self.scale}
 
     def rates(self, step: int, count: int) -> Array:
-        """The rates of `count` steps from `step` on, float64.
+        """The rates of `count` steps from `step` on, float64: those of `lr` times `scale`.
 
         If a function gives them: TypeError for what is no number, ValueError if negative or not finite.
         """
         if not callable(self.lr):
-            return np.full(count, self.lr)
-        rates = np.array([_rate(self.lr, step + i) for i in range(count)])
+            rate = self.lr * self.scale
+            if rate == math.inf:
+                raise ValueError(f"the learning rate {self.lr} times {self.scale} is infinite")
+            return np.full(count, rate)
+        if isinstance(self.lr, Schedule):
+            rates = self.lr.values(step, count)
+        else:
+            rates = tabulate(self.lr, step, count)
+        with np.errstate(over="ignore"):
+            rates = self.scale * rates
         wrong = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
         if wrong.size:
             at = int(wrong[0])
-            raise ValueError(f"the learning rate's function gave {rates[at]} for step {step + at}")
+            source = self.lr if isinstance(self.lr, Schedule) else "the learning rate's function"
+            raise ValueError(f"{source} gave {rates[at]} for step {step + at}")
         return rates
 
     def __repr__(self) -> str:
-        arguments = {**self.config(), "lr": self.lr}
-        return (
-            f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in arguments.items() if k != 'name')})"
+        arguments = ", ".join(
+            f"{key}={value!r}" for key, value in {"lr": self.lr, **self.arguments()}.items()
         )
+        return f"{type(self).__name__}({arguments})"
 
 
 class SGD(Optimizer):
@@ -85,7 +116,7 @@ class SGD(Optimizer):
     at the first step) and w -= lr·v, or with Nesterov's form w -= lr·(g + momentum·v).
 
     Args:
-        lr: learning rate, a number ≥ 0 or a function of the step.
+        lr: learning rate, a number ≥ 0, a schedule or a function of the step.
         momentum: in [0, 1).
         nesterov: Nesterov's form, which needs a momentum.
         weight_decay: L2 penalty, ≥ 0.
@@ -109,10 +140,6 @@ class SGD(Optimizer):
         """The settings besides `lr`, by the core's names."""
         return {"momentum": self.momentum, "nesterov": self.nesterov, "weight_decay": self.weight_decay}
 
-    def config(self) -> dict[str, Any]:
-        """What makes the same optimizer again."""
-        return {"name": self.name, "lr": None if callable(self.lr) else self.lr, **self.hyper()}
-
 
 class Adam(Optimizer):
     """Adam: D. P. Kingma and J. Ba, Adam: a method for stochastic optimization (2015).
@@ -121,7 +148,7 @@ class Adam(Optimizer):
     w -= lr · (m / (1-β₁ᵗ)) / (sqrt(v / (1-β₂ᵗ)) + eps).
 
     Args:
-        lr: learning rate, a number ≥ 0 or a function of the step.
+        lr: learning rate, a number ≥ 0, a schedule or a function of the step.
         betas: (β₁, β₂), each in [0, 1).
         eps: > 0.
         weight_decay: L2 penalty, ≥ 0.
@@ -155,22 +182,9 @@ class Adam(Optimizer):
         beta1, beta2 = self.betas
         return {"beta1": beta1, "beta2": beta2, "eps": self.eps, "weight_decay": self.weight_decay}
 
-    def config(self) -> dict[str, Any]:
-        """What makes the same optimizer again."""
-        lr = None if callable(self.lr) else self.lr
-        rest = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
-        return {"name": self.name, "lr": lr, **rest}
-
-
-def _rate(function: Callable[[int], float], step: int) -> float:
-    rate: Any = function(step)
-    try:
-        return float(rate)
-    except (TypeError, ValueError):
-        name = getattr(function, "__qualname__", type(function).__name__)
-        raise TypeError(
-            f"the learning rate's function {name} gave {rate!r} for step {step}, not a number"
-        ) from None
+    def arguments(self) -> dict[str, Any]:
+        """The settings besides `lr`, by the names they are given by."""
+        return {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
 
 
 def _number(owner: Optimizer, name: str, value: Any, below: float | None = None) -> float:
@@ -193,6 +207,16 @@ def resolve(optimizer: Any) -> Optimizer:
 
 
 def from_config(config: dict[str, Any]) -> Optimizer | None:
-    """The optimizer that `Optimizer.config` describes; None if its learning rate was a function."""
-    arguments = {key: value for key, value in config.items() if key != "name"}
-    return None if arguments["lr"] is None else lookup("optimizer", config["name"], _NAMED)(**arguments)
+    """The optimizer that `Optimizer.config` describes; None if its learning rate had a function.
+
+    KeyError, TypeError or ValueError for what is no such description.
+    """
+    arguments = {key: value for key, value in config.items() if key not in ("name", "scale")}
+    lr = arguments["lr"]
+    if lr is None:
+        return None
+    if isinstance(lr, dict):
+        arguments["lr"] = schedules.from_config(lr)
+    optimizer = lookup("optimizer", config["name"], _NAMED)(**arguments)
+    optimizer.scale = config.get("scale", 1.0)  # files of the first versions have none
+    return optimizer

@@ -253,7 +253,7 @@ class Trainer:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
         The file is replaced at once or not at all. Functions (a loss, a metric, an objective, a learning
-        rate) are not in it, only their names.
+        rate) are not in it, only their names; schedules are, unless a function is a part of them.
         """
         self._engine.ready(None)
         checkpoint.save(self, self._engine, path)
@@ -267,7 +267,7 @@ class Trainer:
             model: a model of the same structure; it is given the saved values.
             overrides: arguments of `Trainer` to use in place of the saved ones. Functions, which files can't
                 hold, must be given again here: loss, objective, metrics, and an optimizer whose learning rate
-                was one.
+                was one (it gets back its `scale`, too).
 
         Raises ValueError, before the model is changed, if the file is damaged, belongs to another model, or
         lacks something that must be given again.
