@@ -1,6 +1,6 @@
 """bpcore: a backpropagation core. Models are described in Python and trained natively."""
 
-from bpcore import callbacks, data, losses, metrics, nn, ops, optim, runtime
+from bpcore import callbacks, data, losses, metrics, nn, ops, optim, runtime, schedules
 from bpcore.autodiff import grad, value_and_grad
 from bpcore.gradcheck import GradientError, check_gradients
 from bpcore.history import History
@@ -25,6 +25,7 @@ __all__ = [
     "ops",
     "optim",
     "runtime",
+    "schedules",
     "training",
     "value_and_grad",
 ]

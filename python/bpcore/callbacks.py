@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+from bpcore import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping"]
+__all__ = ["Callback", "EarlyStopping", "ReduceLROnPlateau"]
 
 
 class Callback:
@@ -49,7 +49,31 @@ class Callback:
         """
 
 
-class EarlyStopping(Callback):
+class _Monitoring(Callback):
+    """Looks at one value after each epoch, of which less is better, or more."""
+
+    def __init__(self, monitor: str, mode: Literal["auto", "min", "max"]) -> None:
+        settings.choice(type(self).__name__, "mode", mode, ("auto", "min", "max"))
+        self.monitor = monitor
+        self.mode = mode if mode != "auto" else ("max" if "accuracy" in monitor else "min")
+
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+        """Starts anew; ValueError if there will be nothing to look at."""
+        self._forget()
+        names = trainer.history.names
+        if self.monitor not in names:
+            hint = " (val_ needs validation data)" if self.monitor.startswith("val_") else ""
+            raise ValueError(
+                f"{type(self).__name__}: there is no {self.monitor!r} to look at; this run has "
+                f"{', '.join(names)}{hint}"
+            )
+
+    def _forget(self) -> None:
+        """Makes everything as before the first epoch."""
+        raise NotImplementedError
+
+
+class EarlyStopping(_Monitoring):
     """Stops once `monitor` has not improved for `patience` epochs in a row.
 
     Args:
@@ -71,18 +95,9 @@ class EarlyStopping(Callback):
         mode: Literal["auto", "min", "max"] = "auto",
         restore_best: bool = True,
     ) -> None:
-        if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)):
-            raise TypeError(f"EarlyStopping: patience must be an integer, got {patience!r}")
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
-        if not 0 <= min_delta < math.inf:
-            raise ValueError(f"EarlyStopping: min_delta must be finite and at least 0, got {min_delta}")
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f'EarlyStopping: mode must be "auto", "min" or "max", got {mode!r}')
-        self.monitor = monitor
-        self.patience = int(patience)
-        self.min_delta = float(min_delta)
-        self.mode = mode if mode != "auto" else ("max" if "accuracy" in monitor else "min")
+        super().__init__(monitor, mode)
+        self.patience = settings.count("EarlyStopping", "patience", patience, 1)
+        self.min_delta = settings.number("EarlyStopping", "min_delta", min_delta, least=0)
         self.restore_best = restore_best
         self._forget()
 
@@ -91,16 +106,6 @@ class EarlyStopping(Callback):
         self.best_epoch: int | None = None
         self._waited = 0
         self._kept: tuple[Array, Array] | None = None
-
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
-        """Starts anew; ValueError if there will be nothing to look at."""
-        self._forget()
-        names = trainer.history.names
-        if self.monitor not in names:
-            raise ValueError(
-                f"EarlyStopping: there is no {self.monitor!r} to look at; this run has {', '.join(names)}"
-                f"{' (val_ needs validation data)' if self.monitor.startswith('val_') else ''}"
-            )
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Keeps the best values and counts the epochs since."""
@@ -127,3 +132,86 @@ class EarlyStopping(Callback):
         if self._kept is not None:
             trainer.restore(self._kept)
             self._kept = None
+
+
+class ReduceLROnPlateau(_Monitoring):
+    """Reduces the learning rate after more than `patience` epochs without improvement of `monitor`.
+
+    Decides as PyTorch's ReduceLROnPlateau does: a value is better if it is below best · (1 - threshold), or
+    above best · (1 + threshold) for "max" ("rel"), or below best - threshold, or above best + threshold
+    ("abs"). NaN never is. Each epoch that is not better counts, up to the next better one; when the count
+    exceeds `patience`, the rate is reduced and the count begins again.
+
+    What is multiplied is the optimizer's `scale`, so it works with a number, a schedule and a function alike.
+    The rate that `min_lr` and `eps` speak of is that of the last step.
+
+    Args:
+        monitor: name of the value to look at, such as "val_loss" or "val_accuracy".
+        factor: what the rate is multiplied by, in (0, 1).
+        patience: epochs without improvement that are tolerated, ≥ 0.
+        threshold: how much better counts as an improvement, ≥ 0.
+        threshold_mode: "rel", a part of the best value, or "abs", which negative values need: by "rel", one
+            that is worse than the best by less than that part counts as better.
+        cooldown: epochs after a reduction that don't count, ≥ 0.
+        min_lr: the rate is not reduced below it, ≥ 0.
+        mode: "min", "max", or "auto": "max" for names that contain "accuracy", else "min".
+        eps: a rate that would change by no more than this stays as it is, ≥ 0.
+
+    Begins anew with each `fit`; the optimizer's `scale` stays, and is saved with the trainer. A value that
+    isn't there, as "val_loss" without validation data, is a ValueError before the first epoch.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: Literal["rel", "abs"] = "rel",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        mode: Literal["auto", "min", "max"] = "auto",
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(monitor, mode)
+        who = "ReduceLROnPlateau"
+        self.factor = settings.number(who, "factor", factor, above=0, below=1)
+        self.patience = settings.count(who, "patience", patience, 0)
+        self.threshold = settings.number(who, "threshold", threshold, least=0)
+        self.threshold_mode = settings.choice(who, "threshold_mode", threshold_mode, ("rel", "abs"))
+        self.cooldown = settings.count(who, "cooldown", cooldown, 0)
+        self.min_lr = settings.number(who, "min_lr", min_lr, least=0)
+        self.eps = settings.number(who, "eps", eps, least=0)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best = math.inf if self.mode == "min" else -math.inf
+        self._bad = 0  # epochs since the best, or since the last reduction
+        self._cooling = 0  # epochs that don't count yet
+
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """Counts the epoch if it is not better, and reduces the rate if it is one too many."""
+        value = logs[self.monitor]
+        if self._improves(value):
+            self.best, self._bad = value, 0
+        else:
+            self._bad += 1
+        if self._cooling > 0:
+            self._cooling -= 1
+            self._bad = 0
+        if self._bad > self.patience:
+            self._reduce(trainer)
+            self._cooling, self._bad = self.cooldown, 0
+
+    def _improves(self, value: float) -> bool:
+        sign = -1 if self.mode == "min" else 1
+        change = sign * self.threshold
+        limit = self.best * (1 + change) if self.threshold_mode == "rel" else self.best + change
+        return sign * value > sign * limit
+
+    def _reduce(self, trainer: Trainer) -> None:
+        optimizer = trainer.optimizer
+        rate = float(optimizer.rates(trainer.steps - 1, 1)[0])
+        reduced = max(rate * self.factor, self.min_lr)
+        if rate - reduced > self.eps:
+            optimizer.scale *= reduced / rate

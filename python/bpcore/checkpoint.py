@@ -8,6 +8,7 @@ several, and the same trainer should give the same file.
 from __future__ import annotations
 
 import json
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -87,13 +88,16 @@ def read(
 
     def restore(engine: Engine) -> int:
         weights.restore(model, tensors, name)
-        if engine.optimizer.name == settings["optimizer"]["name"]:  # another kind begins anew
+        optimizer = settings["optimizer"]
+        if engine.optimizer.name == optimizer["name"]:  # another kind begins anew
             for key, value in engine.optimizer_state().items():
                 if key in tensors:
                     value[...] = tensors[key]
                 elif key.startswith("optimizer.average."):  # it was not kept so far
                     value[...] = tensors[key.removeprefix("optimizer.average.")]
             engine.updates.steps = settings["steps"]
+            if not optim.Optimizer.is_whole(optimizer):  # it had to be given again, and goes on
+                engine.optimizer.scale = optimizer["scale"]
         return int(settings["epochs"])
 
     return arguments, restore
@@ -114,10 +118,16 @@ def _settings(name: str, metadata: dict[str, str]) -> dict[str, Any]:
         key for key, kinds in _SETTINGS.items() if version is None or type(settings.get(key)) not in kinds
     ]
     wrong += [key for key in ("steps", "epochs") if key not in wrong and settings[key] < 0]
+    if "optimizer" not in wrong and not _is_scale(settings["optimizer"].get("scale")):
+        wrong.append("optimizer")
     if wrong:
         raise ValueError(f"{name}: its settings are damaged: {', '.join(wrong)}")
     checked: dict[str, Any] = settings
     return checked
+
+
+def _is_scale(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < math.inf
 
 
 def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 from bpcore._native import core
 from bpcore.arrays import Array, as_numbers
 from bpcore.callbacks import Callback
+from bpcore.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,15 +162,6 @@ def check_labels(who: str, data: Samples, loss: str, classes: int, ignored: int 
 def _out_of_range(what: str, array: Array, at: int, takes: str, low: int, high: int) -> ValueError:
     index = ", ".join(str(i) for i in np.unravel_index(at, array.shape))
     return ValueError(f"{what}[{index}] is {array.flat[at]}, but {takes} integers from {low} to {high - 1}")
-
-
-def count(who: str, name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`; TypeError if it is not an integer."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{who}: {name} must be an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{who}: {name} must be at least {least}, got {value}")
-    return int(value)
 
 
 def callback_list(given: Any) -> list[Callback]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+from bpcore.settings import number
 
 __all__ = ["GradientControl", "layers_of"]
 
@@ -22,28 +21,20 @@ class GradientControl:
     ema: float | None = None
 
     def __post_init__(self) -> None:
-        clips = [
-            name for name in ("clip_norm", "clip_layer_norm", "clip_value") if self._check(name, math.inf)
-        ]
+        clips = [name for name in ("clip_norm", "clip_layer_norm", "clip_value") if self._check(name)]
         if len(clips) > 1:
             raise ValueError(f"Trainer: give only one of {' and '.join(clips)}")
         self._check("ema", 1.0)
         if self.nonfinite not in (None, "stop", "skip"):
             raise ValueError(f'Trainer: nonfinite must be "stop", "skip" or None, got {self.nonfinite!r}')
 
-    def _check(self, name: str, below: float) -> bool:
+    def _check(self, name: str, below: float | None = None) -> bool:
         """Whether a setting is given; it must then be a number above 0 and less than `below`."""
         value = getattr(self, name)
         if value is None:
             return False
-        if isinstance(value, (bool, np.bool_)) or not isinstance(
-            value, (int, float, np.integer, np.floating)
-        ):
-            raise TypeError(f"Trainer: {name} must be a number, got {value!r}")
-        if not 0.0 < value < below:  # also for NaN
-            limit = "finite and above 0" if below == math.inf else f"between 0 and {below:g}"
-            raise ValueError(f"Trainer: {name} must be {limit}, got {value}")
-        object.__setattr__(self, name, float(value))
+        value = number("Trainer", name, value, above=0, below=below)
+        object.__setattr__(self, name, value)
         return True
 
     def native(self) -> dict[str, Any]:

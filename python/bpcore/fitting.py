@@ -127,7 +127,7 @@ class Run:
             steps = min(self._pace.steps(), session.steps_per_epoch - before)
             for _, every in intervals:
                 steps = min(steps, every - step % every)
-            done = self._pace.run(session, steps, trainer.optimizer.rates(step, steps))
+            done = self._pace.run(session, steps, trainer.optimizer.group_rates(step, steps))
             trainer.skipped += session.skipped - skipped
             if done < steps:
                 refused = trainer._engine.refusal(session)

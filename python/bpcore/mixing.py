@@ -8,6 +8,7 @@ import numpy as np
 
 from bpcore import ops, randomness, tracing
 from bpcore.arrays import FLOATS
+from bpcore.settings import number
 from bpcore.tensor import operand
 
 __all__ = ["mixup"]
@@ -32,7 +33,7 @@ def mixup(x: Any, y: Any, alpha: float = 0.2) -> tuple[Any, Any]:
     Source: H. Zhang et al., mixup: beyond empirical risk minimization (2018). Raises TypeError for a target
     that isn't float, ValueError for `alpha` out of range and for `x` and `y` of different lengths.
     """
-    alpha = randomness.check_number("mixup", "alpha", alpha)
+    alpha = number("mixup", "alpha", alpha, least=0)
     if alpha == 0:
         raise ValueError("mixup: alpha must be positive, got 0")
     x, y = operand(x, "mixup"), operand(y, "mixup")

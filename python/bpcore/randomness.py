@@ -7,30 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore import tracing
+from bpcore.settings import number
 from bpcore.tensor import Tensor, add, apply, operand
 
 if TYPE_CHECKING:
     from bpcore.tracing import Trace
 
-__all__ = ["beta", "check_number", "check_rate", "draw", "dropout", "trains"]
-
-
-def check_number(who: str, name: str, value: Any) -> float:
-    """`value` as a float that is at least 0 and finite; TypeError for what is no number, else ValueError."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    number = float(value)
-    if not 0.0 <= number < float("inf"):  # also false for NaN
-        raise ValueError(f"{who}: {name} must be finite and at least 0, got {value}")
-    return number
+__all__ = ["beta", "check_rate", "draw", "dropout", "trains"]
 
 
 def check_rate(who: str, rate: Any) -> float:
     """`rate` as a float in [0, 1]; TypeError for what is no number, ValueError outside."""
-    number = check_number(who, "rate", rate)
-    if number > 1:
-        raise ValueError(f"{who}: rate must lie in [0, 1], got {rate}")
-    return number
+    return number(who, "rate", rate, least=0, most=1)
 
 
 def trains(*values: Any) -> bool:

@@ -204,7 +204,7 @@ class Trainer:
         """
         with self._alone("step"):
             data = self._batch("step", inputs)
-            loss, refused = self._engine.step(data, self.optimizer.rates(self.steps, 1))
+            loss, refused = self._engine.step(data, self.optimizer.group_rates(self.steps, 1))
             if refused is not None and self.control.nonfinite == "skip":
                 self.skipped += 1
             elif refused is not None:
@@ -306,7 +306,8 @@ class Trainer:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
         The file is replaced at once or not at all. Functions (a loss, a partial of a known one too, a metric,
-        an objective, a learning rate) are not in it, only their names.
+        an objective, a learning rate) are not in it, only their names; schedules are, unless a function is a
+        part of them.
         """
         self._engine.ready(None)
         checkpoint.save(self, self._engine, path)
@@ -320,7 +321,7 @@ class Trainer:
             model: a model of the same structure; it is given the saved values.
             overrides: arguments of `Trainer` to use in place of the saved ones. Functions, which files can't
                 hold, must be given again here: loss, objective, metrics, and an optimizer whose learning rate
-                was one.
+                was one (it gets back its `scale`, too).
 
         Raises ValueError, before the model is changed, if the file is damaged, belongs to another model, or
         lacks something that must be given again.

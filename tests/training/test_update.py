@@ -86,7 +86,7 @@ def test_no_decay_on_vectors() -> None:
 
 def test_a_groups_rate_may_be_a_function_of_the_step() -> None:
     optimizer = optim.SGD(lambda step: 1 / (1 + step), groups=[optim.Group("a", lr=lambda step: 2.0 * step)])
-    np.testing.assert_array_equal(optimizer.rates(1, 3), [[1 / 2, 2], [1 / 3, 4], [1 / 4, 6]])
+    np.testing.assert_array_equal(optimizer.group_rates(1, 3), [[1 / 2, 2], [1 / 3, 4], [1 / 4, 6]])
 
 
 @pytest.mark.parametrize(
@@ -421,7 +421,7 @@ def test_max_norm_limits_columns_and_non_negative_rectifies() -> None:
         (lambda: nn.L1(-1.0), ValueError, "L1: l1 must be finite and at least 0, got -1.0"),
         (lambda: nn.L2(np.nan), ValueError, "L2: l2 must be finite"),
         (lambda: nn.L1L2(l2="a"), TypeError, "L1L2: l2 must be a number"),
-        (lambda: nn.MaxNorm(0), ValueError, "MaxNorm: most must be above 0"),
+        (lambda: nn.MaxNorm(0), ValueError, "MaxNorm: most must be finite and above 0"),
         (lambda: nn.Dense(2, kernel_regularizer=0.1), TypeError, "a regularizer is"),
         (lambda: nn.Dense(2, kernel_regularizer=nn.L2), TypeError, "a regularizer is"),
         (lambda: nn.Dense(2, kernel_constraint=nn.L2()), TypeError, "a constraint is"),

@@ -13,11 +13,10 @@ from bpcore.losses.common import (
     aligned,
     check_not_activated,
     constant,
-    not_negative,
-    number,
     reduced,
     softplus,
 )
+from bpcore.settings import number
 
 __all__ = ["binary_cross_entropy", "focal", "hinge", "squared_hinge"]
 
@@ -28,7 +27,7 @@ def binary_cross_entropy(
     """-t·log(sigmoid(z)) - (1-t)·log(1-sigmoid(z)) of logits z and targets t in [0, 1].
 
     `target` has the logits' shape, or lacks their last axis if that has size 1. `pos_weight` multiplies the
-    first term, `weight` both: each is a number, or an array that broadcasts to the logits' shape, as one of
+    first term, `weight` both: each is a or an array that broadcasts to the logits' shape, as one of
     shape (labels,) for logits (..., labels); neither changes what the mean is divided by.
     """
     who = "binary_cross_entropy"
@@ -70,8 +69,8 @@ def focal(
     T.-Y. Lin et al., Focal loss for dense object detection (2017).
     """
     who = "focal"
-    share = None if alpha is None else number(who, "alpha", alpha, lambda x: 0 <= x <= 1, "in [0, 1]")
-    exponent = not_negative(who, "gamma", gamma)
+    share = None if alpha is None else number(who, "alpha", alpha, least=0, most=1)
+    exponent = number(who, "gamma", gamma, least=0)
     logits, target = aligned(who, logits, target)
     check_not_activated(who, logits, "sigmoid", "takes logits; leave the sigmoid out")
     values = ops.binary_cross_entropy(logits, target)

@@ -12,10 +12,10 @@ from bpcore.losses.common import (
     check_not_activated,
     constant,
     is_float,
-    number,
     one,
     reduced,
 )
+from bpcore.settings import number
 from bpcore.tensor import operand, unify
 
 __all__ = ["cross_entropy", "multi_margin", "nll"]
@@ -48,7 +48,7 @@ def cross_entropy(
             C. Szegedy et al., Rethinking the inception architecture for computer vision (2016).
     """
     who = "cross_entropy"
-    smoothing = number(who, "label_smoothing", label_smoothing, lambda x: 0 <= x < 1, "in [0, 1)")
+    smoothing = number(who, "label_smoothing", label_smoothing, least=0, below=1)
     if is_float(operand(target, who)) and is_float(one(who, logits)):
         logits, target = unify(who, logits, target)
     logits, target = _scores(who, "logits", logits), operand(target, who)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -11,22 +11,16 @@ from bpcore import ops, tree
 from bpcore.arrays import FLOATS, Array, as_array
 from bpcore.tensor import Tensor, operand, unify
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = [
     "PARTS",
     "Reduction",
     "Weighted",
-    "above_zero",
     "aligned",
     "check_not_activated",
     "constant",
     "is_float",
     "matched",
     "norm",
-    "not_negative",
-    "number",
     "one",
     "reduced",
     "softplus",
@@ -113,28 +107,6 @@ def check_not_activated(who: str, prediction: Any, activation: str, instead: str
 
 
 # Settings
-
-
-def number(
-    who: str, name: str, value: Any, allowed: Callable[[float], bool] = lambda _: True, words: str = "finite"
-) -> float:
-    """`value` as a finite float that is `allowed`, in `words`."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    found = float(value)
-    if not (math.isfinite(found) and allowed(found)):
-        raise ValueError(f"{who}: {name} must be {words}, got {value}")
-    return found
-
-
-def not_negative(who: str, name: str, value: Any) -> float:
-    """`value` as a finite float that is at least 0."""
-    return number(who, name, value, lambda x: x >= 0, "finite and at least 0")
-
-
-def above_zero(who: str, name: str, value: Any) -> float:
-    """`value` as a finite float above 0."""
-    return number(who, name, value, lambda x: x > 0, "finite and above 0")
 
 
 def constant(who: str, name: str, value: Any, like: Any, least: float = 0.0) -> Array:

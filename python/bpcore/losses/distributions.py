@@ -8,7 +8,6 @@ from typing import Any, Literal
 from bpcore import ops
 from bpcore.losses.common import (
     Reduction,
-    above_zero,
     aligned,
     check_not_activated,
     constant,
@@ -16,6 +15,7 @@ from bpcore.losses.common import (
     matched,
     reduced,
 )
+from bpcore.settings import number
 from bpcore.tensor import is_symbolic, operand
 
 __all__ = ["gaussian_nll", "kl_divergence", "poisson_nll"]
@@ -67,7 +67,7 @@ def poisson_nll(
     of log t! where t > 1: t·log t - t + log(2πt) / 2. Shapes as in `mse`.
     """
     who = "poisson_nll"
-    small = above_zero(who, "eps", eps)
+    small = number(who, "eps", eps, above=0)
     prediction, target = aligned(who, prediction, target)
     if log_input:
         values = ops.exp(prediction) - target * prediction
@@ -95,7 +95,7 @@ def gaussian_nll(
     """(log v + (target - mean)² / v) / 2, of a normal distribution with a mean and a variance v.
 
     `prediction` is a pair (mean, v), as a model with two outputs returns it, or the mean alone with `var` as
-    v. With `log_var`, its logarithm stands for v, and may be any number, as what a plain layer gives. The
+    v. With `log_var`, its logarithm stands for v, and may be any as what a plain layer gives. The
     target's shape is that of the mean, as in `mse`. The variance's is the same, with axes of size 1 where it
     does not vary; `var` may also be a number. v below `eps` counts as `eps` and keeps its derivative, so that
     it can grow again. `full` adds the constant log(2π) / 2. D. A. Nix and A. S. Weigend, Estimating the mean
@@ -104,7 +104,7 @@ def gaussian_nll(
     Raises ValueError for a negative variance, where it is not symbolic.
     """
     who = "gaussian_nll"
-    least = above_zero(who, "eps", eps)
+    least = number(who, "eps", eps, above=0)
     if isinstance(prediction, (tuple, list)) and len(prediction) == 2 and var is None:
         prediction, var = prediction
     elif isinstance(prediction, tuple) or var is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bpcore import ops
-from bpcore.losses.common import Reduction, above_zero, aligned, norm, not_negative, reduced
+from bpcore.losses.common import Reduction, aligned, norm, reduced
+from bpcore.settings import number
 
 __all__ = ["cosine_similarity", "triplet_margin"]
 
@@ -19,7 +20,7 @@ def cosine_similarity(
     shape (..., features), the loss of an element has shape (...).
     """
     who = "cosine_similarity"
-    least = above_zero(who, "eps", eps)
+    least = number(who, "eps", eps, above=0)
     x, y = aligned(who, prediction, target)
     _check_vectors(who, x)
     product = ops.sum(x * y, axis=-1)
@@ -47,7 +48,7 @@ def triplet_margin(
     who = "triplet_margin"
     if isinstance(p, bool) or p not in (1, 2):
         raise ValueError(f"{who}: p must be 1 or 2, got {p!r}")
-    gap, shift = above_zero(who, "margin", margin), not_negative(who, "eps", eps)
+    gap, shift = number(who, "margin", margin, above=0), number(who, "eps", eps, least=0)
     anchor, positive = aligned(who, anchor, positive)
     anchor, negative = aligned(who, anchor, negative)
     _check_vectors(who, anchor)

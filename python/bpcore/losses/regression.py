@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from bpcore import ops
-from bpcore.losses.common import Reduction, above_zero, aligned, not_negative, number, reduced, softplus
+from bpcore.losses.common import Reduction, aligned, reduced, softplus
+from bpcore.settings import number
 
 __all__ = ["huber", "log_cosh", "mae", "mse", "quantile", "smooth_l1"]
 
@@ -28,7 +29,7 @@ def huber(prediction: Any, target: Any, reduction: Reduction = "mean", *, delta:
 
     P. J. Huber, Robust estimation of a location parameter (1964).
     """
-    width = above_zero("huber", "delta", delta)
+    width = number("huber", "delta", delta, above=0)
     prediction, target = aligned("huber", prediction, target)
     distance, near = _clipped(prediction - target, width)
     return reduced("huber", near * (distance - 0.5 * near), reduction)
@@ -39,7 +40,7 @@ def smooth_l1(prediction: Any, target: Any, reduction: Reduction = "mean", *, be
 
     This is `huber` divided by its delta. R. Girshick, Fast R-CNN (2015).
     """
-    width = not_negative("smooth_l1", "beta", beta)
+    width = number("smooth_l1", "beta", beta, least=0)
     prediction, target = aligned("smooth_l1", prediction, target)
     if width == 0.0:
         return reduced("smooth_l1", ops.abs(prediction - target), reduction)
@@ -76,7 +77,7 @@ def quantile(prediction: Any, target: Any, reduction: Reduction = "mean", *, q: 
 
     Its minimum is the target's quantile q. R. Koenker and G. Bassett, Regression quantiles (1978).
     """
-    level = number("quantile", "q", q, lambda x: 0 < x < 1, "in (0, 1)")
+    level = number("quantile", "q", q, above=0, below=1)
     prediction, target = aligned("quantile", prediction, target)
     error = target - prediction
     return reduced("quantile", level * ops.relu(error) + (1.0 - level) * ops.relu(-error), reduction)

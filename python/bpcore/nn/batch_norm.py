@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bpcore import checks, ops, tracing
-from bpcore.nn.moments import Normalization, centred, check_eps, check_number, mean
+from bpcore.nn.moments import Normalization, centred, check_eps, mean
 from bpcore.nn.parameter import State, Variable
+from bpcore.settings import number
 
 __all__ = ["BatchNorm"]
 
@@ -51,7 +52,7 @@ class BatchNorm(Normalization):
         if num_features is not None:
             num_features = checks.count("BatchNorm", "num_features", num_features, 1)
         if momentum is not None:
-            momentum = check_number("BatchNorm", "momentum", momentum, 0.0, 1.0)
+            momentum = number("BatchNorm", "momentum", momentum, least=0, most=1)
         super().__init__((num_features,), check_eps("BatchNorm", eps), affine, affine)
         self.momentum = momentum
         self.running_mean = State((num_features,), "zeros") if track_running_stats else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bpcore._native import core
-from bpcore.arrays import FLOATS
+from bpcore.arrays import FLOATS, as_array
 from bpcore.names import stream_of
 from bpcore.nn import changes
 from bpcore.nn.parameter import Parameter, State, Storage, Variable
@@ -125,7 +125,8 @@ def pack(model: Module, seed: int, dtype: str) -> Storage:
 
     Values that exist are kept (float32 ones may become float64); the others are drawn by their initializer,
     keyed by `seed` and name. RuntimeError if a size is not known or a trainer is writing to the values,
-    TypeError for float64 values in a float32 model.
+    TypeError for float64 values in a float32 model, ValueError or TypeError for what an initializer gives if
+    it is not finite numbers of the right shape.
     """
     parameters, states = collect(model)
     everything: list[Variable] = [*parameters, *states]
@@ -161,10 +162,28 @@ def value_of(variable: Variable, seed: int, dtype: str) -> Array:
                 f'{variable!r} has float64 values, which a float32 model would cut short; use dtype="float64"'
             )
         return value
-    values = np.asarray(variable.init(variable.shape, seed, stream_of(variable.name)))
+    return _initial(variable, seed, dtype)
+
+
+def _initial(variable: Variable, seed: int, dtype: str) -> Array:
+    """What the initializer gives; ValueError or TypeError unless those are values for `variable`.
+
+    Only a state may begin with infinity, as a running minimum does.
+    """
+    who = f"{variable!r}: its initializer"
+    values = as_array(variable.init(variable.shape, seed, stream_of(variable.name)), who)
     if values.shape != variable.shape:
-        raise ValueError(f"{variable!r}: its initializer gave values of shape {values.shape}")
-    return values
+        raise ValueError(f"{who} gave values of shape {values.shape}")
+    with np.errstate(over="ignore"):
+        rounded = values.astype(dtype)
+    wrong = ~np.isfinite(rounded)
+    if variable.is_state:
+        wrong &= ~np.isinf(values)
+    if wrong.any():
+        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        reason = f", which overflows {dtype}" if np.isfinite(values[at]) else ""
+        raise ValueError(f"{who} gave {values[at]} at [{', '.join(str(i) for i in at)}]{reason}")
+    return rounded
 
 
 def build_for(

@@ -61,9 +61,11 @@ class Dense(Module):
         self.units = int(units)
         self.activation = activations.resolve(activation)
         rectified = self.activation is ops.relu or isinstance(self.activation, activations.ReLU)
+        if kernel_init is None:
+            kernel_init = "he_normal" if rectified else "glorot_uniform"
         self.weight = Parameter(
             (in_features, units),
-            kernel_init or ("he_normal" if rectified else "glorot_uniform"),
+            kernel_init,
             regularizer=kernel_regularizer,
             constraint=kernel_constraint,
         )

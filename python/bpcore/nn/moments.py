@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +10,12 @@ from bpcore import ops, tensor, tracing
 from bpcore.arrays import FLOATS
 from bpcore.nn.module import Module
 from bpcore.nn.parameter import Parameter, Variable
+from bpcore.settings import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Normalization", "centred", "check_eps", "check_number", "mean"]
+__all__ = ["Normalization", "centred", "check_eps", "mean"]
 
 # 1 / eps has to be finite in float32: it is a factor of derivatives where the variance is 0.
 _LEAST_EPS = float(np.finfo(np.float32).tiny)
@@ -55,20 +55,9 @@ def centred(x: Any, axes: Sequence[int], groups: int | None = None) -> tuple[Any
     return shifted + -rest, shift + rest
 
 
-def check_number(who: str, name: str, value: Any, least: float, most: float = sys.float_info.max) -> float:
-    """`value` as a float; TypeError if it is not a number, ValueError if it is not in [least, most]."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    if not least <= value <= most:  # also true for NaN
-        finite = f"finite and at least {least:.3g}"
-        limits = finite if most == sys.float_info.max else f"in [{least:g}, {most:g}]"
-        raise ValueError(f"{who}: {name} must be {limits}, got {value}")
-    return float(value)
-
-
 def check_eps(who: str, eps: Any) -> float:
     """`eps` as a float; TypeError if it is not a number, ValueError if it is too small or not finite."""
-    return check_number(who, "eps", eps, _LEAST_EPS)
+    return number(who, "eps", eps, least=_LEAST_EPS)
 
 
 class Normalization(Module):

@@ -12,6 +12,7 @@ from typing import Any
 from bpcore import ops, randomness
 from bpcore.arrays import FLOATS
 from bpcore.nn.module import Module
+from bpcore.settings import number
 from bpcore.tensor import operand
 
 __all__ = ["AlphaDropout", "Dropout", "GaussianNoise"]
@@ -76,7 +77,7 @@ class GaussianNoise(Module):
     """
 
     def __init__(self, std: float) -> None:
-        self.std = randomness.check_number("GaussianNoise", "std", std)
+        self.std = number("GaussianNoise", "std", std, least=0)
 
     def __call__(self, x: Any) -> Any:
         """`x` of any shape (float); the result has the same."""

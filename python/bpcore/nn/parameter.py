@@ -137,8 +137,8 @@ class Parameter(Variable):
 
     Args:
         shape: its sizes; None for those that `infer` fills in when the model is first traced.
-        init: initial values: a name ("glorot_uniform", "he_normal", "zeros", ...), a number, or an object of
-            `nn.init`.
+        init: initial values: a name ("glorot_uniform", "he_normal", "zeros", ...), a number, an object of
+            `nn.init`, or a function of (shape, seed, stream), or of the shape alone, that returns an array.
         trainable: False keeps it as it is, in the same flat buffer; no gradient is computed for it.
         regularizer: a term of the loss, `nn.L1`, `nn.L2` or a function of the tensor that returns a scalar.
         constraint: what holds after each update, `nn.MaxNorm` or `nn.NonNegative`.

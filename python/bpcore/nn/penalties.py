@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from bpcore import ops
+from bpcore.settings import number
 
 __all__ = ["L1", "L1L2", "L2", "Constraint", "MaxNorm", "NonNegative", "Regularizer"]
 
@@ -26,8 +24,8 @@ class L1L2:
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
-        self.l1 = _check(self, "l1", l1)
-        self.l2 = _check(self, "l2", l2)
+        self.l1 = number(type(self).__name__, "l1", l1, least=0)
+        self.l2 = number(type(self).__name__, "l2", l2, least=0)
 
     def __call__(self, weight: Any) -> Any:
         """A scalar, of a `weight` of any shape."""
@@ -84,9 +82,7 @@ class MaxNorm(Constraint):
     kind = "max_norm"
 
     def __init__(self, most: float = 2.0) -> None:
-        self.most = _check(self, "most", most)
-        if self.most == 0.0:
-            raise ValueError("MaxNorm: most must be above 0")
+        self.most = number("MaxNorm", "most", most, above=0)
 
     def __repr__(self) -> str:
         return f"MaxNorm({self.most})"
@@ -110,12 +106,3 @@ def config(regularizer: Regularizer | None) -> dict[str, float] | str | None:
 def from_config(saved: dict[str, float] | None) -> Regularizer | None:
     """The regularizer that `config` describes."""
     return None if saved is None else L1L2(**saved)
-
-
-def _check(owner: object, name: str, value: Any) -> float:
-    who = type(owner).__name__
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    if not 0.0 <= value < math.inf:
-        raise ValueError(f"{who}: {name} must be finite and at least 0, got {value}")
-    return float(value)

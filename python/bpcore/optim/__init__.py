@@ -1,12 +1,14 @@
 """Optimizers: their settings. The updates themselves run natively, over all parameters at once.
 
-Formulas and names are PyTorch's. `lr` is a number, or a function of the step (updates done so far, from 0).
+Formulas and names are PyTorch's. `lr` is a number, a schedule (see `bpcore.schedules`), or a function of the
+step (updates done so far, from 0).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bpcore import schedules
 from bpcore.names import lookup
 from bpcore.optim.adagrad import Adadelta, Adagrad, RMSprop
 from bpcore.optim.adam import LAMB, Adam, Adamax, AdamW, NAdam, RAdam
@@ -55,15 +57,25 @@ def resolve(optimizer: Any) -> Optimizer:
 
 
 def from_config(config: dict[str, Any]) -> Optimizer | None:
-    """The optimizer that `Optimizer.config` describes; None if a learning rate was a function."""
+    """The optimizer that `Optimizer.config` describes; None if a learning rate had a function.
+
+    KeyError, TypeError or ValueError for what is no such description.
+    """
     if not Optimizer.is_whole(config):
         return None
-    whole: dict[str, Any]
-    parts: list[dict[str, Any]]
-    whole, *parts = (
-        {key: tuple(value) if isinstance(value, list) else value for key, value in each.items()}
-        for each in (config, *config["groups"])
+    groups = [Group(**_arguments(each)) for each in config["groups"]]
+    optimizer = lookup("optimizer", config["name"], _NAMED)(
+        groups=groups, **_arguments({key: config[key] for key in config.keys() - {"name", "groups", "scale"}})
     )
-    arguments = {key: value for key, value in whole.items() if key not in ("name", "groups")}
-    groups = [Group(**each) for each in parts]
-    return lookup("optimizer", config["name"], _NAMED)(groups=groups, **arguments)
+    optimizer.scale = config["scale"]
+    return optimizer
+
+
+def _arguments(saved: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as they were: schedules are made again, and JSON has no tuples."""
+    arguments: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in saved.items()
+    }
+    if isinstance(arguments.get("lr"), dict):
+        arguments["lr"] = schedules.from_config(arguments["lr"])
+    return arguments

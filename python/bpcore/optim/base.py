@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from bpcore import settings as checks
 from bpcore.names import lookup
 from bpcore.optim.groups import Group
+from bpcore.schedules.base import Schedule, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LearningRate", "Optimizer", "check_number", "check_pair"]
 
-LearningRate: TypeAlias = "float | Callable[[int], float]"
+LearningRate: TypeAlias = "float | Schedule | Callable[[int], float]"
 
 # Settings that the core takes apart.
 _PAIRS = {
@@ -31,8 +33,8 @@ _FUNCTION = "a function"  # stands in a config for what a file can't hold
 class Optimizer:
     """What all optimizers share: a name, a learning rate, settings, groups.
 
-    `lr` may be set anew while training; the other settings stay as they are. Subclasses check their settings
-    and hand them to `__init__`, which makes attributes of them.
+    `lr` and `scale` may be set anew while training; the other settings stay as they are. Subclasses check
+    their settings and hand them to `__init__`, which makes attributes of them.
     """
 
     name: ClassVar[str]
@@ -59,7 +61,7 @@ class Optimizer:
         return type(self)(lr, **{**self.settings, **group.settings})
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__ and name != "_lr":
+        if name in self.__dict__ and name not in ("_lr", "_scale"):
             raise AttributeError(
                 f"{type(self).__name__}: {name} can't be changed; make a new optimizer and a new Trainer"
             )
@@ -67,12 +69,29 @@ class Optimizer:
 
     @property
     def lr(self) -> LearningRate:
-        """The learning rate, a number or a function of the step; groups may have others."""
+        """The learning rate: a number, a schedule or a function of the step; groups may have others.
+
+        Setting it sets `scale` to 1.
+        """
         return self._lr
 
     @lr.setter
     def lr(self, lr: LearningRate) -> None:
+        if isinstance(lr, type):
+            raise TypeError(
+                f"{type(self).__name__}: lr must be an object: {lr.__name__}(...), with arguments"
+            )
         self._lr: LearningRate = lr if callable(lr) else check_number(self, "lr", lr)
+        self._scale = 1.0
+
+    @property
+    def scale(self) -> float:
+        """What all learning rates are multiplied by, ≥ 0; 1 unless a callback as ReduceLROnPlateau set it."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        self._scale = check_number(self, "scale", scale)
 
     # What the core wants
 
@@ -107,23 +126,30 @@ class Optimizer:
         ]
 
     def rates(self, step: int, count: int) -> Array:
-        """The rates of `count` steps from `step` on, float64 (count, 1 + groups), a column for each group.
+        """The rates of `count` steps from `step` on, float64: those of `lr` times `scale`.
 
         If a function gives them: TypeError for what is no number, ValueError if negative or not finite.
         """
-        own = _tabulated(self.lr, step, count)
-        columns = [own if group.lr is None else _tabulated(group.lr, step, count) for group in self.groups]
-        return np.stack([own, *columns], axis=1)
+        return _rates(self.lr, self.scale, step, count)
+
+    def group_rates(self, step: int, count: int) -> Array:
+        """`rates`, then those of each group, as columns of an array of shape (count, 1 + groups)."""
+        own = self.rates(step, count)
+        others = [
+            own if group.lr is None else _rates(group.lr, self.scale, step, count) for group in self.groups
+        ]
+        return np.stack([own, *others], axis=1) if others else own[:, None]
 
     # Files
 
     def config(self) -> dict[str, Any]:
-        """What makes the same optimizer again: its name and arguments, without functions."""
+        """What makes the same optimizer again: its name, arguments and scale, without functions."""
         groups = [
             {"match": group.match, "max_ndim": group.max_ndim, "lr": _saved(group.lr), **group.settings}
             for group in self.groups
         ]
-        return {"name": self.name, "lr": _saved(self.lr), **self.settings, "groups": groups}
+        settings = {"lr": _saved(self.lr), **self.settings, "groups": groups}
+        return {"name": self.name, **settings, "scale": self.scale}
 
     @staticmethod
     def is_whole(config: Mapping[str, Any]) -> bool:
@@ -136,49 +162,38 @@ class Optimizer:
 
 
 def _saved(lr: LearningRate | None) -> Any:
-    return _FUNCTION if callable(lr) else lr
+    config = lr.config() if isinstance(lr, Schedule) else None if callable(lr) else lr
+    return _FUNCTION if config is None and lr is not None else config
 
 
-def _tabulated(lr: LearningRate, step: int, count: int) -> Array:
+def _rates(lr: LearningRate, scale: float, step: int, count: int) -> Array:
     if not callable(lr):
-        return np.full(count, lr)
-    rates = np.array([_rate(lr, step + i) for i in range(count)])
+        rate = lr * scale
+        if rate == math.inf:
+            raise ValueError(f"the learning rate {lr} times {scale} is infinite")
+        return np.full(count, rate)
+    rates = lr.values(step, count) if isinstance(lr, Schedule) else tabulate(lr, step, count)
+    with np.errstate(over="ignore"):
+        rates = scale * rates
     wrong = np.flatnonzero(~(np.isfinite(rates) & (rates >= 0)))
     if wrong.size:
         at = int(wrong[0])
-        raise ValueError(f"the learning rate's function gave {rates[at]} for step {step + at}")
+        source = lr if isinstance(lr, Schedule) else "the learning rate's function"
+        raise ValueError(f"{source} gave {rates[at]} for step {step + at}")
     return rates
 
 
-def _rate(function: Callable[[int], float], step: int) -> float:
-    rate: Any = function(step)
-    try:
-        return float(rate)
-    except (TypeError, ValueError):
-        name = getattr(function, "__qualname__", type(function).__name__)
-        raise TypeError(
-            f"the learning rate's function {name} gave {rate!r} for step {step}, not a number"
-        ) from None
-
-
 def check_number(
-    owner: Optimizer, name: str, value: Any, below: float = math.inf, positive: bool = False
+    owner: Optimizer, name: str, value: Any, *, below: float | None = None, positive: bool = False
 ) -> float:
     """`value` as a float that is at least 0, or above 0 if `positive`, finite and less than `below`."""
-    who = type(owner).__name__
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    number = float(value)
-    if not 0.0 <= number < below or (positive and number == 0.0):  # also for NaN
-        least = "above 0" if positive else "at least 0"
-        limit = f"finite and {least}" if below == math.inf else f"in {'(' if positive else '['}0, {below:g})"
-        raise ValueError(f"{who}: {name} must be {limit}, got {value}")
-    return number
+    limit = {"above": 0.0} if positive else {"least": 0.0}
+    return checks.number(type(owner).__name__, name, value, below=below, **limit)
 
 
-def check_pair(owner: Optimizer, name: str, value: Any, below: float = math.inf) -> tuple[float, float]:
+def check_pair(owner: Optimizer, name: str, value: Any, *, below: float | None = None) -> tuple[float, float]:
     """`value` as two floats, each as `check_number` wants it."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError(f"{type(owner).__name__}: {name} must be a pair of numbers, got {value!r}")
-    first, second = (check_number(owner, f"{name}[{i}]", each, below) for i, each in enumerate(value))
+    first, second = (check_number(owner, f"{name}[{i}]", each, below=below) for i, each in enumerate(value))
     return first, second

@@ -1,0 +1,72 @@
+"""Checks of settings when an object is made: numbers in a range, whole numbers, one of a few words."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["choice", "count", "number"]
+
+
+def number(
+    who: str,
+    name: str,
+    value: Any,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
+) -> float:
+    """`value` as a finite float in a range; at most one of `least` and `above`, of `most` and `below`.
+
+    TypeError if it is not a number (a bool isn't), ValueError if it is NaN, infinite or out of range.
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+    try:
+        found = float(value)
+    except OverflowError:  # an integer past the largest float
+        found = math.inf
+    inside = (
+        math.isfinite(found)
+        and (least is None or found >= least)
+        and (above is None or found > above)
+        and (most is None or found <= most)
+        and (below is None or found < below)
+    )
+    if not inside:
+        raise ValueError(f"{who}: {name} must be {_range(least, above, most, below)}, got {value}")
+    return found
+
+
+def _range(least: float | None, above: float | None, most: float | None, below: float | None) -> str:
+    """The range in words, or as an interval if it ends on both sides."""
+    low = f"at least {least:g}" if least is not None else f"above {above:g}" if above is not None else ""
+    high = f"at most {most:g}" if most is not None else f"below {below:g}" if below is not None else ""
+    if low and high:
+        opening, closing = "(" if least is None else "[", ")" if most is None else "]"
+        return f"in {opening}{low.split()[-1]}, {high.split()[-1]}{closing}"
+    return f"finite and {low or high}" if low or high else "finite"
+
+
+def count(who: str, name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`; TypeError if it is not an integer."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{who}: {name} must be an integer, got {value!r}")
+    if value < least:
+        raise ValueError(f"{who}: {name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def choice(who: str, name: str, value: Any, known: Sequence[str]) -> str:
+    """`value`, which must be one of the words `known`; ValueError for any other, whatever it is."""
+    if not isinstance(value, str) or value not in known:
+        words = [f'"{word}"' for word in known]
+        raise ValueError(f"{who}: {name} must be {', '.join(words[:-1])} or {words[-1]}, got {value!r}")
+    return value
