@@ -70,7 +70,10 @@ def test_public_names_are_there_and_documented() -> None:
     assert set(bp.__all__) <= set(namespace)
 
 
-@pytest.mark.parametrize("name", ["nn", "ops", "losses", "metrics", "optim", "callbacks", "data", "runtime"])
+@pytest.mark.parametrize(
+    "name",
+    ["activations", "nn", "ops", "losses", "metrics", "optim", "callbacks", "data", "runtime"],
+)
 def test_modules_list_their_public_names(name: str) -> None:
     module = getattr(bp, name)
     for public in module.__all__:
