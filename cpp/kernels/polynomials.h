@@ -11,8 +11,10 @@ template <>
 struct Polynomials<float> {
   // ln 2 in two parts; a product of the first and an exponent is exact even without fused multiply-adds.
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-  // Where exp has become 0, is still a normal number, has become infinity; where tanh and erf have become 1.
-  static constexpr float exp_low = -104, exp_normal = -87, exp_high = 89, tanh_end = 10, erf_end = 4;
+  // Where exp has become 0, is still a normal number, has become infinity; where expm1 has become -1, tanh
+  // and erf 1.
+  static constexpr float exp_low = -104, exp_normal = -87, exp_high = 89;
+  static constexpr float expm1_low = -20, tanh_end = 10, erf_end = 4;
 
   // (e^r - 1 - r) / r², |r| <= ln(2) / 2; with it, e^r has a relative error of 2^-28.
   static constexpr float exp[] = {5.000000000e-01f, 1.666652113e-01f, 4.166621342e-02f, 8.368718438e-03f,
@@ -32,7 +34,8 @@ struct Polynomials<float> {
 template <>
 struct Polynomials<double> {
   static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
-  static constexpr double exp_low = -746, exp_normal = -708, exp_high = 710, tanh_end = 20, erf_end = 6;
+  static constexpr double exp_low = -746, exp_normal = -708, exp_high = 710;
+  static constexpr double expm1_low = -40, tanh_end = 20, erf_end = 6;
 
   // 2^-57
   static constexpr double exp[] = {5.00000000000000999e-01, 1.66666666666666963e-01, 4.16666666665338817e-02,

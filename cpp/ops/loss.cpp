@@ -169,7 +169,7 @@ struct BinaryCrossEntropy {
   template <class T>
   static void run(int64_t count, const T* logits, const T* targets, T* out) {
     kernels::map_vectors<T>(count, logits, out, [](kernels::simd::Vec<T> x) {
-      return kernels::logarithm_of_one_plus<T>(kernels::exponential<T>(-kernels::simd::absolute<T>(x)));
+      return kernels::logarithm_of_one_to_two<T>(kernels::exponential<T>(-kernels::simd::absolute<T>(x)));
     });
     for (int64_t i = 0; i < count; ++i) out[i] += logits[i] * ((logits[i] > T(0) ? T(1) : T(0)) - targets[i]);
   }

@@ -1,4 +1,4 @@
-// exp, log, erf, sqrt, abs, neg, sign, cast.
+// exp, expm1, log, log1p, softplus, erf, sqrt, abs, neg, sign, cast.
 #include "ops/unary.h"
 
 #include <cmath>
@@ -21,6 +21,20 @@ struct Exp {
   static void vjp(Vjp& node) { node.set(0, node.seed() * node.output()); }
 };
 
+struct Expm1 {
+  static constexpr const char* name = "expm1";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 0.5;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::map_vectors<T>(count, x, y,
+                            [](kernels::simd::Vec<T> v) { return kernels::exponential_minus_one<T>(v); });
+  }
+  static void vjp(Vjp& node) {  // not output + 1, which has lost the small ones
+    node.set(0, node.seed() * apply("exp", {node.input(0)}));
+  }
+};
+
 struct Log {
   static constexpr const char* name = "log";
   static constexpr Accepts accepts = Accepts::Floats;
@@ -30,6 +44,29 @@ struct Log {
     kernels::map_vectors<T>(count, x, y, [](kernels::simd::Vec<T> v) { return kernels::logarithm<T>(v); });
   }
   static void vjp(Vjp& node) { node.set(0, node.seed() / node.input(0)); }
+};
+
+struct Log1p {
+  static constexpr const char* name = "log1p";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 0.8;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::map_vectors<T>(count, x, y,
+                            [](kernels::simd::Vec<T> v) { return kernels::logarithm_of_one_plus<T>(v); });
+  }
+  static void vjp(Vjp& node) { node.set(0, node.seed() / (1.0 + node.input(0))); }
+};
+
+struct Softplus {
+  static constexpr const char* name = "softplus";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 1.0;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::map_vectors<T>(count, x, y, [](kernels::simd::Vec<T> v) { return kernels::softplus<T>(v); });
+  }
+  static void vjp(Vjp& node) { node.set(0, node.seed() * apply("sigmoid", {node.input(0)})); }
 };
 
 struct Erf {
@@ -150,7 +187,10 @@ class Cast final : public ElementwiseOp {
 
 void add_unary_ops(OpList& ops) {
   ops.push_back(std::make_unique<UnaryOp<Exp>>());
+  ops.push_back(std::make_unique<UnaryOp<Expm1>>());
   ops.push_back(std::make_unique<UnaryOp<Log>>());
+  ops.push_back(std::make_unique<UnaryOp<Log1p>>());
+  ops.push_back(std::make_unique<UnaryOp<Softplus>>());
   ops.push_back(std::make_unique<UnaryOp<Erf>>());
   ops.push_back(std::make_unique<UnaryOp<Sqrt>>());
   ops.push_back(std::make_unique<UnaryOp<Neg>>());

@@ -1,6 +1,17 @@
 """bpcore: a backpropagation core. Models are described in Python and trained natively."""
 
-from bpcore import callbacks, data, losses, metrics, nn, ops, optim, runtime, schedules
+from bpcore import (
+    activations,
+    callbacks,
+    data,
+    losses,
+    metrics,
+    nn,
+    ops,
+    optim,
+    runtime,
+    schedules,
+)
 from bpcore.autodiff import grad, value_and_grad
 from bpcore.gradcheck import GradientError, check_gradients
 from bpcore.history import History
@@ -15,6 +26,7 @@ __all__ = [
     "History",
     "Tensor",
     "Trainer",
+    "activations",
     "callbacks",
     "check_gradients",
     "data",

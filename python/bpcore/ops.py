@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "abs", "add", "argmax", "argmin", "binary_cross_entropy", "broadcast_to", "cast", "concatenate",
-    "cross_entropy", "dense", "divide", "dropout", "equal", "erf", "exp", "expand_dims", "gather",
-    "greater", "greater_equal", "identity", "less", "less_equal", "log", "log_softmax", "logical_and",
-    "logical_not", "logical_or", "matmul", "max", "maximum", "mean", "min", "minimum", "multiply", "neg",
-    "not_equal", "one_hot", "power", "random_normal", "random_uniform", "relu", "reshape", "sigmoid",
-    "sign", "softmax", "sqrt", "square", "squared_error", "squeeze", "stack", "stop_gradient",
-    "subtract", "sum", "tanh", "transpose", "where",
+    "cross_entropy", "dense", "divide", "dropout", "equal", "erf", "exp", "expand_dims", "expm1", "gather",
+    "greater", "greater_equal", "identity", "less", "less_equal", "log", "log1p", "log_softmax",
+    "logical_and", "logical_not", "logical_or", "matmul", "max", "maximum", "mean", "min", "minimum",
+    "multiply", "neg", "not_equal", "one_hot", "power", "random_normal", "random_uniform", "relu",
+    "reshape", "sigmoid", "sign", "softmax", "softplus", "sqrt", "square", "squared_error", "squeeze",
+    "stack", "stop_gradient", "subtract", "sum", "tanh", "transpose", "where",
 ]  # fmt: skip
 
 
@@ -36,9 +36,24 @@ def exp(x: Any) -> Any:
     return apply("exp", x)
 
 
+def expm1(x: Any) -> Any:
+    """exp(x) - 1 of each element of `x` (float), with all digits next to 0 too."""
+    return apply("expm1", x)
+
+
 def log(x: Any) -> Any:
     """Natural logarithm of each element of `x` (float)."""
     return apply("log", x)
+
+
+def log1p(x: Any) -> Any:
+    """Natural logarithm of 1 + x for each element of `x` (float), with all digits next to 0 too."""
+    return apply("log1p", x)
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)) of each element (float), without overflow; its derivative is sigmoid(x)."""
+    return apply("softplus", x)
 
 
 def erf(x: Any) -> Any:

@@ -36,6 +36,9 @@ def _row_functions(dtype: str, width: int) -> dict[str, Any]:
         "sigmoid": ops.sigmoid,
         "tanh": ops.tanh,
         "exp": ops.exp,
+        "expm1": ops.expm1,
+        "softplus": ops.softplus,
+        "log1p": lambda x: ops.log1p(ops.abs(x)),
         "erf": ops.erf,
         "log": lambda x: ops.log(ops.abs(x)),
         "sqrt": lambda x: ops.sqrt(ops.abs(x)),
@@ -64,10 +67,13 @@ def test_element_has_the_same_bits_wherever_it_stands(dtype: str) -> None:
     values = (3 * normal((40,))).astype(dtype)
     for function in (
         ops.exp,
+        ops.expm1,
+        ops.softplus,
         ops.erf,
         ops.tanh,
         ops.sigmoid,
         lambda x: ops.log(ops.abs(x)),
+        lambda x: ops.log1p(ops.abs(x)),
         lambda x: ops.sqrt(ops.abs(x)),
     ):
         whole = function(values)

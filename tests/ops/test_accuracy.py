@@ -1,4 +1,4 @@
-"""Errors of exp, log, tanh, sigmoid and erf in units in the last place, over all magnitudes."""
+"""Errors of exp, log, tanh, sigmoid, erf and their like in units in the last place, over all magnitudes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Array = NDArray[Any]
 
 FUNCTIONS = [
     (ops.exp, np.exp),
+    (ops.expm1, np.expm1),
     (ops.log, np.log),
+    (ops.log1p, np.log1p),
+    (ops.softplus, references.softplus),
     (ops.tanh, np.tanh),
     (ops.sigmoid, references.sigmoid),
     (ops.erf, references.erf),
@@ -66,5 +69,5 @@ def test_error_is_at_most_two_units_in_the_last_place(op: Any, reference: Any, d
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sign_of_zero_is_kept_by_odd_functions(dtype: str) -> None:
     zeros = np.array([0.0, -0.0], dtype)
-    for op in (ops.tanh, ops.erf):
+    for op in (ops.tanh, ops.erf, ops.expm1, ops.log1p):
         np.testing.assert_array_equal(np.signbit(op(zeros)), [False, True])

@@ -1,4 +1,4 @@
-"""exp, log, erf, sqrt, square, abs, neg, sign, logical_not, cast."""
+"""exp, expm1, log, log1p, softplus, erf, sqrt, square, abs, neg, sign, logical_not, cast."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ CASES = [
     for shape in VECTOR_SHAPES
     for case in [
         Case(ops.exp, np.exp, normal(shape), epsilons=4, order=2),
+        Case(ops.expm1, np.expm1, normal(shape), epsilons=4, order=2),
         Case(ops.log, np.log, positive(shape), epsilons=4, order=2),
+        Case(ops.log1p, np.log1p, positive(shape) - 1, epsilons=4, order=2),
+        Case(ops.softplus, references.softplus, 3 * normal(shape), epsilons=4, order=2),
         Case(ops.erf, references.erf, normal(shape), epsilons=4, order=2),
         Case(ops.sqrt, np.sqrt, positive(shape), exact=True, order=2),
         Case(ops.abs, np.abs, off_grid(shape), exact=True),
@@ -65,7 +68,10 @@ SPECIAL = [0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-30, 1e30]
     ("op", "reference"),
     [
         (ops.exp, np.exp),
+        (ops.expm1, np.expm1),
         (ops.log, np.log),
+        (ops.log1p, np.log1p),
+        (ops.softplus, references.softplus),
         (ops.erf, references.erf),
         (ops.sqrt, np.sqrt),
         (ops.abs, np.abs),
@@ -100,6 +106,51 @@ def test_log_sqrt_and_abs_of_subnormals(dtype: str) -> None:
     np.testing.assert_array_equal(ops.abs(-x), x)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_expm1_and_log1p_keep_subnormals_and_their_derivatives_there(dtype: str) -> None:
+    info = np.finfo(dtype)
+    x = np.array([info.smallest_subnormal, info.tiny / 8, info.tiny, 1e-20], dtype)
+    x = np.concatenate([x, -x])
+    for op in (ops.expm1, ops.log1p):
+        np.testing.assert_array_equal(op(x), x)
+        np.testing.assert_array_equal(bp.grad(lambda v, op=op: ops.sum(op(v)))(x), np.ones(8))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_expm1_from_minus_one_to_infinity(dtype: str) -> None:
+    top = np.log(float(np.finfo(dtype).max))
+    x = np.array([-np.inf, -1e4, -50, top - 0.5, top - 0.01, top + 0.01, 1e4, np.inf], dtype)
+    with np.errstate(over="ignore"):
+        want = np.expm1(x.astype(np.longdouble)).astype(dtype)
+    np.testing.assert_allclose(ops.expm1(x), want, rtol=2 * float(np.finfo(dtype).eps))
+    # exp, and not the value + 1, which is 0 there
+    slope = bp.grad(lambda v: ops.sum(ops.expm1(v)))(np.array([-50.0, -700.0]))
+    np.testing.assert_allclose(slope, np.exp([-50.0, -700.0]), rtol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_log1p_at_the_ends_of_its_domain(dtype: str) -> None:
+    info = np.finfo(dtype)
+    x = np.array([-1 + float(info.epsneg), -1, np.nextafter(np.array(-1, dtype), -2), -np.inf], dtype)
+    np.testing.assert_allclose(
+        ops.log1p(x), [np.log(float(info.epsneg)), -np.inf, np.nan, np.nan], rtol=float(info.eps)
+    )
+    assert ops.log1p(np.array(info.max)) == np.log(info.max)
+    assert ops.log1p(np.array(np.inf, dtype)) == np.inf
+    slope = bp.grad(lambda v: ops.sum(ops.log1p(v)))(np.array([-1 + float(info.epsneg), 1e30], dtype))
+    np.testing.assert_allclose(slope, [1 / float(info.epsneg), 1e-30], rtol=2 * float(info.eps))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_softplus_and_its_derivative_far_out(dtype: str) -> None:
+    x = np.array([-np.inf, -1e4, -30, 30, 1e4, np.inf], dtype)
+    rtol, tail = 2 * float(np.finfo(dtype).eps), np.log1p(np.exp(-30))
+    np.testing.assert_allclose(ops.softplus(x), [0, 0, tail, 30 + tail, 1e4, np.inf], rtol=rtol, atol=1e-40)
+    slope = bp.grad(lambda v: ops.sum(ops.softplus(v)))(x)
+    want = [0, 0, 1 / (1 + np.exp(30)), 1 / (1 + np.exp(-30)), 1, 1]
+    np.testing.assert_allclose(slope, want, rtol=rtol, atol=1e-40)
+
+
 def test_erf_ends_at_one_and_its_derivatives_at_zero() -> None:
     x = np.array([-np.inf, -1e4, -30, 30, 1e4, np.inf])
     np.testing.assert_array_equal(ops.erf(x), np.sign(x))
@@ -128,7 +179,10 @@ def test_derivatives_at_kinks_are_zero() -> None:
     ("op", "types"),
     [
         ("exp", [i64(3)]),
+        ("expm1", [i64(3)]),
         ("log", [boolean(3)]),
+        ("log1p", [i64(3)]),
+        ("softplus", [boolean(3)]),
         ("erf", [i64(3)]),
         ("sqrt", [i64(3)]),
         ("abs", [boolean(3)]),
@@ -142,7 +196,13 @@ def test_wrong_dtype_is_a_type_error_that_names_the_op(op: str, types: list) -> 
         infer(op, *types)
 
 
-@pytest.mark.parametrize("op", ["exp", "log", "erf", "sqrt", "abs", "neg", "sign", "logical_not", "cast"])
+@pytest.mark.parametrize(
+    "op",
+    [
+        "exp", "expm1", "log", "log1p", "softplus", "erf", "sqrt",
+        "abs", "neg", "sign", "logical_not", "cast",
+    ],
+)  # fmt: skip
 def test_wrong_number_of_inputs_is_a_value_error(op: str) -> None:
     with pytest.raises(ValueError, match=rf"^{op}: expected 1 inputs, got 2"):
         infer(op, f64(3), f64(3), dtype="bool")

@@ -24,6 +24,10 @@ def sigmoid(x: Array) -> Array:
     return np.where(x >= 0, 1, decay) / (1 + decay)
 
 
+def softplus(x: Array) -> Array:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
 def relu_grad(g: Array, y: Array) -> Array:
     return np.where(y > 0, g, np.zeros((), g.dtype))
 

@@ -215,7 +215,7 @@ def test_functions_that_return_nonsense(
         (lambda: nn.Dense(True), TypeError, "units must be an integer"),
         (lambda: nn.Dense(3, in_features=0), ValueError, "in_features must be at least 1"),
         (lambda: nn.Dense(3, "rleu"), ValueError, "unknown activation 'rleu'; did you mean 'relu'"),
-        (lambda: nn.Dense(3, "zzz"), ValueError, "known: identity, linear"),
+        (lambda: nn.Dense(3, "zzz"), ValueError, "known: celu, elu, gelu, "),
         (lambda: nn.Dense(3, nn.ReLU), TypeError, "with ()"),
         (lambda: nn.Dense(3, 7), TypeError, "an activation is a name, a function or a module"),
         (lambda: nn.Dense(3, kernel_init="he_norml"), ValueError, "did you mean 'he_normal'"),

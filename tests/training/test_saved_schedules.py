@@ -112,12 +112,3 @@ def test_a_damaged_description_changes_nothing(change: dict[str, Any], fragment:
     with pytest.raises(ValueError, match=fragment):
         bp.Trainer.load(tmp_path / "run", model)
     assert bits(model) == before
-
-
-def test_a_file_without_a_scale_has_that_of_1(tmp_path: Path) -> None:
-    fit(0.1, epochs=1).save(tmp_path / "run")
-    tensors, metadata = files.read(tmp_path / "run")
-    settings = json.loads(metadata["trainer"])
-    del settings["optimizer"]["scale"]
-    files.write(tmp_path / "run", tensors, {"trainer": json.dumps(settings)})
-    assert bp.Trainer.load(tmp_path / "run", network(8, 3)).optimizer.scale == 1

@@ -14,7 +14,6 @@ from bpcore.losses.common import (
     check_not_activated,
     constant,
     reduced,
-    softplus,
 )
 from bpcore.settings import number
 
@@ -37,7 +36,7 @@ def binary_cross_entropy(
         values = ops.binary_cross_entropy(logits, target)
     else:
         factor = _factor(who, "pos_weight", pos_weight, logits)
-        values = factor * target * softplus(-logits) + (1.0 - target) * softplus(logits)
+        values = factor * target * ops.softplus(-logits) + (1.0 - target) * ops.softplus(logits)
     if weight is not None:
         values = values * _factor(who, "weight", weight, logits)
     return reduced(who, values, reduction)

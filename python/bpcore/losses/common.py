@@ -23,7 +23,6 @@ __all__ = [
     "norm",
     "one",
     "reduced",
-    "softplus",
 ]
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
@@ -122,11 +121,6 @@ def constant(who: str, name: str, value: Any, like: Any, least: float = 0.0) -> 
 
 
 # Formulas
-
-
-def softplus(x: Any) -> Any:
-    """log(1 + exp(x)) of each element, without overflow and with its digits where it is small."""
-    return ops.binary_cross_entropy(x, np.zeros(x.shape, x.dtype))
 
 
 def norm(x: Any) -> Any:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from bpcore import ops
-from bpcore.losses.common import Reduction, aligned, reduced, softplus
+from bpcore.losses.common import Reduction, aligned, reduced
 from bpcore.settings import number
 
 __all__ = ["huber", "log_cosh", "mae", "mse", "quantile", "smooth_l1"]
@@ -61,7 +61,7 @@ def log_cosh(prediction: Any, target: Any, reduction: Reduction = "mean") -> Any
     """
     prediction, target = aligned("log_cosh", prediction, target)
     distance = ops.abs(prediction - target)
-    large = distance + softplus(-2.0 * distance) - math.log(2.0)
+    large = distance + ops.softplus(-2.0 * distance) - math.log(2.0)
     # With u = tanh(d/2)², cosh d is (1 + u) / (1 - u), so log cosh d is 2·artanh(u): for small d, the sum
     # above would leave nothing of it.
     half = ops.tanh(0.5 * distance)

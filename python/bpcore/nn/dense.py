@@ -29,11 +29,13 @@ class Dense(Module):
 
     Args:
         units: size of the output's last axis.
-        activation: None, a name ("relu", "sigmoid", "tanh", "softmax", ...), a function of a tensor, or a
-            module.
+        activation: None, a name ("relu", "gelu", "tanh", ...: those of `bpcore.activations`), a function of a
+            tensor, or a module. "glu" and "swiglu" halve the units.
         in_features: size of the input's last axis; taken from the first input if None.
         use_bias: False leaves the bias out.
-        kernel_init: initial weight (see `nn.Parameter`); Glorot uniform unless given, He normal with "relu".
+        kernel_init: initial weight (see `nn.Parameter`). Unless given, He normal with relu and what is shaped
+            like it (relu6, leaky_relu, prelu, elu, celu, gelu, silu, mish, hard_swish), LeCun normal with
+            selu, else Glorot uniform.
         bias_init: initial bias.
         kernel_regularizer, bias_regularizer: terms of the loss, as `nn.L2(1e-4)`.
         kernel_constraint, bias_constraint: what holds after each update, as `nn.MaxNorm(3)`.
@@ -60,9 +62,8 @@ class Dense(Module):
             _check_count("in_features", in_features)
         self.units = int(units)
         self.activation = activations.resolve(activation)
-        rectified = self.activation is ops.relu or isinstance(self.activation, activations.ReLU)
         if kernel_init is None:
-            kernel_init = "he_normal" if rectified else "glorot_uniform"
+            kernel_init = activations.kernel_init(self.activation)
         self.weight = Parameter(
             (in_features, units),
             kernel_init,
