@@ -51,13 +51,14 @@ struct BoundSession {
 };
 
 std::unique_ptr<BoundSession> make_session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
-                                           std::shared_ptr<Store> store, std::shared_ptr<Update> update,
-                                           std::vector<py::array> arrays, const SessionOptions& options) {
+                                           std::shared_ptr<const Plan> watching, std::shared_ptr<Store> store,
+                                           std::shared_ptr<Update> update, std::vector<py::array> arrays,
+                                           const SessionOptions& options) {
   std::vector<SampleArray> samples;
   for (const py::array& array : arrays) samples.push_back(samples_of(array));
-  return std::unique_ptr<BoundSession>(
-      new BoundSession{std::move(arrays), Session(std::move(plan), std::move(tail), std::move(store),
-                                                  std::move(update), std::move(samples), options)});
+  return std::unique_ptr<BoundSession>(new BoundSession{
+      std::move(arrays), Session(std::move(plan), std::move(tail), std::move(watching), std::move(store),
+                                 std::move(update), std::move(samples), options)});
 }
 
 py::array_t<double> doubles(const std::vector<double>& values) {
@@ -113,13 +114,16 @@ void register_training(py::module_& module) {
       .def(py::init([](std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
                        std::shared_ptr<Store> store, std::shared_ptr<Update> update,
                        std::vector<py::array> arrays, int64_t batch_size, uint64_t seed, int threads,
-                       int64_t accumulate, bool skip) {
-             return make_session(std::move(plan), std::move(tail), std::move(store), std::move(update),
-                                 std::move(arrays), {batch_size, seed, threads, accumulate, skip});
+                       int64_t accumulate, bool skip, std::shared_ptr<const Plan> watching,
+                       int64_t watch_every) {
+             return make_session(std::move(plan), std::move(tail), std::move(watching), std::move(store),
+                                 std::move(update), std::move(arrays),
+                                 {batch_size, seed, threads, accumulate, skip, watch_every});
            }),
            py::arg("plan"), py::arg("tail_plan").none(true), py::arg("store").none(false),
            py::arg("optimizer").none(true), py::arg("arrays"), py::arg("batch_size"), py::arg("seed") = 0,
-           py::arg("threads") = 1, py::arg("accumulate") = 1, py::arg("skip") = false)
+           py::arg("threads") = 1, py::arg("accumulate") = 1, py::arg("skip") = false,
+           py::arg("watching_plan").none(true) = py::none(), py::arg("watch_every") = 0)
       .def(
           "begin_epoch",
           [](BoundSession& bound, uint64_t epoch, bool shuffle) {
@@ -133,6 +137,16 @@ void register_training(py::module_& module) {
       .def_property_readonly("skipped", [](const BoundSession& bound) { return bound.session.skipped(); })
       .def_property_readonly("wrong_layer",
                              [](const BoundSession& bound) { return bound.session.wrong_layer(); })
+      .def_property_readonly("losses",
+                             [](const BoundSession& bound) { return doubles(bound.session.losses()); })
+      .def_property_readonly("watched",
+                             [](const BoundSession& bound) {
+                               const auto columns = static_cast<py::ssize_t>(bound.session.watched_values());
+                               const std::vector<double>& values = bound.session.watched();
+                               const auto size = static_cast<py::ssize_t>(values.size());
+                               return py::array_t<double>({columns > 0 ? size / columns : 0, columns},
+                                                          values.data());
+                             })
       .def_property_readonly("totals",
                              [](const BoundSession& bound) { return doubles(bound.session.totals()); })
       .def_property_readonly("last", [](const BoundSession& bound) { return doubles(bound.session.last()); });

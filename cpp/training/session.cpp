@@ -22,8 +22,8 @@ double scalar_at(const char* data, DType dtype) {
 }  // namespace
 
 Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
-                 std::shared_ptr<Store> store, std::shared_ptr<Update> update,
-                 std::vector<SampleArray> arrays, SessionOptions options)
+                 std::shared_ptr<const Plan> watching, std::shared_ptr<Store> store,
+                 std::shared_ptr<Update> update, std::vector<SampleArray> arrays, SessionOptions options)
     : store_(std::move(store)), update_(std::move(update)), options_(options) {
   if (arrays.empty()) throw ValueError("session: at least one array is needed");
   if (options_.batch_size < 1)
@@ -69,6 +69,15 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
     update_->prepare_to_accumulate();
     states_before_ = store_->state_layout.allocate();
   }
+  if (options_.watch_every > 0) {
+    if (!update_ || !watching || watching->outputs().size() < full_.plan->outputs().size())
+      throw ValueError("session: to watch steps, it needs an optimizer and a plan with as many outputs");
+    check(*watching, options_.batch_size);
+    watched_values_ = 1 + 3 * update_->layers() + watching->outputs().size() - full_.plan->outputs().size();
+    watching_ = make_part(std::move(watching), options_.batch_size, threads_, true);
+    update_->prepare_to_measure();
+    next_watched_ = update_->optimizer().steps;
+  }
   totals_.assign(full_.plan->outputs().size(), 0.0);
   last_ = totals_;
   order_.resize(static_cast<size_t>(rows_));
@@ -94,7 +103,7 @@ void Session::check(const Plan& plan, int64_t rows) const {
   check_store(plan, *store_);
 }
 
-Session::Part Session::make_part(std::shared_ptr<const Plan> plan, int64_t rows, int threads) {
+Session::Part Session::make_part(std::shared_ptr<const Plan> plan, int64_t rows, int threads, bool by_slot) {
   auto workspace = std::make_unique<Workspace>(*plan, threads);
   Bases bases;
   bases.parameters = addresses(store_->parameter_layout, store_->parameters);
@@ -102,7 +111,7 @@ Session::Part Session::make_part(std::shared_ptr<const Plan> plan, int64_t rows,
   if (update_) bases.gradients = addresses(store_->parameter_layout, update_->gradients());
   for (const Input& input : inputs_) bases.inputs.push_back(input.batch.data());
   workspace->bind(bases);
-  std::vector<Piece> updated = update_ ? update_->pieces(*plan) : std::vector<Piece>{};
+  std::vector<Piece> updated = update_ ? update_->pieces(*plan, by_slot) : std::vector<Piece>{};
   return {std::move(plan), std::move(workspace), rows, std::move(updated)};
 }
 
@@ -122,6 +131,12 @@ int64_t Session::run(int64_t steps, const double* rates) {
   if (wanted_ <= 0) return 0;
   rates_ = rates;
   wrong_layer_ = -1;
+  losses_.clear();
+  watched_.clear();
+  if (options_.watch_every > 0) {
+    losses_.reserve(static_cast<size_t>(wanted_));
+    watched_.reserve(static_cast<size_t>(wanted_ / options_.watch_every + 1) * watched_values_);
+  }
   status_.reset();
   auto program = [this](Team& team) { this->program(team); };
   run_team(threads_, program);
@@ -183,20 +198,29 @@ bool Session::judge(const Part& part, bool first) {
 }
 
 // Loss and gradients of one batch; false if the step must not go on.
-bool Session::batch(Team& team, int64_t number, bool first, bool last) {
-  Part& part = tail_.plan && number == batches_ - 1 ? tail_ : full_;
+bool Session::batch(Team& team, Part& part, const std::vector<Piece>& pieces, int64_t number, bool first,
+                    bool last, bool watched) {
   prepare(part, number);
   gather(team, part, number);
   part.workspace->run(team, status_, key(number % options_.accumulate));
   const double before = first ? 0 : last_[2];
   if (!judge(part, first)) return false;
-  if (options_.accumulate > 1) update_->accumulate(team, part.updated, last_[2] - before, first, last);
-  if (last && update_ && !update_->control(team, part.updated)) {
+  if (options_.accumulate > 1) update_->accumulate(team, pieces, last_[2] - before, first, last);
+  if (last && update_ && !update_->control(team, pieces, watched)) {
     wrong_layer_ = update_->wrong_layer();
     return false;
   }
   part.workspace->commit(team, status_);
   return true;
+}
+
+// A row of what is watched: room for norms, and what the plan gives beside loss and metrics.
+void Session::record_outputs() {
+  const Plan& plan = *watching_.plan;
+  watched_.push_back(static_cast<double>(update_->optimizer().steps));
+  watched_.resize(watched_.size() + 3 * update_->layers());
+  for (size_t i = last_.size(); i < plan.outputs().size(); ++i)
+    watched_.push_back(scalar_at(watching_.workspace->output(i), plan.output_types()[i].dtype));
 }
 
 // One update, or in evaluation one batch. False if it is not to be, with nothing changed.
@@ -205,14 +229,31 @@ bool Session::step(Team& team, const double* rates) {
   const int64_t end = std::min(begin + options_.accumulate, batches_);
   if (states_before_.bytes() > 0)
     std::memcpy(states_before_.data(), store_->states.data(), states_before_.bytes());
-  for (int64_t number = begin; number < end; ++number)
-    if (!batch(team, number, number == begin, number == end - 1)) {
+  const auto is_tail = [&](int64_t number) { return tail_.plan && number == batches_ - 1; };
+  const bool watched =
+      options_.watch_every > 0 && update_->optimizer().steps >= next_watched_ && !is_tail(begin);
+  const size_t recorded = watched_.size();
+  const std::vector<Piece>& pieces = (watched ? watching_ : full_).updated;
+  for (int64_t number = begin; number < end; ++number) {
+    const bool first = number == begin;
+    Part& part = is_tail(number) ? tail_ : watched && first ? watching_ : full_;
+    const bool good = batch(team, part, pieces, number, first, number == end - 1, watched);
+    if (good && watched && first) record_outputs();
+    if (!good) {
+      watched_.resize(recorded);
       if (states_before_.bytes() > 0)
         std::memcpy(store_->states.data(), states_before_.data(), states_before_.bytes());
       return false;
     }
+  }
   for (size_t i = 0; i < last_.size(); ++i) totals_[i] += last_[i];
-  if (update_) update_->apply(team, full_.updated, rates);
+  if (options_.watch_every > 0) losses_.push_back(last_[0]);
+  if (watched) {
+    next_watched_ = update_->optimizer().steps + options_.watch_every;
+    update_->apply_measured(team, pieces, rates, watched_.data() + recorded + 1);
+  } else if (update_) {
+    update_->apply(team, pieces, rates);
+  }
   return true;
 }
 

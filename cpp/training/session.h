@@ -13,10 +13,11 @@ namespace bpcore {
 
 struct SessionOptions {
   int64_t batch_size;
-  uint64_t seed = 0;       // of the shuffles, and of random numbers in training steps
-  int threads = 1;         // at most
-  int64_t accumulate = 1;  // batches whose gradients make one update
-  bool skip = false;       // leave out updates that are not finite, instead of stopping before them
+  uint64_t seed = 0;        // of the shuffles, and of random numbers in training steps
+  int threads = 1;          // at most
+  int64_t accumulate = 1;   // batches whose gradients make one update
+  bool skip = false;        // leave out updates that are not finite, instead of stopping before them
+  int64_t watch_every = 0;  // steps between those that are watched; 0: none is
 };
 
 class Session {
@@ -25,14 +26,17 @@ class Session {
   // exactly when there is none. Without `update` nothing is updated and the plans have no gradients. Every
   // output of the plans is a float scalar; output 0 is the mean loss, the others are sums; where gradients
   // are accumulated, output 2 is the weight of a batch's. Throws ValueError where these don't fit together.
-  Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail, std::shared_ptr<Store> store,
-          std::shared_ptr<Update> update, std::vector<SampleArray> arrays, SessionOptions options);
+  // `watching` takes the place of `plan` in watched steps and has more outputs behind its; null if none is.
+  Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
+          std::shared_ptr<const Plan> watching, std::shared_ptr<Store> store, std::shared_ptr<Update> update,
+          std::vector<SampleArray> arrays, SessionOptions options);
 
   void begin_epoch(uint64_t epoch, bool shuffle);
 
   // Runs up to `steps` steps, each with a learning rate for each group of the optimizer (rates, step by
   // step), and returns how many were done. It stops early only before an update whose loss or gradient is not
-  // finite. Throws ValueError for an index out of range, before its update. Allocates nothing.
+  // finite. Throws ValueError for an index out of range, before its update. Allocates nothing, unless steps
+  // are watched and this is the longest run so far.
   int64_t run(int64_t steps, const double* rates);
 
   int64_t position() const { return position_; }  // steps of this epoch
@@ -41,6 +45,11 @@ class Session {
   int64_t skipped() const { return skipped_; }  // steps of this epoch
   // Whose gradient was not finite where a run has stopped, or left out a step last; -1: the loss was not.
   int64_t wrong_layer() const { return wrong_layer_; }
+  // Of the last run, if steps are watched: the loss of each step done; and for each watched step its number
+  // (updates before it), the norms that Update::apply_measured gives, and the further outputs of the plan.
+  const std::vector<double>& losses() const { return losses_; }
+  const std::vector<double>& watched() const { return watched_; }
+  size_t watched_values() const { return watched_values_; }      // of one step
   const std::vector<double>& totals() const { return totals_; }  // outputs summed over this epoch's steps
   const std::vector<double>& last() const { return last_; }      // outputs of the last step
 
@@ -58,13 +67,15 @@ class Session {
     Buffer batch;
   };
 
-  Part make_part(std::shared_ptr<const Plan> plan, int64_t rows, int threads);
+  Part make_part(std::shared_ptr<const Plan> plan, int64_t rows, int threads, bool by_slot = false);
   void check(const Plan& plan, int64_t rows) const;
   void program(Team& team);
   void gather(Team& team, const Part& part, int64_t batch);
   void prepare(Part& part, int64_t batch);
   bool judge(const Part& part, bool first);
-  bool batch(Team& team, int64_t number, bool first, bool last);
+  bool batch(Team& team, Part& part, const std::vector<Piece>& pieces, int64_t number, bool first, bool last,
+             bool watched);
+  void record_outputs();
   bool step(Team& team, const double* rates);
   RunKey key(int64_t batch_of_step) const;
 
@@ -73,12 +84,15 @@ class Session {
   std::vector<Input> inputs_;
   SessionOptions options_;
   int64_t rows_, batches_, steps_per_epoch_, position_ = 0, skipped_ = 0, wrong_layer_ = -1;
-  Part full_, tail_;
+  Part full_, tail_, watching_;
   int threads_;
 
   std::vector<int64_t> order_;
   bool shuffled_ = false;
   std::vector<double> totals_, last_;
+  std::vector<double> losses_, watched_;
+  size_t watched_values_ = 0;
+  int64_t next_watched_ = 0;
   Buffer states_before_;  // a step's batches; for a step that is not finite in a later one
 
   // Of the run under way.

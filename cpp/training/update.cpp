@@ -41,6 +41,7 @@ Update::Update(std::shared_ptr<Store> store, const std::string& name, UpdateOpti
   partial_.resize(most_pieces);
   other_.resize(most_pieces);
   by_layer_.resize(layers_);
+  of_gradients_.resize(layers_);
   factors_.resize(layers_);
   lengths_.resize(count);
 }
@@ -49,7 +50,7 @@ bool Update::measures() const {
   return options_.clip_norm > 0 || options_.clip_layer_norm > 0 || options_.check_gradients;
 }
 
-std::vector<Piece> Update::pieces(const Plan& plan) const {
+std::vector<Piece> Update::pieces(const Plan& plan, bool by_slot) const {
   const FlatLayout& layout = store_->parameter_layout;
   const int64_t step = static_cast<int64_t>(alignment / size_of(layout.dtype()));
   std::vector<Piece> tensors;
@@ -64,7 +65,7 @@ std::vector<Piece> Update::pieces(const Plan& plan) const {
             [](const Piece& a, const Piece& b) { return a.range.begin < b.range.begin; });
   std::vector<Piece> merged;
   for (const Piece& tensor : tensors) {
-    if (!merged.empty() && !by_slot() && merged.back().range.end == tensor.range.begin &&
+    if (!merged.empty() && !by_slot && !needs_slots() && merged.back().range.end == tensor.range.begin &&
         merged.back().group == tensor.group)
       merged.back().range.end = tensor.range.end;
     else
@@ -81,6 +82,10 @@ void Update::prepare_to_accumulate() {
   if (sums_.data() == nullptr) sums_ = store_->parameter_layout.allocate();
 }
 
+void Update::prepare_to_measure() {
+  if (before_.data() == nullptr) before_ = store_->parameter_layout.allocate();
+}
+
 void Update::accumulate(Team& team, const std::vector<Piece>& pieces, double weight, bool first, bool last) {
   const DType dtype = optimizer_->dtype();
   weight_ = first ? weight : weight_ + weight;
@@ -92,23 +97,24 @@ void Update::accumulate(Team& team, const std::vector<Piece>& pieces, double wei
   });
 }
 
-// Sums of squares of the gradients by layer: those of the pieces in their order.
-void Update::measure(Team& team, const std::vector<Piece>& pieces) {
+// Sums of squares of `values`, laid out as the parameters are, by layer: those of the pieces in their order.
+void Update::measure(Team& team, const std::vector<Piece>& pieces, const void* values) {
   const DType dtype = optimizer_->dtype();
   team.run(static_cast<int64_t>(pieces.size()), [&](int64_t task, int) {
     const size_t piece = static_cast<size_t>(task);
     const Range& range = pieces[piece].range;
-    partial_[piece] = stretch::sum_of_squares(dtype, gradients_.data(), range.begin, range.end);
+    partial_[piece] = stretch::sum_of_squares(dtype, values, range.begin, range.end);
   });
   std::fill(by_layer_.begin(), by_layer_.end(), 0.0);
   for (size_t piece = 0; piece < pieces.size(); ++piece)
     by_layer_[static_cast<size_t>(options_.layer_of_slot[pieces[piece].slot])] += partial_[piece];
 }
 
-bool Update::control(Team& team, const std::vector<Piece>& pieces) {
+bool Update::control(Team& team, const std::vector<Piece>& pieces, bool measured) {
   wrong_layer_ = -1;
+  if (measured || measures()) measure(team, pieces, gradients_.data());
+  if (measured) of_gradients_ = by_layer_;
   if (measures()) {
-    measure(team, pieces);
     for (size_t layer = 0; layer < layers_; ++layer)
       if (!std::isfinite(by_layer_[layer])) {
         wrong_layer_ = static_cast<int64_t>(layer);
@@ -166,6 +172,26 @@ void Update::apply(Team& team, const std::vector<Piece>& pieces, const double* r
   if (has_average())
     team.run(static_cast<int64_t>(pieces.size()),
              [&](int64_t task, int) { follow(pieces[static_cast<size_t>(task)], share); });
+}
+
+void Update::apply_measured(Team& team, const std::vector<Piece>& pieces, const double* rates,
+                            double* norms) {
+  const DType dtype = optimizer_->dtype();
+  const char* parameters = store_->parameters.data();
+  const auto write = [&](const std::vector<double>& squares) {
+    for (double each : squares) *norms++ = std::sqrt(each);
+  };
+  write(of_gradients_);
+  measure(team, pieces, parameters);
+  write(by_layer_);
+  std::memcpy(before_.data(), parameters, before_.bytes());
+  apply(team, pieces, rates);
+  team.run(static_cast<int64_t>(pieces.size()), [&](int64_t task, int) {
+    const Range& range = pieces[static_cast<size_t>(task)].range;
+    stretch::blend(dtype, before_.data(), -1, parameters, 1, range.begin, range.end);
+  });
+  measure(team, pieces, before_.data());
+  write(by_layer_);
 }
 
 // The average moves towards the parameters.

@@ -48,21 +48,29 @@ class Update {
 
   // The pieces that a plan computes gradients for. A frozen parameter, or one that this loss doesn't reach,
   // is in none: neither weight decay nor momentum moves it.
-  std::vector<Piece> pieces(const Plan& plan) const;
+  // With `by_slot`, no piece is of several tensors.
+  std::vector<Piece> pieces(const Plan& plan, bool by_slot) const;
 
-  // Makes room for accumulate(), which allocates nothing.
+  // Make room for accumulate() and for measured updates, which allocate nothing.
   void prepare_to_accumulate();
+  void prepare_to_measure();
+
   // Adds the gradients of a micro-batch of this weight to those before it; `first` begins anew. The last one
   // leaves their weighted mean in `gradients`.
   void accumulate(Team& team, const std::vector<Piece>& pieces, double weight, bool first, bool last);
 
-  // Measures and clips the gradients, as far as the options say so. False if they are not finite, and the
-  // options look for that: the update must not happen, and wrong_layer() says whose it is.
-  bool control(Team& team, const std::vector<Piece>& pieces);
+  // Measures and clips the gradients, as far as the options say so, and measures them anyway if `measured`,
+  // for which pieces must be by slot. False if they are not finite, and the options look for that: the update
+  // must not happen, and wrong_layer() says whose it is.
+  bool control(Team& team, const std::vector<Piece>& pieces, bool measured);
   int64_t wrong_layer() const { return wrong_layer_; }  // -1: no gradient was refused
 
   // One step of the optimizer, with a rate for each group.
   void apply(Team& team, const std::vector<Piece>& pieces, const double* rates);
+  // The same, after control() has measured the gradients. Writes Euclidean norms: of all layers' gradients
+  // before clipping, then of their parameters before the step, then of what the step changed.
+  void apply_measured(Team& team, const std::vector<Piece>& pieces, const double* rates, double* norms);
+  size_t layers() const { return layers_; }
 
   const std::shared_ptr<Store>& store() const { return store_; }
   Optimizer& optimizer() { return *optimizer_; }
@@ -73,8 +81,8 @@ class Update {
 
  private:
   bool measures() const;
-  bool by_slot() const { return measures() || optimizer_->by_tensor() || !options_.constraints.empty(); }
-  void measure(Team& team, const std::vector<Piece>& pieces);
+  bool needs_slots() const { return measures() || optimizer_->by_tensor() || !options_.constraints.empty(); }
+  void measure(Team& team, const std::vector<Piece>& pieces, const void* values);
   void scale_layers(Team& team, const std::vector<Piece>& pieces);
   void move_by_tensor(Team& team, const std::vector<Piece>& pieces);
   void follow(const Piece& piece, double share);
@@ -82,14 +90,14 @@ class Update {
 
   std::shared_ptr<Store> store_;
   UpdateOptions options_;
-  Buffer gradients_, sums_, average_;
+  Buffer gradients_, sums_, average_, before_;
   std::unique_ptr<Optimizer> optimizer_;
   double weight_ = 0;  // of the micro-batches in sums_
   int64_t wrong_layer_ = -1;
   size_t layers_ = 0;
-  std::vector<double> partial_, other_;     // sums of squares by piece
-  std::vector<double> by_layer_, factors_;  // by layer
-  std::vector<double> lengths_;             // by slot
+  std::vector<double> partial_, other_;                    // sums of squares by piece
+  std::vector<double> by_layer_, of_gradients_, factors_;  // by layer; the first two sums of squares
+  std::vector<double> lengths_;                            // by slot
 };
 
 }  // namespace bpcore

@@ -14,6 +14,7 @@ from bpcore import (
 )
 from bpcore.autodiff import grad, value_and_grad
 from bpcore.gradcheck import GradientError, check_gradients
+from bpcore.health import Health, HealthWarning
 from bpcore.history import History
 from bpcore.tensor import Tensor
 from bpcore.tracing import training
@@ -23,6 +24,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GradientError",
+    "Health",
+    "HealthWarning",
     "History",
     "Tensor",
     "Trainer",

@@ -11,6 +11,7 @@ import numpy as np
 
 from bpcore import checks, ops
 from bpcore._native import core
+from bpcore.activity import activities
 from bpcore.arrays import FLOATS
 from bpcore.autodiff import gradients_of
 from bpcore.losses import Weighted, matched
@@ -114,6 +115,16 @@ class Task:
         # Random layers go by their paths, and one of them may have become a part of another model as well.
         collect(self.model)
         return Trace(training=True, storage=storage, own_only=True)
+
+    def watching_plan(self, signature: Signature, storage: Storage) -> tuple[Plan, list[tuple[str, str]]]:
+        """The plan of a step with shares of idle units behind its outputs; their paths and kinds."""
+        with self._training_trace(storage) as trace:
+            outputs = self.describe(trace, signature)
+            found = activities(trace)
+            slots, gradients = self._gradients(trace, outputs[0])
+        ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
+        nodes = [*(output.node for output in outputs), *(each.share.node for each in found)]
+        return core.Plan(trace.graph, nodes, ends, True), [(each.path, each.kind) for each in found]
 
     def evaluation_plan(self, signature: Signature, storage: Storage) -> Plan:
         """The plan of loss and metrics in inference mode."""

@@ -13,6 +13,7 @@ from bpcore.arrays import Array, as_array, to_float
 from bpcore.cache import PlanCache
 from bpcore.control import layers_of
 from bpcore.fitting import Pace
+from bpcore.health import Health
 from bpcore.nn import build
 from bpcore.nn.calling import Compiled, Quick, compile_call
 from bpcore.nn.changes import Watch
@@ -204,12 +205,43 @@ class Engine:
 
     # What runs
 
-    def training(self, who: str, data: Samples, batch_size: int, accumulate: int = 1) -> Session:
-        """A session that trains on `data`; labels out of range are a ValueError."""
+    def training(
+        self, who: str, data: Samples, batch_size: int, accumulate: int = 1, watch_every: int | None = None
+    ) -> tuple[Session, Health | None]:
+        """A session that trains on `data`, and, with `watch_every`, what it measures every so many steps.
+
+        Labels out of range are a ValueError.
+        """
         storage = self.ready(data.signature(batch_size, self._dtype))
         plan, tail = self._plan_pair("training", data, batch_size, storage)
         self._check_labels(who, plan, data)
-        return self._session(plan, tail, storage, self.updates, data, batch_size, accumulate)
+        watching, health = None, None
+        if watch_every is not None:
+            signature = data.signature(batch_size, self._dtype)
+            watching, activities = self._plans.get(
+                ("watching", signature, self._trainable()),
+                lambda: self.task.watching_plan(signature, storage),
+            )
+            layers, layer_of = layers_of(storage.parameters)
+            sizes = [0] * len(layers)
+            for slot, layer in enumerate(layer_of):
+                sizes[layer] += storage.store.parameter(slot).size
+            health = Health(layers, sizes, activities, self.steps)
+        session = core.Session(
+            plan,
+            tail,
+            storage.store,
+            self.updates,
+            list(data.arrays),
+            batch_size,
+            accumulate=accumulate,
+            skip=self.control.nonfinite == "skip",
+            watching_plan=watching,
+            watch_every=watch_every or 0,
+            seed=self._seed,
+            threads=self.threads(),
+        )
+        return session, health
 
     def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, float]]:
         """What computes loss and metrics over `data`, as often as it is called."""
@@ -366,7 +398,6 @@ class Engine:
         updates: Updates | None,
         data: Samples,
         batch_size: int,
-        accumulate: int = 1,
     ) -> Session:
         return core.Session(
             plan,
@@ -377,6 +408,5 @@ class Engine:
             batch_size,
             seed=self._seed,
             threads=self.threads(),
-            accumulate=accumulate,
             skip=self.control.nonfinite == "skip" and updates is not None,
         )

@@ -129,6 +129,10 @@ class Run:
                 steps = min(steps, every - step % every)
             done = self._pace.run(session, steps, trainer.optimizer.group_rates(step, steps))
             trainer.skipped += session.skipped - skipped
+            if trainer.health is not None:
+                trainer.health.add(session)
+                if done < steps:
+                    trainer.health.stop(step + done)
             if done < steps:
                 refused = trainer._engine.refusal(session)
                 raise FloatingPointError(

@@ -121,6 +121,7 @@ class Trace:
         self.dtype: str | None = storage.dtype if storage is not None else dtype
         self.building = building
         self._own_only = own_only
+        self.calls: list[tuple[str, int, int]] = []  # of modules: path, nodes from and to, inner ones first
         self._feeds: list[Leaf] = []
         # By the leaf's id; the leaf is kept with its node, so that no other one gets the same id.
         self._nodes: dict[int, tuple[Leaf, int]] = {}
@@ -176,6 +177,13 @@ class Trace:
         """Writes `node` to a state once the step has read all there is to read; only training plans do it."""
         if self.building or leaf.storage is self.storage:
             self.graph.assign_state(self.leaf(leaf), node)
+
+    def module_of(self, node: int) -> tuple[str, int]:
+        """The path of the innermost module whose call made `node`, and the end of that call's nodes."""
+        for path, begin, end in self.calls:
+            if begin <= node < end:
+                return path, end
+        return "", len(self.graph)
 
     def stream(self, path: str) -> int:
         """The stream of the next random numbers that the module at `path` draws, "" outside of modules.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bpcore.callbacks import Callback
     from bpcore.checks import Samples
+    from bpcore.health import Health
 
 __all__ = ["Trainer"]
 
@@ -71,7 +72,8 @@ class Trainer:
         ema: decay of a moving average of all parameters, such as 0.999, for `averaged_model`.
 
     Attributes: `history`, of the last `fit`; `steps` and `epochs`, done so far; `skipped`, steps left out
-        because of `nonfinite`; `stop_training`, which a callback may set.
+        because of `nonfinite`; `health`, a `Health` of the last `fit` if it had the callback GradientHealth,
+        else None; `stop_training`, which a callback may set.
 
     Raises ValueError for unknown names, settings out of range and a model without trainable parameters;
     TypeError for things of another kind, and for a float64 model in a float32 trainer.
@@ -124,6 +126,7 @@ class Trainer:
         self.history = History()
         self.stop_training = False
         self.skipped = 0
+        self.health: Health | None = None
         self._engine = Engine(self._task, self.optimizer, self.control, self.seed, self.dtype, self.threads)
         self._engine.check_model()
         self._busy = Lock()
@@ -188,7 +191,10 @@ class Trainer:
             batch_size = min(batch_size, data.rows)
             engine, validate = self._engine, None
             with engine.first_use():
-                session = engine.training("fit", data, batch_size, accumulate)
+                intervals = [each.watch_every for each in listeners if each.watch_every is not None]
+                session, self.health = engine.training(
+                    "fit", data, batch_size, accumulate, min(intervals, default=None)
+                )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
             bar = Progress(epochs, data.rows, progress)

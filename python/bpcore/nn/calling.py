@@ -43,7 +43,10 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
         if trace is not None and not trace.building and not self._bpcore.built:
             specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, (Operand, np.ndarray))]
             build_for(self, specs, next((kind for _, kind in specs if kind in FLOATS), trace.dtype))
+        begin = 0 if trace is None else len(trace.graph)
         output = call(self, *inputs, **options)
+        if trace is not None:
+            trace.calls.append((self._bpcore.path, begin, len(trace.graph)))
         self._bpcore.output = tree.rebuild(output, lambda leaf: getattr(leaf, "shape", ()))
         return output
 
