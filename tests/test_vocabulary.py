@@ -160,7 +160,7 @@ def test_strings_mean_what_stands_beside_them_and_none_is_missing(head: str) -> 
     with pytest.raises(ValueError, match="unknown .* known: ") as caught:
         resolve("?")
     known = str(caught.value).partition("known: ")[2].split(", ")
-    assert sorted(string for _, string in given) == known
+    assert sorted(string for _, string in given) == known, f"strings of docs/vocabulary.md beside {head}"
 
 
 def test_the_module_of_an_activation_is_its_function() -> None:
