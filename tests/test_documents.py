@@ -69,3 +69,34 @@ def test_the_example_of_digits_writes_its_files(tmp_path: Path) -> None:
     assert "test accuracy 0." in out
     assert (tmp_path / "digits.safetensors").is_file()
     assert (tmp_path / "digits.png").is_file()
+
+
+def test_the_example_of_vanishing_gradients_names_what_is_wrong(tmp_path: Path) -> None:
+    for name in ("sklearn", "matplotlib"):
+        pytest.importorskip(name)
+    out = _run(tmp_path, ROOT / "examples" / "vanishing_gradients.py", "--out", tmp_path)
+    sigmoid, relu, fast = out.split("\n\n")[:3]
+    assert "vanishing: gradients of layers '0', '1', ..." in sigmoid
+    assert "no trouble found" in relu
+    accuracy = re.search(r"relu: test accuracy (\d\.\d+)", relu)
+    assert accuracy is not None
+    assert float(accuracy[1]) >= 0.95
+    assert re.search(r"explosion: it began at step \d+: ", fast)
+    for name in ("sigmoid", "relu", "too_fast"):
+        assert (tmp_path / f"gradients_{name}.png").is_file()
+
+
+def test_the_example_of_regularization_shows_overfitting_and_what_helps(tmp_path: Path) -> None:
+    for name in ("sklearn", "matplotlib"):
+        pytest.importorskip(name)
+    out = _run(tmp_path, ROOT / "examples" / "regularization.py", "--epochs", "80", "--out", tmp_path)
+    row = r"^(\w[\w ]+?) +(\d+)  loss (\d\.\d+), +([\d.]+)%  loss (\d\.\d+), +([\d.]+)%$"
+    rows = {name: [float(each) for each in rest] for name, *rest in re.findall(row, out, re.MULTILINE)}
+    assert list(rows) == ["no regularisation", "L2 penalty", "dropout", "early stopping"], out
+    epochs, training, learned, plain, _ = rows.pop("no regularisation")
+    assert epochs == 80
+    assert training < 0.1
+    assert learned == 100
+    assert all(loss < 0.95 * plain for _, _, _, loss, _ in rows.values()), out
+    assert rows["early stopping"][0] < 80
+    assert (tmp_path / "regularization.png").is_file()

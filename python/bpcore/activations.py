@@ -14,12 +14,10 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-import numpy as np
-
 from bpcore import ops
 from bpcore.arrays import FLOATS
 from bpcore.ops import identity, log_softmax, relu, sigmoid, softmax, tanh
-from bpcore.settings import number
+from bpcore.settings import integer, number
 from bpcore.tensor import getitem, operand, unify
 
 __all__ = [
@@ -217,9 +215,7 @@ def _clamped(x: Any, low: float, high: float) -> Any:
 
 def _halves(who: str, x: Any, axis: int) -> tuple[Any, Any]:
     x = _floats(who, x)
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        raise TypeError(f"{who}: axis must be an integer, got {axis!r}")
-    if not -x.ndim <= axis < x.ndim:
+    if not -x.ndim <= integer(who, "axis", axis) < x.ndim:
         raise ValueError(f"{who}: axis {axis} is out of range for shape {x.shape}")
     at = int(axis) % x.ndim
     if x.shape[at] % 2:

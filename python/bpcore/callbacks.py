@@ -56,7 +56,10 @@ class _Monitoring(Callback):
     """Looks at one value after each epoch, of which less is better, or more."""
 
     def __init__(self, monitor: str, mode: Literal["auto", "min", "max"]) -> None:
-        settings.choice(type(self).__name__, "mode", mode, ("auto", "min", "max"))
+        who = type(self).__name__
+        settings.choice(who, "mode", mode, ("auto", "min", "max"))
+        if not isinstance(monitor, str):
+            raise TypeError(f"{who}: monitor must be the name of a value, got {monitor!r}")
         self.monitor = monitor
         self.mode = mode if mode != "auto" else ("max" if "accuracy" in monitor else "min")
 
@@ -65,7 +68,8 @@ class _Monitoring(Callback):
         self._forget()
         names = trainer.history.names
         if self.monitor not in names:
-            hint = " (val_ needs validation data)" if self.monitor.startswith("val_") else ""
+            needed = self.monitor.startswith("val_") and "val_loss" not in names
+            hint = " (val_ needs validation data)" if needed else ""
             raise ValueError(
                 f"{type(self).__name__}: there is no {self.monitor!r} to look at; this run has "
                 f"{', '.join(names)}{hint}"

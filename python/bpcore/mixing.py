@@ -33,9 +33,7 @@ def mixup(x: Any, y: Any, alpha: float = 0.2) -> tuple[Any, Any]:
     Source: H. Zhang et al., mixup: beyond empirical risk minimization (2018). Raises TypeError for a target
     that isn't float, ValueError for `alpha` out of range and for `x` and `y` of different lengths.
     """
-    alpha = number("mixup", "alpha", alpha, least=0)
-    if alpha == 0:
-        raise ValueError("mixup: alpha must be positive, got 0")
+    alpha = number("mixup", "alpha", alpha, above=0)
     x, y = operand(x, "mixup"), operand(y, "mixup")
     if x.ndim == 0 or y.ndim == 0 or x.shape[0] != y.shape[0]:
         raise ValueError(f"mixup: x and y must have one row a sample, got shapes {x.shape} and {y.shape}")

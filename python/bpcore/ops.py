@@ -12,6 +12,7 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 from bpcore import randomness, tensor, tracing
+from bpcore.settings import integer
 from bpcore.tensor import apply, binary
 
 if TYPE_CHECKING:
@@ -229,22 +230,22 @@ def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Any:
     """Index (int64) of the largest element of `x` (number) along `axis`, the first of equal ones."""
-    return apply("argmax", x, axis=int(axis), keepdims=bool(keepdims))
+    return apply("argmax", x, axis=integer("argmax", "axis", axis), keepdims=bool(keepdims))
 
 
 def argmin(x: Any, axis: int = -1, keepdims: bool = False) -> Any:
     """Index (int64) of the smallest element of `x` (number) along `axis`, the first of equal ones."""
-    return apply("argmin", x, axis=int(axis), keepdims=bool(keepdims))
+    return apply("argmin", x, axis=integer("argmin", "axis", axis), keepdims=bool(keepdims))
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """exp(x) divided by its sum along `axis` (float), without overflow."""
-    return apply("softmax", x, axis=int(axis))
+    return apply("softmax", x, axis=integer("softmax", "axis", axis))
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """x minus the logarithm of the sum of exp(x) along `axis` (float), without overflow."""
-    return apply("log_softmax", x, axis=int(axis))
+    return apply("log_softmax", x, axis=integer("log_softmax", "axis", axis))
 
 
 # Shapes
@@ -285,9 +286,8 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
 
 def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
     """The `parts` one after the other along `axis`; their other axes agree."""
-    return tensor.add(
-        "concatenate", tensor.unify("concatenate", *_some(parts, "concatenate")), {"axis": int(axis)}
-    )
+    who = "concatenate"
+    return tensor.add(who, tensor.unify(who, *_some(parts, who)), {"axis": integer(who, "axis", axis)})
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Any:
@@ -306,7 +306,7 @@ def gather(x: Any, indices: Any, axis: int = 0) -> Any:
 
     The indices' axes stand where `axis` was. An index out of range is a ValueError.
     """
-    return apply("gather", x, indices, axis=int(axis))
+    return apply("gather", x, indices, axis=integer("gather", "axis", axis))
 
 
 def one_hot(indices: Any, depth: int, dtype: str | None = None) -> Any:

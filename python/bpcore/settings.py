@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["choice", "count", "number"]
+__all__ = ["choice", "count", "integer", "number"]
 
 
 def number(
@@ -55,13 +55,19 @@ def _range(least: float | None, above: float | None, most: float | None, below: 
     return f"finite and {low or high}" if low or high else "finite"
 
 
-def count(who: str, name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`; TypeError if it is not an integer."""
+def integer(who: str, name: str, value: Any) -> int:
+    """`value` as an int; TypeError if it is not an integer (a bool isn't)."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{who}: {name} must be an integer, got {value!r}")
-    if value < least:
-        raise ValueError(f"{who}: {name} must be at least {least}, got {value}")
     return int(value)
+
+
+def count(who: str, name: str, value: Any, least: int) -> int:
+    """`value` as an int of at least `least`; TypeError if it is not an integer."""
+    found = integer(who, name, value)
+    if found < least:
+        raise ValueError(f"{who}: {name} must be at least {least}, got {value}")
+    return found
 
 
 def choice(who: str, name: str, value: Any, known: Sequence[str]) -> str:

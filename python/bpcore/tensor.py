@@ -11,6 +11,7 @@ from bpcore import indexing, tracing
 from bpcore._native import core
 from bpcore.arrays import DTYPES, Array, adopt, as_array, is_weak
 from bpcore.promotion import common_dtype
+from bpcore.settings import integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -377,19 +378,18 @@ def cast(x: Any, dtype: Any) -> Any:
     return item if str(item.dtype) == name else add("cast", [item], {"dtype": name})
 
 
-def axes_of(axis: Any, ndim: int) -> list[int]:
-    """The axes that `axis` means: None all, an integer one, a sequence several."""
+def axes_of(who: str, axis: Any, ndim: int) -> list[int]:
+    """The axes that `axis` means: None all, an integer one, several of them several."""
     if axis is None:
         return list(range(ndim))
-    if isinstance(axis, (int, np.integer)):
-        return [int(axis)]
-    return [int(each) for each in axis]
+    several = isinstance(axis, (tuple, list, range, np.ndarray))
+    return [integer(who, "axis", each) for each in (axis if several else [axis])]
 
 
 def reduce(op: str, x: Any, axis: Any, keepdims: bool) -> Any:
     """A reduction over `axis`: None (all), an integer, or several."""
     item = operand(x, op)
-    return add(op, [item], {"axes": axes_of(axis, item.ndim), "keepdims": bool(keepdims)})
+    return add(op, [item], {"axes": axes_of(op, axis, item.ndim), "keepdims": bool(keepdims)})
 
 
 def getitem(x: Any, key: Any) -> Any:

@@ -49,7 +49,8 @@ class Trainer:
             prediction is what the model returns, also a tuple; it returns a loss per element, a
             `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape
             if all it lacks is a last axis of size 1.
-        optimizer: "sgd", "adam", or an object of `bpcore.optim`; Adam with lr = 1e-3 if None.
+        optimizer: one of `bpcore.optim` by name in lower case ("sgd", "adamw", "lamb", ...) or an object of
+            it; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
         metrics: "accuracy", "binary_accuracy", or functions of (prediction, target) that return a value per
             element, a `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the

@@ -270,6 +270,14 @@ def test_sequences_of_labels() -> None:
 # Settings
 
 
+def test_a_loss_of_three_arrays_is_for_objectives() -> None:
+    for loss in (losses.triplet_margin, functools.partial(losses.triplet_margin, p=1), "triplet_margin"):
+        with pytest.raises(
+            TypeError, match=r"^triplet_margin compares three arrays.* use it in an objective"
+        ):
+            bp.Trainer(network(3, in_features=4), loss)
+
+
 def test_settings_that_a_loss_does_not_have_are_refused_at_once() -> None:
     with pytest.raises(TypeError, match="huber: got an unexpected keyword argument 'dleta'"):
         _trainer(functools.partial(losses.huber, dleta=2.0))

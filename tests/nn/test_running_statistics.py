@@ -137,6 +137,32 @@ def test_a_network_of_ten_layers_trains() -> None:
     assert trainer.evaluate(x, y)["accuracy"] > 0.97
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0, -1e4, 1e-40])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_channel_that_never_varies_is_its_bias_in_both_modes(dtype: str, value: float) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 2)).astype(dtype)
+    x[:, 0] = value
+    layer = nn.BatchNorm(2)
+    layer.build(2, dtype=dtype)
+    trainer = bp.Trainer(
+        layer, objective=lambda m, v, t: ops.mean((m(v) - t) ** 2), optimizer=optim.SGD(0.1), dtype=dtype
+    )
+    trainer.fit((x, np.full_like(x, 3)), epochs=50, batch_size=16, progress=False)
+    weight, bias = (np.asarray(trainer.parameters[name], np.float64) for name in ("weight", "bias"))
+    assert weight[0] == 1  # its slope is exactly 0
+    assert bias[0] == pytest.approx(3, abs=1e-5)
+    states = _states(layer)
+    assert states["running_var"][0] == pytest.approx(0.9**200, rel=1e-4)
+    assert states["running_mean"][0] == pytest.approx(value, rel=1e-5)
+    with bp.training(0):
+        np.testing.assert_array_equal(layer(x)[:, 0], layer.bias.value[0])  # type: ignore[union-attr]
+    # What is left of the first mean and of roundings is divided by the square root of eps.
+    left = 0.9**200 * value / np.sqrt(0.9**200 + 1e-5)
+    rounding = 16 * abs(value) * float(np.finfo(dtype).eps) / np.sqrt(1e-5)
+    np.testing.assert_allclose(trainer.predict(x)[:, 0], bias[0] + left, rtol=1e-5, atol=rounding)
+
+
 @pytest.mark.skipif(not core.openmp(), reason="built without threads")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_number_of_threads_changes_no_bit(dtype: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,11 @@ def test_wrong_arguments_raise_and_name_the_op(
 ) -> None:
     with pytest.raises(error, match=f"^{op}: .*{message}"):
         infer(op, *types, **attributes)
+
+
+@pytest.mark.parametrize("axis", [1.0, True, None])
+def test_gather_and_concatenate_take_integers_as_axes(axis: Any) -> None:
+    with pytest.raises(TypeError, match="^gather: axis must be an integer"):
+        ops.gather(np.ones((2, 3)), np.array([0]), axis=axis)
+    with pytest.raises(TypeError, match="^concatenate: axis must be an integer"):
+        ops.concatenate([np.ones((2, 3))], axis=axis)

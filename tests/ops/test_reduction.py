@@ -158,3 +158,19 @@ def test_wrong_axes_are_a_value_error(op: str, type_: tuple, attributes: dict, m
 def test_wrong_dtype_is_a_type_error_that_names_the_op(op: str, type_: tuple) -> None:
     with pytest.raises(TypeError, match=rf"^{op}: input 0 must be .*{type_[1]}"):
         infer(op, type_, axes=[0], axis=0, keepdims=False)
+
+
+@pytest.mark.parametrize("op", ["sum", "mean", "max", "min", "argmax", "argmin"])
+@pytest.mark.parametrize("axis", [1.0, True, "1"])
+def test_an_axis_is_an_integer(op: str, axis: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{op}: axis must be an integer, got {axis!r}"):
+        getattr(ops, op)(np.ones((2, 3)), axis=axis)
+    if "arg" not in op:
+        with pytest.raises(TypeError, match=f"^{op}: axis must be an integer, got {axis!r}"):
+            getattr(ops, op)(np.ones((2, 3)), axis=(0, axis))
+
+
+def test_several_axes_may_come_in_any_kind_of_list() -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+    for axes in ((0, -1), [0, 2], np.array([0, 2]), range(0, 3, 2)):
+        np.testing.assert_array_equal(ops.sum(x, axes), x.sum((0, 2)))

@@ -109,3 +109,7 @@ def test_wrong_arguments_raise_and_name_the_op(op: str) -> None:
         infer(op, f64(2, 0), axis=1)
     with pytest.raises(TypeError, match=f"^{op}: input 0 must be float32 or float64, not int64"):
         infer(op, i64(2, 3), axis=1)
+    for axis in (1.0, True, "1", None):
+        with pytest.raises(TypeError, match=f"^{op}: axis must be an integer, got {axis!r}"):
+            getattr(ops, op)(np.ones((2, 3)), axis=axis)
+    np.testing.assert_array_equal(getattr(ops, op)(np.eye(2), np.int64(0)), getattr(ops, op)(np.eye(2), 0))

@@ -273,7 +273,7 @@ def test_early_stopping_names_what_it_cannot_find_before_the_first_epoch() -> No
     trainer = _trainer()
     with pytest.raises(ValueError, match="no 'val_loss' to look at.*needs validation data"):
         _fit(trainer, EarlyStopping())
-    with pytest.raises(ValueError, match="no 'val_los'.*has loss, accuracy, val_loss, val_accuracy"):
+    with pytest.raises(ValueError, match="no 'val_los'.*has loss, accuracy, val_loss, val_accuracy$"):
         _fit(trainer, EarlyStopping("val_los"), validation_data=blobs(20))
     assert trainer.steps == 0
     assert np.isfinite(trainer.step(*blobs(40)))
@@ -325,6 +325,7 @@ def test_a_loss_that_is_not_finite_ends_with_the_best_weights() -> None:
         ({"min_delta": -1}, ValueError, "min_delta must be finite and at least 0"),
         ({"min_delta": float("nan")}, ValueError, "min_delta must be finite"),
         ({"mode": "least"}, ValueError, "mode must be"),
+        ({"monitor": 3}, TypeError, "EarlyStopping: monitor must be the name of a value, got 3"),
     ],
 )
 def test_early_stopping_checks_its_settings_when_made(

@@ -128,7 +128,7 @@ def test_integers_become_floats() -> None:
         (np.ones((3, 2)), np.ones(2), 0.2, ValueError, r"shapes \(3, 2\) and \(2,\)"),
         (np.ones(()), np.ones(()), 0.2, ValueError, "one row a sample"),
         (np.ones((3, 2)), np.arange(3), 0.2, TypeError, "y must hold floats, .* not int64"),
-        (np.ones((3, 2)), np.ones(3), 0.0, ValueError, "alpha must be positive, got 0"),
+        (np.ones((3, 2)), np.ones(3), 0.0, ValueError, "alpha must be finite and above 0, got 0"),
         (np.ones((3, 2)), np.ones(3), -1.0, ValueError, "alpha must be .*, got -1.0"),
         (np.ones((3, 2)), np.ones(3), float("nan"), ValueError, "alpha must be .*, got nan"),
         (np.ones((3, 2)), np.ones(3), True, TypeError, "alpha must be a number, got True"),

@@ -95,6 +95,13 @@ def test_a_groups_rate_may_be_a_function_of_the_step() -> None:
         (lambda: optim.Group(3), TypeError, "match must be names"),
         (lambda: optim.Group([]), TypeError, "match must be names"),
         (lambda: optim.Group(max_ndim=1.0), TypeError, "max_ndim must be an integer"),
+        (lambda: optim.Group(max_ndim=-1), ValueError, "Group: max_ndim must be at least 0, got -1"),
+        (lambda: optim.Adam(groups=optim.Group("0")), TypeError, "groups must be a list of optim.Group obj"),
+        (
+            lambda: optim.Adam(groups=None),
+            TypeError,
+            "groups must be a list of optim.Group objects, got None",
+        ),
         (lambda: optim.Adam(groups=["0"]), TypeError, "groups must be optim.Group objects, got str"),
         (
             lambda: optim.Adam(groups=[optim.Group("0", lr=-1.0)]),

@@ -26,7 +26,7 @@ def binary_cross_entropy(
     """-t·log(sigmoid(z)) - (1-t)·log(1-sigmoid(z)) of logits z and targets t in [0, 1].
 
     `target` has the logits' shape, or lacks their last axis if that has size 1. `pos_weight` multiplies the
-    first term, `weight` both: each is a or an array that broadcasts to the logits' shape, as one of
+    first term, `weight` both: each is a number or an array that broadcasts to the logits' shape, as one of
     shape (labels,) for logits (..., labels); neither changes what the mean is divided by.
     """
     who = "binary_cross_entropy"

@@ -95,7 +95,7 @@ def gaussian_nll(
     """(log v + (target - mean)² / v) / 2, of a normal distribution with a mean and a variance v.
 
     `prediction` is a pair (mean, v), as a model with two outputs returns it, or the mean alone with `var` as
-    v. With `log_var`, its logarithm stands for v, and may be any as what a plain layer gives. The
+    v. With `log_var`, its logarithm takes its place: any number, as a plain layer gives it. The
     target's shape is that of the mean, as in `mse`. The variance's is the same, with axes of size 1 where it
     does not vary; `var` may also be a number. v below `eps` counts as `eps` and keeps its derivative, so that
     it can grow again. `full` adds the constant log(2π) / 2. D. A. Nix and A. S. Weigend, Estimating the mean

@@ -71,7 +71,7 @@ def resolve(loss: Any) -> Resolved:
     if loss is None:
         return Resolved(None, None)
     if isinstance(loss, str):
-        return _known(names.lookup("loss", loss, _NAMED), {})
+        loss = triplet_margin if loss == "triplet_margin" else names.lookup("loss", loss, _NAMED)
     if not callable(loss) or isinstance(loss, Tensor):
         raise TypeError(f"a loss is a name or a function of (prediction, target), got {type(loss).__name__}")
     partial = isinstance(loss, functools.partial)

@@ -12,7 +12,7 @@ from bpcore.checks import count
 from bpcore.names import lookup
 from bpcore.nn.module import Module
 from bpcore.nn.parameter import Parameter
-from bpcore.settings import number
+from bpcore.settings import integer, number
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "Activation", "HardSigmoid", "HardSwish", "HardTanh", "Identity",
@@ -54,9 +54,7 @@ class _AlongAxis(_Function):
     _settings = ("axis",)
 
     def __init__(self, axis: int = -1) -> None:
-        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-            raise TypeError(f"{type(self).__name__}: axis must be an integer, got {axis!r}")
-        self.axis = int(axis)
+        self.axis = integer(type(self).__name__, "axis", axis)
 
 
 class Identity(_Function):

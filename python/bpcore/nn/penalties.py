@@ -20,7 +20,7 @@ class L1L2:
 
     Args:
         l1: ≥ 0.
-        l2: ≥ 0. Its gradient is 2·l2·w: half of it does what ``weight_decay`` does in `optim.SGD`.
+        l2: ≥ 0. Its gradient is 2·l2·w: weight_decay / 2 does what ``weight_decay`` does in `optim.SGD`.
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:

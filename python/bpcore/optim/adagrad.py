@@ -21,7 +21,7 @@ class Adagrad(Optimizer):
     w -= lr / (1 + (t-1)·lr_decay) · g / (sqrt(s) + eps).
 
     Args:
-        lr: learning rate, a number ≥ 0 or a function of the step.
+        lr: learning rate, a number ≥ 0, a schedule or a function of the step.
         lr_decay: ≥ 0.
         weight_decay: L2 penalty, ≥ 0.
         initial_accumulator_value: what s begins with, ≥ 0.
@@ -99,7 +99,7 @@ class RMSprop(Optimizer):
     w -= lr·b.
 
     Args:
-        lr: learning rate, a number ≥ 0 or a function of the step.
+        lr: learning rate, a number ≥ 0, a schedule or a function of the step.
         alpha: in [0, 1).
         eps: > 0.
         weight_decay: L2 penalty, ≥ 0.

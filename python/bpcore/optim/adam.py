@@ -44,7 +44,7 @@ class Adam(_Moments):
     v so far takes the place of v.
 
     Args:
-        lr: learning rate, a number ≥ 0 or a function of the step.
+        lr: learning rate, a number ≥ 0, a schedule or a function of the step.
         betas: (β₁, β₂), each in [0, 1).
         eps: > 0.
         weight_decay: L2 penalty, ≥ 0.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -41,6 +42,10 @@ class Optimizer:
     shared: ClassVar[tuple[str, ...]] = ()  # settings that groups can't have of their own
 
     def __init__(self, lr: LearningRate, groups: Sequence[Group], **settings: Any) -> None:
+        if isinstance(groups, Group) or not isinstance(groups, Iterable):
+            raise TypeError(
+                f"{type(self).__name__}: groups must be a list of optim.Group objects, got {groups!r}"
+            )
         self.lr = lr
         self.settings = settings
         for key, value in settings.items():

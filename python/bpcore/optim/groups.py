@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from bpcore.settings import count
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -43,10 +45,8 @@ class Group:
         patterns: list[Any] = list(match) if isinstance(match, (list, tuple)) else [match]
         if not patterns or any(not isinstance(pattern, str) for pattern in patterns):
             raise TypeError(f"Group: match must be names, paths or patterns, got {match!r}")
-        if max_ndim is not None and (isinstance(max_ndim, bool) or not isinstance(max_ndim, int)):
-            raise TypeError(f"Group: max_ndim must be an integer, got {max_ndim!r}")
         self.match = tuple(patterns)
-        self.max_ndim = max_ndim
+        self.max_ndim = None if max_ndim is None else count("Group", "max_ndim", max_ndim, 0)
         self.lr = lr
         self.settings = settings
 

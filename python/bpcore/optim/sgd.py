@@ -21,7 +21,7 @@ class SGD(Optimizer):
     at the first step) and w -= lr·v, or with Nesterov's form w -= lr·(g + momentum·v).
 
     Args:
-        lr: learning rate, a number ≥ 0 or a function of the step.
+        lr: learning rate, a number ≥ 0, a schedule or a function of the step.
         momentum: in [0, 1).
         nesterov: Nesterov's form, which needs a momentum.
         weight_decay: L2 penalty, ≥ 0.

@@ -20,7 +20,7 @@ class Lion(Optimizer):
     With gradient g: w -= lr · (sign(β₁m + (1-β₁)g) + weight_decay · w), then m = β₂m + (1-β₂)g.
 
     Args:
-        lr: learning rate, a number ≥ 0 or a function of the step.
+        lr: learning rate, a number ≥ 0, a schedule or a function of the step.
         betas: (β₁, β₂), each in [0, 1).
         weight_decay: decoupled, ≥ 0.
         groups: parameters with settings of their own, see `Group`.
@@ -53,7 +53,7 @@ class Rprop(Optimizer):
     its sign. Where the sign has changed, it shrinks by η⁻, and the parameter stays.
 
     Args:
-        lr: the first step size, a number ≥ 0 or a function of the step, of which the first value counts.
+        lr: the first step size, a number ≥ 0, a schedule or a function of the step; its first value counts.
         etas: (η⁻, η⁺), with 0 < η⁻ < 1 < η⁺.
         step_sizes: the smallest and the largest step size, both above 0.
         groups: parameters with settings of their own, see `Group`.
