@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["choice", "count", "integer", "number"]
+__all__ = ["choice", "count", "flag", "integer", "number"]
 
 
 def number(
@@ -68,6 +68,13 @@ def count(who: str, name: str, value: Any, least: int) -> int:
     if found < least:
         raise ValueError(f"{who}: {name} must be at least {least}, got {value}")
     return found
+
+
+def flag(who: str, name: str, value: Any) -> bool:
+    """`value` as a bool; TypeError for anything else, such as the word "no", which is true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def choice(who: str, name: str, value: Any, known: Sequence[str]) -> str:

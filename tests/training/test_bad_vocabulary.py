@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import nn, optim
+from bpcore import callbacks, nn, optim, schedules
 from tests.training.problems import bits, blobs
 from tests.training.refusal import X, Y, assert_refused, everything, trained
 
@@ -43,6 +43,24 @@ WRONG = [
     (True, TypeError),
     ("0", TypeError),
 ]
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (optim.Adam, "amsgrad"),
+        (optim.NAdam, "decoupled_weight_decay"),
+        (optim.RMSprop, "centered"),
+        (lambda **flags: optim.SGD(0.1, 0.9, **flags), "nesterov"),
+        (lambda **flags: nn.Parameter(3, **flags), "trainable"),
+        (lambda **flags: schedules.Cosine(0.1, 10, **flags), "periodic"),
+        (lambda **flags: callbacks.GradientHealth(**flags), "warn"),
+    ],
+)
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_flags_are_true_or_false(make: Any, name: str, value: Any) -> None:
+    with pytest.raises(TypeError, match=f"{name} must be True or False, got {value!r}"):
+        make(**{name: value})
 
 
 @pytest.mark.parametrize(("value", "error"), [(1.0, ValueError), (1, ValueError), *WRONG])

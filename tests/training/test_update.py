@@ -391,7 +391,7 @@ def test_regularizers_of_dense_layers_are_saved_with_the_trainer(tmp_path: Path)
     assert (repr(layer.weight.regularizer), repr(layer.bias.regularizer)) == ("L1(0.1)", "L2(0.2)")
     trainer = _trainer(regularizer=nn.L2(0.25))
     trainer.save(tmp_path / "run.safetensors")
-    assert bp.Trainer.load(tmp_path / "run.safetensors", _model()).regularizer.l2 == 0.25
+    assert repr(bp.Trainer.load(tmp_path / "run.safetensors", _model()).regularizer) == "L2(0.25)"
     _trainer(regularizer=lambda weight: ops.sum(weight)).save(tmp_path / "own.safetensors")
     with pytest.raises(ValueError, match="give regularizer= to Trainer.load again"):
         bp.Trainer.load(tmp_path / "own.safetensors", _model())

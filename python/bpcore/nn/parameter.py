@@ -11,6 +11,7 @@ import numpy as np
 from bpcore import tensor, tracing
 from bpcore.nn.init import resolve
 from bpcore.nn.penalties import Constraint
+from bpcore.settings import flag
 from bpcore.tensor import Operand
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Parameter(Variable):
             raise TypeError(f"a regularizer is nn.L1(...), nn.L2(...) or a function, got {regularizer!r}")
         if constraint is not None and not isinstance(constraint, Constraint):
             raise TypeError(f"a constraint is nn.MaxNorm(...) or nn.NonNegative(), got {constraint!r}")
-        self.trainable = bool(trainable)
+        self.trainable = flag("Parameter", "trainable", trainable)
         self.regularizer = regularizer
         self.constraint = constraint
 

@@ -105,4 +105,8 @@ def config(regularizer: Regularizer | None) -> dict[str, float] | str | None:
 
 def from_config(saved: dict[str, float] | None) -> Regularizer | None:
     """The regularizer that `config` describes."""
-    return None if saved is None else L1L2(**saved)
+    if saved is None:
+        return None
+    if not saved["l2"]:
+        return L1(saved["l1"])
+    return L1L2(**saved) if saved["l1"] else L2(saved["l2"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bpcore.optim.base import LearningRate, Optimizer, check_number
+from bpcore.settings import flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,5 +132,5 @@ class RMSprop(Optimizer):
             eps=check_number(self, "eps", eps, positive=True),
             weight_decay=check_number(self, "weight_decay", weight_decay),
             momentum=check_number(self, "momentum", momentum, below=1.0),
-            centered=bool(centered),
+            centered=flag("RMSprop", "centered", centered),
         )

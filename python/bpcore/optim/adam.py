@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore.optim.base import LearningRate, Optimizer, check_number, check_pair
+from bpcore.settings import flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,9 @@ class Adam(_Moments):
         *,
         groups: Sequence[Group] = (),
     ) -> None:
-        super().__init__(lr, betas, eps, weight_decay, groups, amsgrad=bool(amsgrad))
+        super().__init__(
+            lr, betas, eps, weight_decay, groups, amsgrad=flag(type(self).__name__, "amsgrad", amsgrad)
+        )
 
     def fixed(self) -> dict[str, float | bool]:
         """What the core wants besides the settings."""
@@ -127,7 +130,8 @@ class Adamax(_Moments):
 
 class _Decouplable(_Moments):
     def __init__(self, *arguments: Any, decoupled_weight_decay: bool, **rest: Any) -> None:
-        super().__init__(*arguments, decoupled_weight_decay=bool(decoupled_weight_decay), **rest)
+        decoupled = flag(type(self).__name__, "decoupled_weight_decay", decoupled_weight_decay)
+        super().__init__(*arguments, decoupled_weight_decay=decoupled, **rest)
 
     def hyper(self) -> dict[str, float | bool]:
         """The settings by the core's names."""

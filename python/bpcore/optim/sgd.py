@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bpcore.optim.base import LearningRate, Optimizer, check_number
+from bpcore.settings import flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +49,6 @@ class SGD(Optimizer):
             lr,
             groups,
             momentum=momentum,
-            nesterov=bool(nesterov),
+            nesterov=flag("SGD", "nesterov", nesterov),
             weight_decay=check_number(self, "weight_decay", weight_decay),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from bpcore.schedules.base import Formula
+from bpcore.settings import flag
 
 if TYPE_CHECKING:
     from bpcore.arrays import Array
@@ -41,7 +42,7 @@ class Cosine(Formula):
         self._number("lr", least=0)
         self._count("steps")
         self._number("eta_min", least=0, most=self.lr)
-        self._put("periodic", bool(self.periodic))
+        self._put("periodic", flag("Cosine", "periodic", self.periodic))
 
     def _rates(self, steps: Array) -> Array:
         t = steps % (2 * self.steps) if self.periodic else np.minimum(steps, self.steps)
@@ -119,7 +120,7 @@ class OneCycle(Formula):
     def __post_init__(self) -> None:
         self._number("max_lr", least=0)
         self._count("total_steps")
-        self._put("three_phase", bool(self.three_phase))
+        self._put("three_phase", flag("OneCycle", "three_phase", self.three_phase))
         self._number("pct_start", least=0, most=0.5 if self.three_phase else 1)
         self._choice("anneal_strategy", "cos", "linear")
         self._number("div_factor", above=0)
