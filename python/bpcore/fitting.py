@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bpcore._core import Session
     from bpcore.arrays import Array
     from bpcore.callbacks import Callback
+    from bpcore.fullbatch import FullBatchSession
     from bpcore.progress import Progress
     from bpcore.trainer import Trainer
 
@@ -32,7 +33,7 @@ class Pace:
         """Steps for the next call."""
         return self._steps
 
-    def run(self, session: Session, steps: int, rates: Array) -> int:
+    def run(self, session: Session | FullBatchSession, steps: int, rates: Array) -> int:
         """Runs `steps` steps, or fewer as `Session.run` does; the next call may be up to 8 times as long."""
         start = time.perf_counter()
         done = session.run(steps, rates)
@@ -48,7 +49,7 @@ class Run:
     def __init__(
         self,
         trainer: Trainer,
-        session: Session,
+        session: Session | FullBatchSession,
         samples: int,
         batch_size: int,
         callbacks: Sequence[Callback],

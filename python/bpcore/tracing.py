@@ -126,6 +126,7 @@ class Trace:
         self._nodes: dict[int, tuple[Leaf, int]] = {}
         self._tokens: list[Token[Trace | None]] = []
         self._draws: dict[str, int] = {}  # of each path, so far
+        self.assigned: dict[int, int] = {}  # slot of a state -> node of its next value
 
     def __enter__(self) -> Self:
         self._tokens.append(_current.set(self))
@@ -176,6 +177,7 @@ class Trace:
         """Writes `node` to a state once the step has read all there is to read; only training plans do it."""
         if self.building or leaf.storage is self.storage:
             self.graph.assign_state(self.leaf(leaf), node)
+            self.assigned[leaf.slot] = node
 
     def stream(self, path: str) -> int:
         """The stream of the next random numbers that the module at `path` draws, "" outside of modules.
