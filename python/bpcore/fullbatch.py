@@ -81,7 +81,7 @@ class FullBatchUpdates:
         return _slots(len(self.memory.pairs)) if self.parameters else []
 
     def slot(self, name: str, parameter: int) -> Array:
-        """A part of the memory, a view in the shape of the parameter."""
+        """A part of the memory as it is now, a view in the shape of the parameter; a step makes new ones."""
         kind, _, at = name.partition(".")
         pairs, memory = self.memory.pairs, self.memory
         if kind in ("d", "prev_flat_grad"):
