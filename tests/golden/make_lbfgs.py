@@ -7,13 +7,20 @@ For a developer, with PyTorch installed (2.x; the file in the tree comes from 2.
 The network is 3-4-2 with a sigmoid between; the loss is the mean squared error of ROWS samples, plus DECAY
 times the sum of squares of all parameters. That gives the loss a curvature everywhere: near a flat minimum, a
 quasi-Newton method divides rounding errors by curvatures of nearly 0. PyTorch started from weights 4e-16 away
-must stay near itself, and the script checks it. The file holds
+must stay near itself, and the script checks it.
+
+The line search also goes alone along CURVES functions of one number, a·t² - b·t + c·sin(d·t), from a first t.
+The file holds
 
     x, y                 (ROWS, features)
     start/NAME           starting parameters, NAME as in bpcore ("0.weight" is (in, out))
     CASE/losses          what each call of `optimizer.step` returned
     CASE/evaluations     calls of the closure so far, after each step
     CASE/AT/NAME         parameters after AT steps, for each of CASES and AT in MOMENTS
+    curves               (CURVES, 5): a, b, c, d and the first t of each
+    tried                all t that were tried along the first curve, then along the second ...
+    tries                (CURVES,): how many
+    found                (CURVES,): the t that the search returned
 """
 
 from __future__ import annotations
@@ -23,10 +30,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.optim.lbfgs import _strong_wolfe
 
 MOMENTS = (1, 5, 10, 20, 50)
 ROWS = 24
 DECAY = 3e-3
+CURVES = 100
 # Case -> steps, and arguments of PyTorch's LBFGS, which are bpcore's.
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "strong wolfe": (50, {"line_search_fn": "strong_wolfe"}),
@@ -39,6 +48,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
         10,
         {"lr": 30.0, "max_iter": 4, "max_eval": 30, "history_size": 5, "line_search_fn": "strong_wolfe"},
     ),
+    "strong wolfe, coarse": (10, {"tolerance_change": 1e-3, "line_search_fn": "strong_wolfe"}),
     "fixed": (20, {"lr": 0.5}),
     "fixed, short memory": (20, {"lr": 0.2, "max_iter": 3, "history_size": 3}),
 }
@@ -76,6 +86,25 @@ def train(case: str, values: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray
     return {**found, f"{case}/losses": np.array(losses), f"{case}/evaluations": np.array(counts)}
 
 
+def search(curve: np.ndarray) -> tuple[list[float], float]:
+    """What PyTorch's line search tries along a curve, and what it returns."""
+    a, b, c, d, first = map(float, curve)
+    tried: list[float] = []
+
+    def at(t: float) -> tuple[float, torch.Tensor]:
+        slope = 2 * a * t - b + c * d * np.cos(d * t)
+        return a * t * t - b * t + c * np.sin(d * t), torch.tensor([slope], dtype=torch.float64)
+
+    def evaluate(_: object, t: float, __: object) -> tuple[float, torch.Tensor]:
+        tried.append(float(t))
+        return at(float(t))
+
+    loss, gradient = at(0.0)
+    one = torch.ones(1, dtype=torch.float64)
+    _, _, t, _ = _strong_wolfe(evaluate, None, first, one, loss, gradient, gradient[0])
+    return tried, float(t)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(31)
@@ -92,6 +121,21 @@ def main() -> None:
         print(f"{case}: PyTorch differs from itself by {max(errors.values()):.1e}")
         assert max(errors.values()) < 1e-7, case
         arrays |= found
+    curves = np.column_stack(
+        [
+            rng.uniform(0.01, 1, CURVES),
+            rng.uniform(5, 10, CURVES),
+            rng.uniform(0, 2, CURVES),
+            rng.uniform(0.5, 2.4, CURVES),
+            10 ** rng.uniform(-3, 2, CURVES),
+        ]
+    )
+    searches = [search(curve) for curve in curves]
+    arrays["curves"] = curves
+    arrays["tried"] = np.concatenate([tried for tried, _ in searches])
+    arrays["tries"] = np.array([len(tried) for tried, _ in searches])
+    arrays["found"] = np.array([t for _, t in searches])
+    print("tries", np.bincount(arrays["tries"]))
     np.savez_compressed(Path(__file__).with_name("lbfgs.npz"), **arrays)
 
 

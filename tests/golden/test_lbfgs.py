@@ -12,6 +12,7 @@ import pytest
 import bpcore as bp
 from bpcore import losses, nn, ops, optim
 from bpcore.fullbatch import FullBatchSession
+from bpcore.optim.wolfe import Trial, strong_wolfe
 
 _HERE = Path(__file__).parent
 
@@ -69,3 +70,23 @@ def test_steps_follow_pytorch(
             value = golden[f"{case}/{step}/{name}"]
             error = float(np.abs(array - value).max() / np.abs(value).max())
             assert error <= 1e-6, f"{name} after {step} steps: relative error {error:.2e}"
+
+
+def test_the_line_search_tries_what_pytorchs_tries(golden: dict[str, np.ndarray]) -> None:
+    ends = np.cumsum(golden["tries"])[:-1]
+    for number, want in enumerate(np.split(golden["tried"], ends)):
+        a, b, c, d, first = map(float, golden["curves"][number])
+        tried: list[float] = []
+
+        def at(t: float, a: float = a, b: float = b, c: float = c, d: float = d) -> Trial:
+            slope = float(2 * a * t - b + c * d * np.cos(d * t))
+            return Trial(t, float(a * t * t - b * t + c * np.sin(d * t)), np.array([slope]), slope)
+
+        def evaluate(t: float, at: Any = at, tried: list[float] = tried) -> Trial:
+            tried.append(t)
+            return at(t)
+
+        found, count = strong_wolfe(evaluate, at(0.0), first, 1.0, 1e-9, 25)
+        assert count == len(tried) == len(want), f"curve {number}"
+        np.testing.assert_allclose(tried, want, rtol=1e-9, err_msg=f"curve {number}")
+        assert found.t == pytest.approx(golden["found"][number], rel=1e-9)
