@@ -88,5 +88,5 @@ def test_the_line_search_tries_what_pytorchs_tries(golden: dict[str, np.ndarray]
 
         found, count = strong_wolfe(evaluate, at(0.0), first, 1.0, 1e-9, 25)
         assert count == len(tried) == len(want), f"curve {number}"
-        np.testing.assert_allclose(tried, want, rtol=1e-9, err_msg=f"curve {number}")
-        assert found.t == pytest.approx(golden["found"][number], rel=1e-9)
+        np.testing.assert_allclose(tried, want, rtol=1e-6, err_msg=f"curve {number}")
+        assert found.t == pytest.approx(golden["found"][number], rel=1e-6)

@@ -71,6 +71,19 @@ def test_a_search_that_may_not_go_on_returns_the_best_it_has(most: int) -> None:
     assert found == start, "nothing that was tried is finite"
 
 
+def test_a_loss_above_the_last_one_ends_the_interval() -> None:
+    """Though it is far below the first, and falls steeply."""
+    losses, tried = iter([-1.0, -5.0, -4.0, -6.0]), list[float]()
+
+    def evaluate(t: float) -> Trial:
+        tried.append(t)
+        return Trial(t, next(losses), ROW, -1.0 if len(tried) < 4 else 0.0)
+
+    found, count = strong_wolfe(evaluate, Trial(0.0, 0.0, ROW, -1.0), 1.0, 1.0, 1e-9, 25)
+    assert count == 4
+    assert tried[0] < tried[1] < found.t < tried[2]
+
+
 def test_a_cubic_is_interpolated_at_its_minimum() -> None:
     def cubic(t: float) -> tuple[float, float]:
         return t**3 - 6 * t**2 + 9 * t, 3 * t**2 - 12 * t + 9  # least at 3
