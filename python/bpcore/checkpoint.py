@@ -12,8 +12,9 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from bpcore import files, optim
+from bpcore import files, fullbatch, optim
 from bpcore.arrays import check_float_dtype
+from bpcore.fullbatch import FullBatchUpdates
 from bpcore.nn import penalties, weights
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _SETTINGS = {
     "own_metrics": (bool,),
     "optimizer": (dict,),
     "optimizer_slots": (list,),
+    "optimizer_memory": (dict, type(None)),  # what LBFGS has besides slots; older files don't have it
     "control": (dict,),
     "regularizer": (dict, str, type(None)),
     "steps": (int,),
@@ -49,6 +51,7 @@ _SETTINGS = {
 
 def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str]) -> None:
     """Writes `trainer`, whose model exists, to `path`."""
+    updates = engine.updates
     settings = {
         "format_version": _VERSION,
         "dtype": trainer.dtype,
@@ -60,6 +63,7 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str]) -> None
         "own_metrics": trainer._own_metrics,
         "optimizer": trainer.optimizer.config(),
         "optimizer_slots": engine.optimizer_slots(),
+        "optimizer_memory": updates.saved() if isinstance(updates, FullBatchUpdates) else None,
         "control": trainer.control.config(),
         "regularizer": penalties.config(trainer.regularizer),
         "steps": trainer.steps,
@@ -80,7 +84,7 @@ def read(
     tensors, metadata = files.read(path)
     settings = _settings(name, metadata)
     weights.check(model, tensors, name)
-    _check_optimizer(model, tensors, settings["optimizer_slots"], name)
+    _check_optimizer(model, tensors, settings, name)
     arguments = _arguments(name, settings, overrides)
     arguments["dtype"] = check_float_dtype(arguments["dtype"], "Trainer.load")
     if arguments["dtype"] == "float32" and any(array.dtype == "float64" for array in tensors.values()):
@@ -90,12 +94,15 @@ def read(
         weights.restore(model, tensors, name)
         optimizer = settings["optimizer"]
         if engine.optimizer.name == optimizer["name"]:  # another kind begins anew
+            updates = engine.updates
+            if isinstance(updates, FullBatchUpdates):
+                updates.make(settings["optimizer_memory"])
             for key, value in engine.optimizer_state().items():
                 if key in tensors:
                     value[...] = tensors[key]
                 elif key.startswith("optimizer.average."):  # it was not kept so far
                     value[...] = tensors[key.removeprefix("optimizer.average.")]
-            engine.updates.steps = settings["steps"]
+            updates.steps = settings["steps"]
             if not optim.Optimizer.is_whole(optimizer):  # it had to be given again, and goes on
                 engine.optimizer.scale = optimizer["scale"]
         return int(settings["epochs"])
@@ -163,10 +170,19 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
     return {**arguments, **overrides}
 
 
-def _check_optimizer(model: Module, tensors: dict[str, Array], slots: list[str], name: str) -> None:
-    """ValueError unless each of the optimizer's slots has a tensor for every parameter, in its shape."""
-    variables = weights.named(model)
+def _check_optimizer(model: Module, tensors: dict[str, Array], settings: dict[str, Any], name: str) -> None:
+    """ValueError unless each of the optimizer's slots has a tensor for every parameter, in its shape.
+
+    LBFGS has them for the parameters that it trained.
+    """
+    variables, slots = weights.named(model), settings["optimizer_slots"]
     shapes = {path: tensors[path].shape for path, variable in variables.items() if not variable.is_state}
+    if settings["optimizer"].get("name") == optim.LBFGS.name:
+        try:
+            trained = fullbatch.check_saved(settings["optimizer_memory"], slots, list(shapes))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{name}: its settings are damaged: optimizer_memory: {error}") from None
+        shapes = {path: shapes[path] for path in trained}
     expected = {f"optimizer.{slot}.{path}": shape for slot in slots for path, shape in shapes.items()}
     found = {key for key in tensors if key.startswith("optimizer.") and key not in variables}
     misshapen = {key for key in found & expected.keys() if tensors[key].shape != expected[key]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from bpcore.nn.penalties import Regularizer
     from bpcore.tracing import Leaf
 
-__all__ = ["Task"]
+__all__ = ["FullBatchPlan", "Task"]
+
+
+class FullBatchPlan(NamedTuple):
+    """A plan whose outputs are those of `Task.describe`, what is minimised, its gradients, and new states."""
+
+    plan: Plan
+    described: int  # outputs of `Task.describe`
+    parameters: list[int]  # slots of the gradients
+    states: list[int]  # slots of the new states
 
 
 class Task:
@@ -107,7 +116,7 @@ class Task:
         """The plan of a step: it ends in the gradients, and writes the states."""
         with self._training_trace(storage) as trace:
             outputs = self.describe(trace, signature)
-            slots, gradients = self._gradients(trace, outputs[0])
+            slots, gradients, _ = self._gradients(trace, outputs[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
         return core.Plan(trace.graph, [output.node for output in outputs], ends, True)
 
@@ -121,7 +130,7 @@ class Task:
         with self._training_trace(storage) as trace:
             outputs = self.describe(trace, signature)
             found = activities(trace)
-            slots, gradients = self._gradients(trace, outputs[0])
+            slots, gradients, _ = self._gradients(trace, outputs[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
         nodes = [*(output.node for output in outputs), *(each.share.node for each in found)]
         return core.Plan(trace.graph, nodes, ends, True), [(each.path, each.kind) for each in found]
@@ -138,11 +147,20 @@ class Task:
         """The parameters' slots, and what computes the loss, then the gradient of each, in training mode."""
         with self._training_trace(storage) as trace:
             loss = self.describe(trace, signature)[0]
-            slots, gradients = self._gradients(trace, loss)
+            slots, gradients, _ = self._gradients(trace, loss)
         return slots, trace.runner([loss.node, *(gradient.node for gradient in gradients)])
 
-    def _gradients(self, trace: Trace, loss: Tensor) -> tuple[list[int], list[Tensor]]:
-        """The slots of what is trained, and the gradients of the loss with all regularisation terms."""
+    def full_batch_plan(self, signature: Signature, storage: Storage) -> FullBatchPlan:
+        """The plan of an optimizer that evaluates loss and gradient of a batch several times."""
+        with self._training_trace(storage) as trace:
+            outputs = self.describe(trace, signature)
+            slots, gradients, total = self._gradients(trace, outputs[0])
+            nodes = [tensor.node for tensor in (*outputs, total, *gradients)]
+            plan = core.Plan(trace.graph, [*nodes, *trace.assigned.values()])
+        return FullBatchPlan(plan, len(outputs), slots, list(trace.assigned))
+
+    def _gradients(self, trace: Trace, loss: Tensor) -> tuple[list[int], list[Tensor], Tensor]:
+        """The slots of what is trained, the gradients of the loss with all regularisation terms, and that."""
         leaves = trace.parameters()
         if not leaves:
             raise ValueError("the loss does not depend on any trainable parameter of the model")
@@ -159,9 +177,9 @@ class Task:
             if (regularizer := self._regularizer_of(leaf)) is not None
         ]
         if terms:
-            total = functools.reduce(operator.add, terms, loss)
-            gradients = gradients_of(total, weights, trace)
-        return [leaf.slot for leaf, _ in leaves], gradients
+            loss = functools.reduce(operator.add, terms, loss)
+            gradients = gradients_of(loss, weights, trace)
+        return [leaf.slot for leaf, _ in leaves], gradients, loss
 
     def _regularizer_of(self, leaf: Leaf) -> Regularizer | None:
         own: Regularizer | None = getattr(leaf, "regularizer", None)

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checks, runtime, tracing, tree
+from bpcore import checks, fullbatch, runtime, tracing, tree
 from bpcore._native import core
 from bpcore.arrays import Array, as_array, to_float
 from bpcore.cache import PlanCache
 from bpcore.control import layers_of
 from bpcore.fitting import Pace
+from bpcore.fullbatch import FullBatchSession, FullBatchUpdates
 from bpcore.health import Health
 from bpcore.nn import build
 from bpcore.nn.calling import Compiled, Quick, compile_call
 from bpcore.nn.changes import Watch
+from bpcore.optim import LBFGS
 from bpcore.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Engine:
         threads: int | None,
     ) -> None:
         self.task = task
-        self._updates: Updates | None = None  # once the parameters exist
+        self._updates: Updates | FullBatchUpdates | None = None  # once the parameters exist
         self.optimizer = optimizer
         self.control = control
         self._seed = seed
@@ -64,7 +66,7 @@ class Engine:
         return runtime.threads() if self._threads is None else self._threads
 
     @property
-    def updates(self) -> Updates:
+    def updates(self) -> Updates | FullBatchUpdates:
         """The optimizer's state."""
         self.ready(None)
         assert self._updates is not None
@@ -82,10 +84,11 @@ class Engine:
     def optimizer_state(self) -> dict[str, Array]:
         """``optimizer.<slot>.<parameter>`` -> array, a writable view."""
         names, updates = self.ready(None).parameters, self.updates
+        kept = updates.parameters if isinstance(updates, FullBatchUpdates) else range(len(names))
         return {
-            f"optimizer.{slot}.{name}": updates.slot(slot, number)
+            f"optimizer.{slot}.{names[number]}": updates.slot(slot, number)
             for slot in self.optimizer_slots()
-            for number, name in enumerate(names)
+            for number in kept
         }
 
     # The model's parameters
@@ -99,6 +102,8 @@ class Engine:
         if self._dtype == "float32" and build.dtype_of(self.task.model) == "float64":
             raise TypeError('Trainer: the model is float64, so the trainer must be too: dtype="float64"')
         self.optimizer.group_of(self._axes())
+        if isinstance(self.optimizer, LBFGS):
+            fullbatch.check_trainer(self.control, dict(self.task.model.named_variables()))
         if all(variable.known for variable in variables):
             self.ready(None)
 
@@ -107,7 +112,9 @@ class Engine:
         named = self.task.model.named_variables()
         return {name: len(variable.sizes) for name, variable in named if not variable.is_state}
 
-    def _make_updates(self, storage: Storage) -> Updates:
+    def _make_updates(self, storage: Storage) -> Updates | FullBatchUpdates:
+        if isinstance(self.optimizer, LBFGS):
+            return FullBatchUpdates(storage)
         axes = self._axes()
         groups = dict(zip(axes, self.optimizer.group_of(axes), strict=True))
         parameters = {name: v for name, v in self.task.model.named_variables() if not v.is_state}
@@ -207,12 +214,21 @@ class Engine:
 
     def training(
         self, who: str, data: Samples, batch_size: int, accumulate: int = 1, watch_every: int | None = None
-    ) -> tuple[Session, Health | None]:
+    ) -> tuple[Session | FullBatchSession, Health | None]:
         """A session that trains on `data`, and, with `watch_every`, what it measures every so many steps.
 
         Labels out of range are a ValueError.
         """
+        if isinstance(self.optimizer, LBFGS):
+            fullbatch.check_fit(who, data.rows, batch_size, accumulate)
+            if watch_every is not None:
+                raise ValueError(f"{who}: GradientHealth can't watch the steps of LBFGS")
         storage = self.ready(data.signature(batch_size, self._dtype))
+        updates = self.updates
+        if isinstance(updates, FullBatchUpdates):
+            session, full_batch_plan = self._full_batch_session(data, storage, updates)
+            self._check_labels(who, full_batch_plan, data)
+            return session, None
         plan, tail = self._plan_pair("training", data, batch_size, storage)
         self._check_labels(who, plan, data)
         watching, health = None, None
@@ -227,11 +243,11 @@ class Engine:
             for slot, layer in enumerate(layer_of):
                 sizes[layer] += storage.store.parameter(slot).size
             health = Health(layers, sizes, activities, self.steps)
-        session = core.Session(
+        native = core.Session(
             plan,
             tail,
             storage.store,
-            self.updates,
+            updates,
             list(data.arrays),
             batch_size,
             accumulate=accumulate,
@@ -241,7 +257,7 @@ class Engine:
             seed=self._seed,
             threads=self.threads(),
         )
-        return session, health
+        return native, health
 
     def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, float]]:
         """What computes loss and metrics over `data`, as often as it is called."""
@@ -266,11 +282,14 @@ class Engine:
         """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
         signature = data.signature(data.rows, self._dtype)
 
-        def make() -> tuple[Session, list[Array], Plan]:
-            plan = self.task.training_plan(signature, storage)
+        def make() -> tuple[Session | FullBatchSession, list[Array], Plan]:
             buffers = [np.empty_like(array) for array in data.arrays]
-            own = data._replace(arrays=tuple(buffers))
-            return self._session(plan, None, storage, self.updates, own, data.rows), buffers, plan
+            own, updates = data._replace(arrays=tuple(buffers)), self.updates
+            if isinstance(updates, FullBatchUpdates):
+                session, plan = self._full_batch_session(own, storage, updates)
+                return session, buffers, plan
+            plan = self.task.training_plan(signature, storage)
+            return self._session(plan, None, storage, updates, own, data.rows), buffers, plan
 
         with self.first_use():
             storage = self.ready(signature)
@@ -285,7 +304,7 @@ class Engine:
         refused = None if done and not session.skipped else self.refusal(session)
         return float(session.last[0]), refused
 
-    def refusal(self, session: Session) -> str:
+    def refusal(self, session: Session | FullBatchSession) -> str:
         """What was not finite where `session` refused an update last."""
         if session.wrong_layer < 0:
             return "the loss is not finite"
@@ -389,6 +408,19 @@ class Engine:
 
         rest = data.rows % batch_size
         return plan(batch_size), plan(rest) if rest else None
+
+    def _full_batch_session(
+        self, data: Samples, storage: Storage, updates: FullBatchUpdates
+    ) -> tuple[FullBatchSession, Plan]:
+        """A session of LBFGS, and its plan."""
+        assert isinstance(self.optimizer, LBFGS)
+        signature = data.signature(data.rows, self._dtype)
+        key = ("full batch", signature, tracing.mode() is None, self._trainable())
+        plan = self._plans.get(key, lambda: self.task.full_batch_plan(signature, storage))
+        threads = self.threads()
+        return FullBatchSession(
+            self.optimizer, plan, storage, updates, data, signature, self._seed, threads
+        ), plan.plan
 
     def _session(
         self,

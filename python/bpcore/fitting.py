@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bpcore import interrupts
 from bpcore.history import History
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bpcore._core import Session
     from bpcore.arrays import Array
     from bpcore.callbacks import Callback
+    from bpcore.fullbatch import FullBatchSession
     from bpcore.progress import Progress
     from bpcore.trainer import Trainer
 
@@ -32,7 +33,7 @@ class Pace:
         """Steps for the next call."""
         return self._steps
 
-    def run(self, session: Session, steps: int, rates: Array) -> int:
+    def run(self, session: Session | FullBatchSession, steps: int, rates: Array) -> int:
         """Runs `steps` steps, or fewer as `Session.run` does; the next call may be up to 8 times as long."""
         start = time.perf_counter()
         done = session.run(steps, rates)
@@ -48,7 +49,7 @@ class Run:
     def __init__(
         self,
         trainer: Trainer,
-        session: Session,
+        session: Session | FullBatchSession,
         samples: int,
         batch_size: int,
         callbacks: Sequence[Callback],
@@ -130,7 +131,7 @@ class Run:
             done = self._pace.run(session, steps, trainer.optimizer.group_rates(step, steps))
             trainer.skipped += session.skipped - skipped
             if trainer.health is not None:
-                trainer.health.add(session)
+                trainer.health.add(cast("Session", session))  # LBFGS's steps can't be watched
                 if done < steps:
                     trainer.health.stop(step + done)
             if done < steps:

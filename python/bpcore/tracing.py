@@ -127,6 +127,7 @@ class Trace:
         self._nodes: dict[int, tuple[Leaf, int]] = {}
         self._tokens: list[Token[Trace | None]] = []
         self._draws: dict[str, int] = {}  # of each path, so far
+        self.assigned: dict[int, int] = {}  # slot of a state -> node of its next value
 
     def __enter__(self) -> Self:
         self._tokens.append(_current.set(self))
@@ -177,6 +178,7 @@ class Trace:
         """Writes `node` to a state once the step has read all there is to read; only training plans do it."""
         if self.building or leaf.storage is self.storage:
             self.graph.assign_state(self.leaf(leaf), node)
+            self.assigned[leaf.slot] = node
 
     def module_of(self, node: int) -> tuple[str, int]:
         """The path of the innermost module whose call made `node`, and the end of that call's nodes."""

@@ -143,6 +143,7 @@ def test_a_learning_rate_function_that_gives_no_number_is_named(value: Any) -> N
         (optim.Adam(), "betas", (0.5, 0.5)),
         (optim.Adam(), "eps", 1e-4),
         (optim.Adam(), "weight_decay", 0.1),
+        (optim.LBFGS(), "max_iter", 3),
     ],
 )
 def test_an_optimizers_settings_but_lr_stay(optimizer: optim.Optimizer, name: str, value: Any) -> None:

@@ -251,6 +251,13 @@ def test_a_plot_is_drawn(tmp_path: Path) -> None:
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), health.gradient_rms[0])
 
 
+def test_steps_of_lbfgs_can_not_be_watched() -> None:
+    x, y = blobs(6)
+    trainer = bp.Trainer(network(3), "cross_entropy", "lbfgs")
+    with pytest.raises(ValueError, match="fit: GradientHealth can't watch the steps of LBFGS"):
+        trainer.fit(x, y, epochs=1, progress=False, callbacks=[GradientHealth()])
+
+
 def test_nothing_measured_is_nothing_to_draw() -> None:
     pytest.importorskip("matplotlib")
     trainer = bp.Trainer(network(3), "cross_entropy")

@@ -1,4 +1,5 @@
-"""Optimizers: their settings. The updates themselves run natively, over all parameters at once.
+"""Optimizers: their settings. The updates themselves run natively, over all parameters at once; but LBFGS,
+whose steps are loops of many evaluations, runs here.
 
 Formulas and names are PyTorch's. `lr` is a number, a schedule (see `bpcore.schedules`), or a function of the
 step (updates done so far, from 0).
@@ -14,6 +15,7 @@ from bpcore.optim.adagrad import Adadelta, Adagrad, RMSprop
 from bpcore.optim.adam import LAMB, Adam, Adamax, AdamW, NAdam, RAdam
 from bpcore.optim.base import Optimizer
 from bpcore.optim.groups import Group
+from bpcore.optim.lbfgs import LBFGS
 from bpcore.optim.sgd import SGD
 from bpcore.optim.sign import Lion, Rprop
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LAMB",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -41,12 +44,16 @@ __all__ = [
 _CLASSES = (Adadelta, Adagrad, Adam, AdamW, Adamax, LAMB, Lion, NAdam, RAdam, RMSprop, Rprop)
 _NAMED: dict[str, Callable[..., Optimizer]] = {
     "sgd": lambda lr=1e-2, **rest: SGD(lr, **rest),
+    "lbfgs": lambda line_search_fn="strong_wolfe", **rest: LBFGS(line_search_fn=line_search_fn, **rest),
     **{each.name: each for each in _CLASSES},
 }
 
 
 def resolve(optimizer: Any) -> Optimizer:
-    """An optimizer from None (Adam with its defaults), a name ("sgd" has lr = 0.01) or itself."""
+    """An optimizer from None (Adam with its defaults), a name or itself.
+
+    By name, "sgd" has lr = 0.01, and "lbfgs" the line search "strong_wolfe".
+    """
     if optimizer is None:
         return Adam()
     if isinstance(optimizer, str):
