@@ -54,7 +54,7 @@ void measure(benchmark::State& state, const Case& which, DType dtype, int64_t el
   });
   void* const operands[] = {to.data(), from.data()};
   Status status;
-  const Frame frame{operands, scratch.data(), &status};
+  const Frame frame{operands, scratch.data(), &status, {}};
 
   const auto bytes = static_cast<double>(input.bytes() + output.bytes());
   Copy copy(input.bytes() + output.bytes());

@@ -16,7 +16,16 @@ namespace bpcore::benchmarks {
 
 namespace {
 
-const Hyper adam = {{"beta1", 0.9}, {"beta2", 0.999}, {"eps", 1e-8}, {"weight_decay", 0}};
+UpdateOptions adam() {
+  UpdateOptions options;
+  options.groups = {{{"beta1", 0.9},
+                     {"beta2", 0.999},
+                     {"eps", 1e-8},
+                     {"weight_decay", 0},
+                     {"decoupled", 0},
+                     {"amsgrad", 0}}};
+  return options;
+}
 
 void measure(benchmark::State& state, const DenseNetwork& network, int threads) {
   // Epochs of a few milliseconds, and for large networks of a few steps.
@@ -30,8 +39,8 @@ void measure(benchmark::State& state, const DenseNetwork& network, int threads) 
   for (int64_t& label : labels) label = static_cast<int64_t>(random()) % classes;
 
   const auto store = network.store();
-  const auto update = std::make_shared<Update>(store, "adam", adam);
-  Session session(network.training_plan(), nullptr, store, update,
+  const auto update = std::make_shared<Update>(store, "adam", adam());
+  Session session(network.training_plan(), nullptr, nullptr, store, update,
                   {{reinterpret_cast<const char*>(x.data()), SampleType::Float32, rows, in},
                    {reinterpret_cast<const char*>(labels.data()), SampleType::Int64, rows, 1}},
                   {network.batch, 0, threads});

@@ -23,9 +23,14 @@ def model_of(network: DenseNetwork) -> nn.Module:
     return model
 
 
+def trainer_of(network: DenseNetwork, threads: int) -> bp.Trainer:
+    """A trainer of the network."""
+    return bp.Trainer(model_of(network), "cross_entropy", optim.Adam(1e-3), threads=threads)
+
+
 class Contender:
     def __init__(self, network: DenseNetwork, threads: int) -> None:
-        self._trainer = bp.Trainer(model_of(network), "cross_entropy", optim.Adam(1e-3), threads=threads)
+        self._trainer = trainer_of(network, threads)
         self._network = network
 
     def losses(self, count: int) -> list[float]:
