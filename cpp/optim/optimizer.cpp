@@ -21,9 +21,9 @@ double bias_correction(double beta, int64_t step) {
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerSetup& setup) {
   static constexpr std::pair<const char*, MakeOptimizer> families[] = {
-      {"adadelta", make_adadelta}, {"adagrad", make_adagrad}, {"adam", make_adam},         {"adamw", make_adam},   {"adamax", make_adamax},
-      {"lamb", make_lamb},         {"lion", make_lion},       {"nadam", make_nadam}, {"radam", make_radam},
-      {"rmsprop", make_rmsprop},   {"rprop", make_rprop},     {"sgd", make_sgd},
+      {"adadelta", make_adadelta}, {"adagrad", make_adagrad}, {"adam", make_adam},   {"adamw", make_adam},
+      {"adamax", make_adamax},     {"lamb", make_lamb},       {"lion", make_lion},   {"nadam", make_nadam},
+      {"radam", make_radam},       {"rmsprop", make_rmsprop}, {"rprop", make_rprop}, {"sgd", make_sgd},
   };
   if (setup.groups.empty()) throw ValueError("optimizer: there must be at least one group of settings");
   for (const auto& [name, make] : families)
