@@ -32,14 +32,14 @@ import numpy as np
 import torch
 from torch.optim.lbfgs import _strong_wolfe
 
-MOMENTS = (1, 5, 10, 20, 50)
+MOMENTS = (1, 5, 10, 20, 50, 1000)
 ROWS = 24
 DECAY = 3e-3
 CURVES = 300
 # Case -> steps, and arguments of PyTorch's LBFGS, which are bpcore's.
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
-    "strong wolfe": (50, {"line_search_fn": "strong_wolfe"}),
-    "strong wolfe, one iteration": (50, {"max_iter": 1, "line_search_fn": "strong_wolfe"}),
+    "strong wolfe": (1000, {"line_search_fn": "strong_wolfe"}),
+    "strong wolfe, one iteration": (1000, {"max_iter": 1, "line_search_fn": "strong_wolfe"}),
     "strong wolfe, short memory": (
         10,
         {"lr": 0.3, "max_iter": 3, "max_eval": 7, "history_size": 2, "line_search_fn": "strong_wolfe"},
@@ -49,7 +49,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
         {"lr": 30.0, "max_iter": 4, "max_eval": 30, "history_size": 5, "line_search_fn": "strong_wolfe"},
     ),
     "fixed, coarse": (10, {"lr": 0.05, "tolerance_change": 1e-2}),
-    "fixed": (20, {"lr": 0.5}),
+    "fixed": (1000, {"lr": 0.5}),
     "fixed, short memory": (20, {"lr": 0.2, "max_iter": 3, "history_size": 3}),
 }
 
