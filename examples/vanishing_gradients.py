@@ -61,7 +61,7 @@ def main() -> None:
                 labels[train],
                 epochs=options.epochs,
                 batch_size=64,
-                callbacks=[callbacks.GradientHealth(every=10)],
+                callbacks=[callbacks.GradientHealth(every=1)],  # so that the explosion is seen
                 progress=False,
             )
         except FloatingPointError as error:
