@@ -18,6 +18,7 @@ from bpcore.fitting import Run
 from bpcore.history import History
 from bpcore.losses import targets
 from bpcore.nn import Module
+from bpcore.nn.penalties import is_regularizer
 from bpcore.progress import Progress
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Trainer:
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
             )
         self.control = GradientControl(clip_norm, clip_layer_norm, clip_value, nonfinite, ema)
-        if regularizer is not None and (isinstance(regularizer, type) or not callable(regularizer)):
+        if not is_regularizer(regularizer):
             raise TypeError(f"Trainer: regularizer must be nn.L2(...) or a function, got {regularizer!r}")
         self.regularizer = regularizer
         self._task = Task(model, self._loss, objective, self.metrics, regularizer)

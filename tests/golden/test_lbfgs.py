@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,12 @@ import bpcore as bp
 from bpcore import losses, nn, ops, optim
 from bpcore.fullbatch import FullBatchSession
 from bpcore.optim.wolfe import Trial, strong_wolfe
+from tests.support.scripts import constant
 
 _HERE = Path(__file__).parent
-
-
-def _settings() -> dict[str, Any]:
-    """The constants of the script, without its imports: PyTorch need not be installed."""
-    found = {}
-    for node in ast.parse((_HERE / "make_lbfgs.py").read_text()).body:
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            found[ast.unparse(target)] = ast.literal_eval(node.value)
-    return found
-
-
-SETTINGS = _settings()
-CASES: dict[str, tuple[int, dict[str, Any]]] = SETTINGS["CASES"]
+_SCRIPT = _HERE / "make_lbfgs.py"
+CASES: dict[str, tuple[int, dict[str, Any]]] = constant(_SCRIPT, "CASES")
+MOMENTS, DECAY = constant(_SCRIPT, "MOMENTS"), constant(_SCRIPT, "DECAY")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +28,7 @@ def golden() -> dict[str, np.ndarray]:
 
 def _objective(model: Any, x: Any, y: Any) -> Any:
     squares = sum(ops.sum(parameter * parameter) for _, parameter in model.named_variables())
-    return losses.mse(model(x), y) + SETTINGS["DECAY"] * squares
+    return losses.mse(model(x), y) + DECAY * squares
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -64,7 +53,7 @@ def test_steps_follow_pytorch(
         loss = trainer.step(golden["x"], golden["y"])
         assert loss == pytest.approx(golden[f"{case}/losses"][step - 1], rel=1e-9)
         assert len(calls) == golden[f"{case}/evaluations"][step - 1], f"evaluations after {step} steps"
-        if step not in SETTINGS["MOMENTS"]:
+        if step not in MOMENTS:
             continue
         for name, array in trainer.parameters.items():
             value = golden[f"{case}/{step}/{name}"]

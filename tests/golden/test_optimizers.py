@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,10 @@ import pytest
 
 import bpcore as bp
 from bpcore import nn, optim
+from tests.support.scripts import constant
 
 _HERE = Path(__file__).parent
-
-
-def _cases() -> dict[str, tuple[str, dict[str, Any]]]:
-    """CASES of the script, without its imports: PyTorch need not be installed."""
-    tree = ast.parse((_HERE / "make_optimizers.py").read_text())
-    for node in tree.body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "CASES" and node.value is not None:
-            cases: dict[str, tuple[str, dict[str, Any]]] = ast.literal_eval(node.value)
-            return cases
-    raise AssertionError("make_optimizers.py has no CASES")
-
-
-CASES = _cases()
+CASES: dict[str, tuple[str, dict[str, Any]]] = constant(_HERE / "make_optimizers.py", "CASES")
 
 
 @pytest.fixture(scope="module")

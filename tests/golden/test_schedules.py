@@ -12,6 +12,7 @@ import pytest
 import bpcore as bp
 from bpcore import optim, schedules
 from bpcore.callbacks import ReduceLROnPlateau
+from tests.support.scripts import constant
 from tests.training.problems import network
 
 CASES = {
@@ -60,27 +61,9 @@ CASES = {
     ),
 }
 
-PLATEAUS: dict[str, tuple[float, dict[str, Any]]] = {
-    "default": (0.3, {}),
-    "impatient": (0.3, {"patience": 0, "factor": 0.9}),
-    "absolute": (0.3, {"patience": 2, "factor": 0.5, "threshold": 0.05, "threshold_mode": "abs"}),
-    "relative": (0.3, {"patience": 2, "factor": 0.5, "threshold": 0.05}),
-    "cooldown": (0.3, {"patience": 1, "factor": 0.5, "cooldown": 4}),
-    "limit": (0.3, {"patience": 1, "factor": 0.3, "min_lr": 0.004}),
-    "max": (0.3, {"mode": "max", "patience": 2, "factor": 0.5}),
-    "max_absolute": (
-        0.3,
-        {
-            "mode": "max",
-            "patience": 1,
-            "factor": 0.5,
-            "threshold": 0.02,
-            "threshold_mode": "abs",
-            "cooldown": 1,
-        },
-    ),
-    "eps": (1e-6, {"patience": 0, "factor": 0.5, "eps": 1e-7}),
-}
+PLATEAUS: dict[str, tuple[float, dict[str, Any]]] = constant(
+    Path(__file__).with_name("make_schedules.py"), "PLATEAUS"
+)
 
 
 @cache

@@ -10,7 +10,7 @@ import numpy as np
 
 from bpcore import tensor, tracing
 from bpcore.nn.init import resolve
-from bpcore.nn.penalties import Constraint
+from bpcore.nn.penalties import Constraint, is_regularizer
 from bpcore.settings import flag
 from bpcore.tensor import Operand
 
@@ -155,7 +155,7 @@ class Parameter(Variable):
         constraint: Constraint | None = None,
     ) -> None:
         super().__init__(shape, init)
-        if regularizer is not None and (isinstance(regularizer, type) or not callable(regularizer)):
+        if not is_regularizer(regularizer):
             raise TypeError(f"a regularizer is nn.L1(...), nn.L2(...) or a function, got {regularizer!r}")
         if constraint is not None and not isinstance(constraint, Constraint):
             raise TypeError(f"a constraint is nn.MaxNorm(...) or nn.NonNegative(), got {constraint!r}")

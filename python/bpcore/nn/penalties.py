@@ -94,6 +94,11 @@ class NonNegative(Constraint):
     kind = "non_negative"
 
 
+def is_regularizer(value: Any) -> bool:
+    """Whether `value` may be given as a regularizer: None, or a function (a class is one by mistake)."""
+    return value is None or (callable(value) and not isinstance(value, type))
+
+
 def config(regularizer: Regularizer | None) -> dict[str, float] | str | None:
     """What a file keeps of a regularizer: its numbers, or "a function" for what it can't hold."""
     if regularizer is None:
