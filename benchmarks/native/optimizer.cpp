@@ -65,19 +65,24 @@ void measure(benchmark::State& state, const Case& which, int64_t elements) {
   // A copy in as much memory, which therefore lies in the same cache.
   Copy copy((2 + slots) * elements * static_cast<int64_t>(sizeof(float)));
   const double rate = 1e-3;
+  const auto* elementwise = dynamic_cast<const ElementwiseOptimizer*>(optimizer.get());
+  const auto* tensorwise = dynamic_cast<const TensorwiseOptimizer*>(optimizer.get());
+  const auto for_ranges = [&](auto&& work) {
+    for (int64_t begin = 0; begin < elements; begin += update_elements)
+      work(begin, std::min(begin + update_elements, elements));
+  };
   const auto pass = [&] {
     optimizer->begin_step(&rate);
-    for (int64_t begin = 0; begin < elements; begin += update_elements) {
-      const int64_t end = std::min(begin + update_elements, elements);
-      if (optimizer->by_tensor())
-        optimizer->direct(parameters.data(), gradients.data(), begin, end, 0);
+    for_ranges([&](int64_t begin, int64_t end) {
+      if (tensorwise != nullptr)
+        tensorwise->direct(parameters.data(), gradients.data(), begin, end, 0);
       else
-        optimizer->update(parameters.data(), gradients.data(), begin, end, 0);
-    }
-    if (optimizer->by_tensor())
-      for (int64_t begin = 0; begin < elements; begin += update_elements)
-        optimizer->move(parameters.data(), gradients.data(), begin,
-                        std::min(begin + update_elements, elements), 0, 1);
+        elementwise->update(parameters.data(), gradients.data(), begin, end, 0);
+    });
+    if (tensorwise != nullptr)
+      for_ranges([&](int64_t begin, int64_t end) {
+        tensorwise->move(parameters.data(), gradients.data(), begin, end, 0, 1);
+      });
     benchmark::ClobberMemory();
   };
   const Turns turns = take_turns(state, bytes, 1, pass, [&] { return copy.bandwidth(); });

@@ -10,10 +10,10 @@ namespace {
 // You et al., "Large batch optimization for deep learning: training BERT in 76 minutes", ICLR 2020: Adam's
 // direction u (plus λθ), and a step of length η·‖θ‖ for each tensor; η·‖u‖ where one of the norms is zero.
 template <class T>
-class Lamb final : public Optimizer {
+class Lamb final : public TensorwiseOptimizer {
  public:
   explicit Lamb(const OptimizerSetup& setup)
-      : Optimizer(setup, {"exp_avg", "exp_avg_sq"}), steps_(setup.groups.size()) {
+      : TensorwiseOptimizer(setup, {"exp_avg", "exp_avg_sq"}), steps_(setup.groups.size()) {
     for (const Hyper& hyper : setup.groups) {
       Settings settings(setup.name, hyper);
       groups_.push_back({settings.take("beta1"), settings.take("beta2"), settings.take("eps"),
@@ -21,8 +21,6 @@ class Lamb final : public Optimizer {
       settings.expect_empty();
     }
   }
-
-  bool by_tensor() const override { return true; }
 
   void direct(const void* parameters, void* gradients, int64_t begin, int64_t end,
               size_t group) const override {
@@ -66,8 +64,6 @@ class Lamb final : public Optimizer {
     T beta1, rest1, beta2, rest2, epsilon, decay, mean, root;  // the last two with the bias corrections
     double rate;
   };
-
-  void update(void*, const void*, int64_t, int64_t, size_t) const override {}
 
   void prepare(const double* rates, int64_t step) override {
     for (size_t i = 0; i < groups_.size(); ++i) {

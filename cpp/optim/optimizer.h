@@ -27,7 +27,7 @@ struct OptimizerSetup {
 
 // State and formula for all parameters of one dtype. Parameters belong to groups, which share the formula and
 // have settings and learning rates of their own. Padding between tensors is zero in parameters and gradients,
-// and every formula keeps it so.
+// and every formula keeps it so. An optimizer is elementwise or tensorwise.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -37,22 +37,6 @@ class Optimizer {
     ++steps;
     prepare(rates, steps);
   }
-
-  // Updates elements [begin, end), both multiples of a cache line. Any thread may take any range. Subnormal
-  // numbers become zero: the running means of a parameter that gets no gradient any more (of a dead unit,
-  // say) decay to them, and arithmetic on those is much slower.
-  virtual void update(void* parameters, const void* gradients, int64_t begin, int64_t end,
-                      size_t group) const = 0;
-
-  // For formulas whose step length depends on norms of a whole tensor, in place of update(): direct()
-  // replaces the gradients of a range by the direction of its step; when that is done for all ranges, move()
-  // goes there, as far as length() says for the range's tensor.
-  virtual bool by_tensor() const { return false; }
-  virtual void direct(const void* /*parameters*/, void* /*gradients*/, int64_t /*begin*/, int64_t /*end*/,
-                      size_t /*group*/) const {}
-  virtual double length(double /*norm_of_parameters*/, double /*norm_of_direction*/) const { return 1; }
-  virtual void move(void* /*parameters*/, const void* /*directions*/, int64_t /*begin*/, int64_t /*end*/,
-                    size_t /*group*/, double /*length*/) const {}
 
   int64_t elements() const { return elements_; }
   DType dtype() const { return dtype_; }
@@ -77,6 +61,31 @@ class Optimizer {
   DType dtype_;
   size_t groups_;
   std::vector<std::pair<std::string, Buffer>> slots_;
+};
+
+// Ranges [begin, end) below are of elements, both multiples of a cache line; any thread may take any range.
+// Subnormal numbers become zero: the running means of a parameter that gets no gradient any more (of a dead
+// unit, say) decay to them, and arithmetic on those is much slower.
+
+// What becomes of an element depends on it alone: one pass.
+class ElementwiseOptimizer : public Optimizer {
+ public:
+  using Optimizer::Optimizer;
+  virtual void update(void* parameters, const void* gradients, int64_t begin, int64_t end,
+                      size_t group) const = 0;
+};
+
+// The length of a step depends on norms of a whole tensor: direct() replaces the gradients of a range by the
+// direction of its step; when that is done for all ranges, move() goes there, as far as length() says for the
+// range's tensor.
+class TensorwiseOptimizer : public Optimizer {
+ public:
+  using Optimizer::Optimizer;
+  virtual void direct(const void* parameters, void* gradients, int64_t begin, int64_t end,
+                      size_t group) const = 0;
+  virtual double length(double norm_of_parameters, double norm_of_direction) const = 0;
+  virtual void move(void* parameters, const void* directions, int64_t begin, int64_t end, size_t group,
+                    double length) const = 0;
 };
 
 // Throws ValueError for an unknown name or setting. Ranges of settings are checked by the caller.

@@ -19,12 +19,12 @@ using Vec = kernels::simd::Vec<T>;
 // Step prepare(rate, step), what a step needs of them as scalars; and
 // apply(const Step&, Vec& weight, Vec gradient, Vec* state), the formula.
 template <class Rule>
-class Pass final : public Optimizer {
+class Pass final : public ElementwiseOptimizer {
  public:
   using T = typename Rule::Scalar;
 
   explicit Pass(const OptimizerSetup& setup)
-      : Optimizer(setup, {Rule::slots.begin(), Rule::slots.end()}), steps_(setup.groups.size()) {
+      : ElementwiseOptimizer(setup, {Rule::slots.begin(), Rule::slots.end()}), steps_(setup.groups.size()) {
     for (const Hyper& hyper : setup.groups) {
       Settings settings(setup.name, hyper);
       rules_.emplace_back(settings);

@@ -35,6 +35,8 @@ Update::Update(std::shared_ptr<Store> store, const std::string& name, UpdateOpti
   }
   for (const Constraint& constraint : options_.constraints) layout.slot(constraint.slot);  // throws
   optimizer_ = make_optimizer({name, options_.groups, layout.elements(), layout.dtype()});
+  elementwise_ = dynamic_cast<const ElementwiseOptimizer*>(optimizer_.get());
+  tensorwise_ = dynamic_cast<const TensorwiseOptimizer*>(optimizer_.get());
   gradients_ = layout.allocate();
   if (has_average()) average_ = layout.allocate();
   const size_t most_pieces = static_cast<size_t>(layout.elements() / update_elements) + count;
@@ -157,17 +159,18 @@ void Update::apply(Team& team, const std::vector<Piece>& pieces, const double* r
   const double share = optimizer_->steps == 1 ? 1 : 1 - options_.average;
   if (has_average() && optimizer_->steps == 1)  // also of what is frozen
     std::memcpy(average_.data(), store_->parameters.data(), store_->parameter_layout.bytes());
-  if (optimizer_->by_tensor()) {
+  const bool at_once = elementwise_ != nullptr && options_.constraints.empty();  // nothing comes between
+  if (tensorwise_ != nullptr) {
     move_by_tensor(team, pieces);
   } else {
     team.run(static_cast<int64_t>(pieces.size()), [&](int64_t task, int) {
       const Piece& piece = pieces[static_cast<size_t>(task)];
-      optimizer_->update(store_->parameters.data(), gradients_.data(), piece.range.begin, piece.range.end,
-                         piece.group);
-      if (options_.constraints.empty()) follow(piece, share);
+      elementwise_->update(store_->parameters.data(), gradients_.data(), piece.range.begin, piece.range.end,
+                           piece.group);
+      if (at_once) follow(piece, share);
     });
   }
-  if (options_.constraints.empty() && !optimizer_->by_tensor()) return;
+  if (at_once) return;
   constrain(team, pieces);
   if (has_average())
     team.run(static_cast<int64_t>(pieces.size()),
@@ -208,7 +211,7 @@ void Update::move_by_tensor(Team& team, const std::vector<Piece>& pieces) {
   team.run(tasks, [&](int64_t task, int) {
     const size_t number = static_cast<size_t>(task);
     const auto& [range, group, slot] = pieces[number];
-    optimizer_->direct(parameters, gradients_.data(), range.begin, range.end, group);
+    tensorwise_->direct(parameters, gradients_.data(), range.begin, range.end, group);
     partial_[number] = stretch::sum_of_squares(dtype, parameters, range.begin, range.end);
     other_[number] = stretch::sum_of_squares(dtype, gradients_.data(), range.begin, range.end);
   });
@@ -219,11 +222,11 @@ void Update::move_by_tensor(Team& team, const std::vector<Piece>& pieces) {
       of_parameters += partial_[i];
       of_direction += other_[i];
     }
-    lengths_[slot] = optimizer_->length(std::sqrt(of_parameters), std::sqrt(of_direction));
+    lengths_[slot] = tensorwise_->length(std::sqrt(of_parameters), std::sqrt(of_direction));
   }
   team.run(tasks, [&](int64_t task, int) {
     const auto& [range, group, slot] = pieces[static_cast<size_t>(task)];
-    optimizer_->move(parameters, gradients_.data(), range.begin, range.end, group, lengths_[slot]);
+    tensorwise_->move(parameters, gradients_.data(), range.begin, range.end, group, lengths_[slot]);
   });
 }
 

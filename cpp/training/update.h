@@ -81,7 +81,7 @@ class Update {
 
  private:
   bool measures() const;
-  bool needs_slots() const { return measures() || optimizer_->by_tensor() || !options_.constraints.empty(); }
+  bool needs_slots() const { return measures() || tensorwise_ != nullptr || !options_.constraints.empty(); }
   void measure(Team& team, const std::vector<Piece>& pieces, const void* values);
   void scale_layers(Team& team, const std::vector<Piece>& pieces);
   void move_by_tensor(Team& team, const std::vector<Piece>& pieces);
@@ -92,6 +92,8 @@ class Update {
   UpdateOptions options_;
   Buffer gradients_, sums_, average_, before_;
   std::unique_ptr<Optimizer> optimizer_;
+  const ElementwiseOptimizer* elementwise_;  // the optimizer as what it is; the other is null
+  const TensorwiseOptimizer* tensorwise_;
   double weight_ = 0;  // of the micro-batches in sums_
   int64_t wrong_layer_ = -1;
   size_t layers_ = 0;
