@@ -1,0 +1,90 @@
+"""The same elements in another shape or order, and choices of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bpcore import tensor, tracing
+from bpcore.settings import integer
+from bpcore.tensor import apply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "expand_dims",
+    "gather",
+    "one_hot",
+    "reshape",
+    "squeeze",
+    "stack",
+    "transpose",
+]
+
+
+def reshape(x: Any, shape: Any) -> Any:
+    """The elements of `x` in `shape`, an integer or several, one of which may be -1."""
+    return tensor.reshape(x, shape)
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+    """`x` with its axes in the order `axes`, reversed if None."""
+    return tensor.transpose(x, axes)
+
+
+def expand_dims(x: Any, axis: int) -> Any:
+    """`x` with a new axis of size 1 at position `axis` of the result."""
+    item = tensor.operand(x, "expand_dims")
+    if not -item.ndim - 1 <= axis <= item.ndim:
+        raise ValueError(f"expand_dims: axis {axis} is out of range for shape {item.shape}")
+    at = axis % (item.ndim + 1)
+    return tensor.reshape(item, (*item.shape[:at], 1, *item.shape[at:]))
+
+
+def squeeze(x: Any, axis: int) -> Any:
+    """`x` without its axis `axis`, whose size must be 1."""
+    item = tensor.operand(x, "squeeze")
+    if not -item.ndim <= axis < item.ndim or item.shape[axis] != 1:
+        raise ValueError(f"squeeze: axis {axis} of shape {item.shape} is not an axis of size 1")
+    at = axis % item.ndim
+    return tensor.reshape(item, item.shape[:at] + item.shape[at + 1 :])
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """`x` repeated along axes of size 1 and new leading ones until it has `shape`."""
+    return apply("broadcast_to", x, shape=[int(extent) for extent in shape])
+
+
+def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
+    """The `parts` one after the other along `axis`; their other axes agree."""
+    who = "concatenate"
+    return tensor.add(who, tensor.unify(who, *_some(parts, who)), {"axis": integer(who, "axis", axis)})
+
+
+def stack(parts: Sequence[Any], axis: int = 0) -> Any:
+    """The `parts`, all of one shape, along a new axis `axis`."""
+    return concatenate([expand_dims(part, axis) for part in _some(parts, "stack")], axis)
+
+
+def _some(parts: Sequence[Any], who: str) -> Sequence[Any]:
+    if len(parts) == 0:
+        raise ValueError(f"{who}: expected at least one part")
+    return parts
+
+
+def gather(x: Any, indices: Any, axis: int = 0) -> Any:
+    """The slices of `x` at `indices` (int64, any shape, from 0) along `axis`, as `numpy.take`.
+
+    The indices' axes stand where `axis` was. An index out of range is a ValueError.
+    """
+    return apply("gather", x, indices, axis=integer("gather", "axis", axis))
+
+
+def one_hot(indices: Any, depth: int, dtype: str | None = None) -> Any:
+    """1 at each of `indices` (int64, from 0) along a new last axis of size `depth`, 0 elsewhere.
+
+    `dtype` is the traced model's float dtype unless given, "float32" outside of models.
+    """
+    return apply("one_hot", indices, depth=int(depth), dtype=dtype or tracing.float_dtype())
