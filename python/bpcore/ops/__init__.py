@@ -42,7 +42,7 @@ from bpcore.ops.elementwise import (
     tanh,
     where,
 )
-from bpcore.ops.losses import binary_cross_entropy, cross_entropy, squared_error
+from bpcore.ops.losses import binary_cross_entropy, cross_entropy, ctc, squared_error
 from bpcore.ops.products import dense, matmul
 from bpcore.ops.random import dropout, random_normal, random_uniform
 from bpcore.ops.reductions import argmax, argmin, log_softmax, max, mean, min, softmax, sum
@@ -68,6 +68,7 @@ __all__ = [
     "cast",
     "concatenate",
     "cross_entropy",
+    "ctc",
     "dense",
     "divide",
     "dropout",
