@@ -65,7 +65,7 @@ class Ctc {
       std::swap(now, before);
       forward(states, scores + t * classes_, before, now);
     }
-    return static_cast<T>(-total(now, label_count));
+    return static_cast<T>(0.0 - total(now, label_count));  // not -0
   }
 
   // The derivatives of seed · loss by the scores: -seed times the probability, given the labels, of being in
