@@ -45,10 +45,10 @@ def padded(sequences: list[list[int]], value: int) -> tuple[Array, Array]:
 def starts(who: str, start: Any) -> Array:
     """`start` as integers (n, t)."""
     tokens = as_array(start, f"{who}: start")
-    if tokens.dtype != np.int64:
-        raise TypeError(f"{who}: start must hold integers, got {tokens.dtype}")
     if tokens.ndim not in (1, 2) or tokens.size == 0:
         raise ValueError(f"{who}: start must have shape (n,) or (n, t), not empty, got {tokens.shape}")
+    if tokens.dtype != np.int64:
+        raise TypeError(f"{who}: start must hold integers, got {tokens.dtype}")
     return tokens[:, None] if tokens.ndim == 1 else tokens
 
 
