@@ -29,20 +29,6 @@ BPCORE_INLINE simd::Vec<double> log_add(simd::Vec<double> a, simd::Vec<double> b
   return (a > b ? a : b) + logarithm_of_one_to_two<double>(exponential_or_zero<double>(distance));
 }
 
-// log(e^a + e^b + e^c), likewise. The three are put in order, so that one exponential is known to be 1; a NaN
-// is larger than none and stays among them.
-BPCORE_INLINE simd::Vec<double> log_add(simd::Vec<double> a, simd::Vec<double> b, simd::Vec<double> c) {
-  using Vec = simd::Vec<double>;
-  const auto first = a > b;
-  const Vec larger = first ? a : b, least = first ? b : a;
-  const auto second = larger > c;
-  const Vec largest = second ? larger : c, middle = second ? c : larger;
-  const Vec shift = largest == -std::numeric_limits<double>::infinity() ? Vec{} : largest;
-  const Vec rest = exponential_or_zero<double>(middle - shift) + exponential_or_zero<double>(least - shift);
-  const Vec sum = exponential_or_zero<double>(largest - shift) + rest;
-  return shift + logarithm<double>(sum);
-}
-
 // Of sequences of up to `frames` frames with up to `labels` labels.
 template <class T>
 class Ctc {
@@ -112,21 +98,27 @@ class Ctc {
   double* blanks(double* r) const { return r + width + padded(); }
   const double* label_states(const double* r) const { return r + width; }
   const double* blanks(const double* r) const { return r + width + padded(); }
+  void clear_ends(double* r) const {
+    std::fill(r, r + width, -std::numeric_limits<double>::infinity());
+    std::fill(r + row() - width, r + row(), -std::numeric_limits<double>::infinity());
+  }
   void clear(double* r) const { std::fill(r, r + row(), -std::numeric_limits<double>::infinity()); }
 
   struct States {
     const int64_t* labels;
     int64_t label_count;
-    double* skips;   // (padded + width): 0 where a label may follow the one before at once, else -infinity
+    double* skips;   // (padded + width): 1 where a label may follow the one before at once, else 0
     double* scores;  // (padded + width): of each label in the current frame, -infinity behind the last
     double* rows;
   };
 
   States begin(const int64_t* labels, int64_t label_count, double* scratch) const {
-    std::fill(scratch, scratch + fixed(), -std::numeric_limits<double>::infinity());
+    double* scores = scratch + padded() + width;
+    std::fill(scratch, scores, 0.0);
+    std::fill(scores, scores + padded() + width, -std::numeric_limits<double>::infinity());
     for (int64_t i = 1; i < label_count; ++i)
-      if (labels[i] != labels[i - 1]) scratch[i] = 0.0;
-    return {labels, label_count, scratch, scratch + padded() + width, scratch + fixed()};
+      if (labels[i] != labels[i - 1]) scratch[i] = 1.0;
+    return {labels, label_count, scratch, scores, scratch + fixed()};
   }
 
   // Before the first frame: in the first blank, from where both first states follow.
@@ -140,18 +132,19 @@ class Ctc {
       states.scores[i] = static_cast<double>(frame[states.labels[i]]);
   }
 
-  // The sums over all ways to each state of a frame, from those of the frame before.
+  // The sums over all ways to each state of a frame, from those of the frame before. A label that may follow
+  // the label before it at once is reached from where the blank between them is, and from itself.
   void forward(const States& states, const T* frame, const double* before, double* now) const {
     read_scores(states, frame);
     const double blank_score = static_cast<double>(frame[blank_]);
     const double *l = label_states(before), *b = blanks(before);
-    std::fill(now, now + width, -std::numeric_limits<double>::infinity());
+    clear_ends(now);
     for (int64_t i = 0; i < padded(); i += width) {
-      const Vec blank = simd::load(b + i), previous = simd::load(l + i - 1);
-      simd::store(blanks(now) + i, log_add(blank, previous) + blank_score);
-      simd::store(label_states(now) + i,
-                  log_add(simd::load(l + i), blank, previous + simd::load(states.skips + i)) +
-                      simd::load(states.scores + i));
+      const Vec blank = simd::load(b + i), to_blank = log_add(blank, simd::load(l + i - 1));
+      const Vec skipping = simd::load(states.skips + i);
+      const Vec to_label = log_add(simd::load(l + i), skipping > Vec{} ? to_blank : blank);
+      simd::store(blanks(now) + i, to_blank + blank_score);
+      simd::store(label_states(now) + i, to_label + simd::load(states.scores + i));
     }
   }
 
@@ -163,23 +156,26 @@ class Ctc {
   }
 
   // The sums over all ways from each state of a frame to the end, from those of the frame after. `ways` has
-  // the sums over all ways to each state, and gets each label's probability in this frame; the blanks' is
-  // returned.
+  // the sums over all ways to each state, and is written over with each label's probability in this frame;
+  // that of the blanks is returned.
   double backward(const States& states, const T* frame, double log_total, const double* after, double* now,
                   double* ways) const {
     read_scores(states, frame);
     const double blank_score = static_cast<double>(frame[blank_]);
     const double *l = label_states(after), *b = blanks(after);
+    double *l_ways = label_states(ways), *b_ways = blanks(ways);
     Vec blank_shares{};
     for (int64_t i = 0; i < padded(); i += width) {
-      const Vec label = simd::load(l + i);
-      const Vec from_blank = log_add(simd::load(b + i), label);
-      const Vec from_label =
-          log_add(label, simd::load(b + i + 1), simd::load(l + i + 1) + simd::load(states.skips + i + 1));
-      blank_shares += exponential_or_zero<double>(simd::load(blanks(ways) + i) + from_blank - log_total);
-      simd::store(label_states(ways) + i,
-                  exponential_or_zero<double>(simd::load(label_states(ways) + i) + from_label - log_total));
+      const Vec from_blank = log_add(simd::load(b + i), simd::load(l + i));
+      blank_shares += exponential_or_zero<double>(simd::load(b_ways + i) + from_blank - log_total);
+      simd::store(b_ways + i, from_blank);  // read below
       simd::store(blanks(now) + i, from_blank + blank_score);
+    }
+    for (int64_t i = 0; i < padded(); i += width) {
+      const Vec skipping = simd::load(states.skips + i + 1);
+      const Vec next = skipping > Vec{} ? simd::load(b_ways + i + 1) : simd::load(b + i + 1);
+      const Vec from_label = log_add(simd::load(l + i), next);
+      simd::store(l_ways + i, exponential_or_zero<double>(simd::load(l_ways + i) + from_label - log_total));
       simd::store(label_states(now) + i, from_label + simd::load(states.scores + i));
     }
     return simd::combine_lanes<double>(blank_shares, Sum{})[0];

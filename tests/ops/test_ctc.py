@@ -56,7 +56,7 @@ CASES = [
             *problem(size, blank),
             normal((size[0],)),
             blank=blank,
-            epsilons=4 + 4 * size[1],  # exponentials of sums over all frames
+            epsilons=8 + 8 * size[1],  # exponentials of sums over all frames
             floor=1,
             differentiable=False,
         ),
