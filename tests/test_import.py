@@ -72,7 +72,19 @@ def test_public_names_are_there_and_documented() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["activations", "nn", "ops", "losses", "metrics", "optim", "schedules", "callbacks", "data", "runtime"],
+    [
+        "activations",
+        "nn",
+        "ops",
+        "losses",
+        "metrics",
+        "optim",
+        "schedules",
+        "callbacks",
+        "data",
+        "decoding",
+        "runtime",
+    ],
 )
 def test_modules_list_their_public_names(name: str) -> None:
     module = getattr(bp, name)

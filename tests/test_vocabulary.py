@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import activations, callbacks, data, losses, metrics, nn, ops, optim, schedules
+from bpcore import activations, callbacks, data, decoding, losses, metrics, nn, ops, optim, schedules
 from bpcore.control import GradientControl
 from bpcore.nn.activations import resolve as resolve_activation
 from tests.training.schedule_cases import EVERY
@@ -26,6 +26,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "vocabulary.md"
 COMPLETE: dict[str, Any] = {
     "activations": activations,
     "callbacks": callbacks,
+    "decoding": decoding,
     "losses": losses,
     "metrics": metrics,
     "nn": nn,
@@ -197,6 +198,7 @@ LOSSES: dict[str, Callable[[Any], Any]] = {
     "binary_cross_entropy": lambda x: losses.binary_cross_entropy(x, SHARES),
     "cosine_similarity": lambda x: losses.cosine_similarity(x, T),
     "cross_entropy": lambda x: losses.cross_entropy(x, CLASSES),
+    "ctc": lambda x: losses.ctc(ops.reshape(x, (1, 4, 3)), np.array([[1, 1, -1]])),
     "focal": lambda x: losses.focal(x, SHARES),
     "gaussian_nll": lambda x: losses.gaussian_nll((x, ops.exp(0.3 * x)), T),
     "hinge": lambda x: losses.hinge(x, SIGNS),

@@ -104,7 +104,8 @@ class Task:
             if self._loss.function is not None:
                 value = _compared("loss", self._loss.function, prediction, target)
             if self._loss.labels:
-                self._classes[tuple(shape for shape, _ in signature.arrays)] = prediction.shape[-1]
+                scores = prediction if isinstance(prediction, Tensor) else prediction[0]
+                self._classes[tuple(shape for shape, _ in signature.arrays)] = scores.shape[-1]
             mean, pairs = _summed("loss", value, weight, signature.rows)
             for name, metric in self._metrics.items():
                 who = f"metric {name}"

@@ -45,7 +45,7 @@ class Trainer:
         model: a `nn.Module` with parameters.
         loss: one of `bpcore.losses` by name: "mse", "mae", "huber", "smooth_l1", "log_cosh", "quantile",
             "cross_entropy", "nll", "multi_margin", "binary_cross_entropy", "focal", "hinge", "squared_hinge",
-            "kl_divergence", "poisson_nll", "gaussian_nll", "cosine_similarity"; for other settings, a
+            "kl_divergence", "poisson_nll", "gaussian_nll", "cosine_similarity", "ctc"; for other settings, a
             `functools.partial` of one, without a reduction. Or a function of (prediction, target), where a
             prediction is what the model returns, also a tuple; it returns a loss per element, a
             `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape

@@ -129,3 +129,26 @@ def test_gather_and_concatenate_take_integers_as_axes(axis: Any) -> None:
         ops.gather(np.ones((2, 3)), np.array([0]), axis=axis)
     with pytest.raises(TypeError, match="^concatenate: axis must be an integer"):
         ops.concatenate([np.ones((2, 3))], axis=axis)
+
+
+def test_sequence_mask_is_true_before_each_length() -> None:
+    lengths = np.array([[0, 2], [4, 9]])
+    want = [[[0, 0, 0, 0], [1, 1, 0, 0]], [[1, 1, 1, 1], [1, 1, 1, 1]]]
+    found = ops.sequence_mask(lengths, 4)
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, np.array(want, bool))
+    assert ops.sequence_mask(lengths, 0).shape == (2, 2, 0)
+    assert ops.sequence_mask(np.zeros((0,), int), 3).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "size", "error", "message"),
+    [
+        (np.ones(2), 3, TypeError, "lengths must be int64, got float64"),
+        (np.array([1, 2]), -1, ValueError, "size must be at least 0, got -1"),
+        (np.array([1, 2]), 3.0, TypeError, "size must be an integer"),
+    ],
+)
+def test_sequence_mask_refuses(lengths: Any, size: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^sequence_mask: {message}"):
+        ops.sequence_mask(lengths, size)

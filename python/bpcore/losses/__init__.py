@@ -13,15 +13,16 @@ for functions of one's own that want the same.
 
 from bpcore.losses.binary import binary_cross_entropy, focal, hinge, squared_hinge
 from bpcore.losses.classes import cross_entropy, multi_margin, nll
-from bpcore.losses.common import Reduction, Weighted, matched
+from bpcore.losses.common import Reduction, Weighted, matched, weighted_mean
 from bpcore.losses.distributions import gaussian_nll, kl_divergence, poisson_nll
 from bpcore.losses.embedding import cosine_similarity, triplet_margin
 from bpcore.losses.known import Loss, Resolved, resolve
 from bpcore.losses.regression import huber, log_cosh, mae, mse, quantile, smooth_l1
+from bpcore.losses.sequences import ctc
 
 __all__ = [
     "Loss", "Reduction", "Resolved", "Weighted", "binary_cross_entropy", "cosine_similarity", "cross_entropy",
-    "focal", "gaussian_nll", "hinge", "huber", "kl_divergence", "log_cosh", "mae", "matched", "mse",
+    "ctc", "focal", "gaussian_nll", "hinge", "huber", "kl_divergence", "log_cosh", "mae", "matched", "mse",
     "multi_margin", "nll", "poisson_nll", "quantile", "resolve", "smooth_l1", "squared_hinge",
-    "triplet_margin",
+    "triplet_margin", "weighted_mean",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ __all__ = [
     "norm",
     "one",
     "reduced",
+    "weighted_mean",
 ]
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
@@ -50,8 +51,30 @@ def reduced(who: str, values: Any, reduction: Any, weights: Any = None) -> Any:
         return ops.sum(values)
     if reduction != "mean":
         raise ValueError(f'{who}: reduction must be "mean", "sum" or "none", got {reduction!r}')
-    if weights is None:
-        return ops.mean(values)
+    return ops.mean(values) if weights is None else _ratio(values, weights)
+
+
+def weighted_mean(values: Any, weights: Any) -> Any:
+    """Σwℓ / Σw of values ℓ and weights w, numbers or a mask, both of one shape; 0 if Σw is 0.
+
+    For objectives: the mean over the tokens of padded sequences is ``losses.weighted_mean(each,
+    ops.sequence_mask(lengths, each.shape[1]))``. A value whose weight is 0 may be anything, infinity and NaN
+    too, and gets the derivative 0. Weights are at least 0.
+    """
+    who = "weighted_mean"
+    values, weights = operand(values, who), operand(weights, who)
+    if not is_float(values):
+        raise TypeError(f"{who}: values must be floats, got {values.dtype}")
+    if values.shape != weights.shape:
+        raise ValueError(f"{who}: values have shape {values.shape}, weights {weights.shape}")
+    if isinstance(weights, np.ndarray) and (weights < 0).any():
+        raise ValueError(f"{who}: weights must be at least 0, got {weights.min()}")
+    shares = ops.cast(weights, str(values.dtype))
+    return _ratio(ops.where(ops.not_equal(shares, 0), values, 0) * shares, shares)
+
+
+def _ratio(values: Any, weights: Any) -> Any:
+    """The sum of weighted values by that of the weights, 0 if nothing counts."""
     weight = ops.sum(weights)
     return ops.divide(ops.sum(values), ops.where(ops.greater(weight, 0), weight, 1))
 

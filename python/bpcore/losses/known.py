@@ -15,6 +15,8 @@ from bpcore.losses.common import PARTS
 from bpcore.losses.distributions import gaussian_nll, kl_divergence, poisson_nll
 from bpcore.losses.embedding import cosine_similarity, triplet_margin
 from bpcore.losses.regression import huber, log_cosh, mae, mse, quantile, smooth_l1
+from bpcore.losses.sequences import ctc
+from bpcore.losses.targets import PADDING
 from bpcore.tensor import Tensor
 
 __all__ = ["Loss", "Resolved", "resolve"]
@@ -22,12 +24,12 @@ __all__ = ["Loss", "Resolved", "resolve"]
 Loss: TypeAlias = Callable[[Any, Any], Any]
 
 _KNOWN: tuple[Callable[..., Any], ...] = (
-    binary_cross_entropy, cosine_similarity, cross_entropy, focal, gaussian_nll, hinge, huber, kl_divergence,
-    log_cosh, mae, mse, multi_margin, nll, poisson_nll, quantile, smooth_l1, squared_hinge,
+    binary_cross_entropy, cosine_similarity, cross_entropy, ctc, focal, gaussian_nll, hinge, huber,
+    kl_divergence, log_cosh, mae, mse, multi_margin, nll, poisson_nll, quantile, smooth_l1, squared_hinge,
 )  # fmt: skip
 _NAMED = {function.__name__: function for function in _KNOWN}
 _BINARY = {each.__name__ for each in (binary_cross_entropy, focal, hinge, squared_hinge)}
-_LABELS = {each.__name__ for each in (multi_margin, nll)}
+_LABELS = {each.__name__ for each in (ctc, multi_margin, nll)}
 
 _NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
@@ -58,6 +60,8 @@ class Resolved(NamedTuple):
     @property
     def ignore_index(self) -> int | None:
         """The class that does not count."""
+        if self.known and self.name == "ctc":
+            return PADDING
         index: int | None = self.options.get("ignore_index") if self.known else None
         return index
 

@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.losses.known import Resolved
 
-__all__ = ["check", "check_signs"]
+__all__ = ["PADDING", "check", "check_label_sequences", "check_signs"]
 
+PADDING = -1  # what stands behind the last label of a sequence
 _SUM_TOLERANCE = 1e-3  # how far from 1 the sum of probabilities may lie
 
 
 def check(who: str, loss: Resolved, target: Array) -> None:
     """ValueError, which begins with `who`, if `loss` is a known one and takes no such `target`."""
     if not loss.known or loss.options.get("log_target"):
+        return
+    if loss.name == "ctc":
+        check_label_sequences(who, "ctc", target, loss.options.get("blank", 0))
         return
     known = _CHECKS.get(loss.name or "")
     if known is not None:
@@ -34,6 +38,24 @@ def check_signs(who: str, loss: str, target: Array) -> None:
             f"{who}: targets {_of(who, loss)}are -1 and 1, got {target[wrong].flat[0]}; for y of 0 and 1, "
             "give 2 * y - 1"
         )
+
+
+def check_label_sequences(who: str, loss: str, target: Array, blank: int) -> None:
+    """ValueError unless each row holds labels from 0 other than `blank`, then only padding."""
+    if target.dtype.kind not in "iu" or target.ndim != 2:
+        return  # what ctc refuses
+    padding = target == PADDING
+    for wrong, problem in (
+        (target == blank, "is the blank, which is no label"),
+        (target.astype(np.int64) < PADDING, f"is neither a label nor {PADDING}, the padding"),
+        (padding[:, :-1] & ~padding[:, 1:], f"comes before the last label; {PADDING} stands behind it"),
+    ):
+        if wrong.any():
+            row, column = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+            raise ValueError(
+                f"{who}: targets {_of(who, loss)}are labels: y[{row}, {column}], {target[row, column]}, "
+                f"{problem}"
+            )
 
 
 def _probabilities(who: str, loss: str, target: Array) -> None:

@@ -42,7 +42,7 @@ from bpcore.ops.elementwise import (
     tanh,
     where,
 )
-from bpcore.ops.losses import binary_cross_entropy, cross_entropy, squared_error
+from bpcore.ops.losses import binary_cross_entropy, cross_entropy, ctc, squared_error
 from bpcore.ops.products import dense, matmul
 from bpcore.ops.random import dropout, random_normal, random_uniform
 from bpcore.ops.reductions import argmax, argmin, log_softmax, max, mean, min, softmax, sum
@@ -53,6 +53,7 @@ from bpcore.ops.shapes import (
     gather,
     one_hot,
     reshape,
+    sequence_mask,
     squeeze,
     stack,
     transpose,
@@ -68,6 +69,7 @@ __all__ = [
     "cast",
     "concatenate",
     "cross_entropy",
+    "ctc",
     "dense",
     "divide",
     "dropout",
@@ -103,6 +105,7 @@ __all__ = [
     "random_uniform",
     "relu",
     "reshape",
+    "sequence_mask",
     "sigmoid",
     "sign",
     "softmax",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bpcore import tensor, tracing
-from bpcore.settings import integer
+from bpcore.settings import count, integer
 from bpcore.tensor import apply
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ __all__ = [
     "gather",
     "one_hot",
     "reshape",
+    "sequence_mask",
     "squeeze",
     "stack",
     "transpose",
@@ -88,3 +91,15 @@ def one_hot(indices: Any, depth: int, dtype: str | None = None) -> Any:
     `dtype` is the traced model's float dtype unless given, "float32" outside of models.
     """
     return apply("one_hot", indices, depth=int(depth), dtype=dtype or tracing.float_dtype())
+
+
+def sequence_mask(lengths: Any, size: int) -> Any:
+    """A mask (..., size) of the places before each of `lengths` (int64, shape (...)).
+
+    It is true at the first `lengths` of `size` places: what padded sequences are made of, and padding is not.
+    """
+    who = "sequence_mask"
+    places, ends = count(who, "size", size, 0), tensor.operand(lengths, who)
+    if str(ends.dtype) != "int64":
+        raise TypeError(f"{who}: lengths must be int64, got {ends.dtype}")
+    return tensor.binary("less", np.arange(places), expand_dims(ends, -1))

@@ -1,4 +1,4 @@
-"""Readers of data files: IDX, the format of MNIST and its relatives; and what is done to batches: `mixup`."""
+"""Readers of data files: IDX, the format of MNIST and its relatives."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpcore.mixing import mixup
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-__all__ = ["Mnist", "load_mnist", "mixup", "read_idx"]
+__all__ = ["Mnist", "load_mnist", "read_idx"]
 
 # The third byte of an IDX file; numbers are big-endian.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

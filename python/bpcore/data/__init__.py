@@ -1,0 +1,23 @@
+"""Data on its way to a trainer: files, sequences of different lengths, tokens, and what is done to batches.
+
+- `read_idx`, `load_mnist`: IDX, the format of MNIST and its relatives.
+- `Vocabulary`: tokens as numbers.
+- `pad_sequences`, `bucket_by_length`, `sliding_windows`: arrays and batches of sequences.
+- `mixup`: sums of two samples.
+"""
+
+from bpcore.data.idx import Mnist, load_mnist, read_idx
+from bpcore.data.sequences import bucket_by_length, pad_sequences, sliding_windows
+from bpcore.data.vocabulary import Vocabulary
+from bpcore.mixing import mixup
+
+__all__ = [
+    "Mnist",
+    "Vocabulary",
+    "bucket_by_length",
+    "load_mnist",
+    "mixup",
+    "pad_sequences",
+    "read_idx",
+    "sliding_windows",
+]
