@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from bpcore.arrays import FLOATS
 from bpcore.nn.module import Module
 from bpcore.ops import windows
 from bpcore.settings import flag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "AvgPool1D",
@@ -42,42 +45,37 @@ class _Windows(Module):
 
     _axes: int
 
-    def __init__(self, size: Any, strides: Any = None, padding: Any = "valid") -> None:
+    def __init__(self, size: Any, strides: Any, padding: Any, dilation: Any = 1) -> None:
         who, axes = type(self).__name__, self._axes
         self.size = windows.per_axis(who, "size", size, axes)
         self.strides = self.size if strides is None else windows.per_axis(who, "strides", strides, axes)
         self.padding = windows.check_padding(who, padding, axes)
+        self.dilation = windows.per_axis(who, "dilation", dilation, axes)
 
-    def _padding_of(self, x: Any, dilation: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        return windows.explicit_padding(
-            self._title(), self.padding, x.shape[1:-1], self.size, self.strides, dilation
+    def _pooled(self, function: Callable[..., Any], x: Any, **settings: Any) -> Any:
+        """`function` of `bpcore.ops` on `x` (batch, ..., channels), with its further `settings`."""
+        x = _checked(self, x, self._axes)
+        sides = windows.explicit_padding(
+            self._title(), self.padding, x.shape[1:-1], self.size, self.strides, self.dilation
         )
-
-    def _on_image(self, function: Any, x: Any, dilation: tuple[int, ...], **settings: Any) -> Any:
-        """`function` of `bpcore.ops` on x (batch, *axes, channels)."""
-        sides = self._padding_of(x, dilation)
         if self._axes == 2:
             return function(x, self.size, self.strides, sides, **settings)
-        images = ops.expand_dims(x, 1)
-        return ops.squeeze(
-            function(images, (1, *self.size), (1, *self.strides), ((0, 0), *sides), **settings), 1
-        )
+        image, size, strides = ops.expand_dims(x, 1), (1, *self.size), (1, *self.strides)
+        settings = {name: (1, *each) if isinstance(each, tuple) else each for name, each in settings.items()}
+        return ops.squeeze(function(image, size, strides, ((0, 0), *sides), **settings), 1)
 
     def __repr__(self) -> str:
         values = [_short(self.size), f"strides={_short(self.strides)}", f"padding={self.padding!r}"]
-        return f"{type(self).__name__}({', '.join(values)})"
+        return f"{type(self).__name__}({', '.join(map(str, values))})"
 
 
 class _MaxPool(_Windows):
     def __init__(self, size: Any, strides: Any = None, padding: Any = "valid", *, dilation: Any = 1) -> None:
-        super().__init__(size, strides, padding)
-        self.dilation = windows.per_axis(type(self).__name__, "dilation", dilation, self._axes)
+        super().__init__(size, strides, padding, dilation)
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, with as many steps as there are windows."""
-        x = _checked(self, x, self._axes)
-        apart = (1, *self.dilation)[-2:]
-        return self._on_image(ops.max_pool2d, x, self.dilation, dilation=apart)
+        return self._pooled(ops.max_pool2d, x, dilation=self.dilation)
 
 
 class _AvgPool(_Windows):
@@ -89,9 +87,7 @@ class _AvgPool(_Windows):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, with as many steps as there are windows."""
-        x = _checked(self, x, self._axes)
-        ones = (1,) * self._axes
-        return self._on_image(ops.avg_pool2d, x, ones, count_include_pad=self.count_include_pad)
+        return self._pooled(ops.avg_pool2d, x, count_include_pad=self.count_include_pad)
 
 
 class MaxPool2D(_MaxPool):
@@ -172,9 +168,9 @@ class GlobalAvgPool2D(Module):
 class GlobalMaxPool1D(Module):
     """Largest element of each channel: `x` (batch, time, channels), result (batch, channels).
 
-    Called with lengths as second argument, it is the largest of each sequence's first steps: integers (batch,)
-    say how many; or bools (batch, time) say which steps count. Others don't matter, whatever they hold. A
-    sequence of no steps has the result 0. Equal ones share the derivative evenly.
+    Called with lengths as second argument, it is the largest of each sequence's first steps: integers
+    (batch,) say how many; or bools (batch, time) say which steps count. Others don't matter, whatever they
+    hold. A sequence of no steps has the result 0. Equal ones share the derivative evenly.
 
     Raises ValueError for input of another rank, sequences without steps, or lengths of another shape;
     TypeError for lengths of floats.
