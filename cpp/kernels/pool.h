@@ -172,16 +172,21 @@ void max_pool_pick_rows(const Pool& pool, Range share, const T* x /* (images, ro
   });
 }
 
+// Zeros in those elements of a row of x that no window covers; everywhere unless windows tile it.
+template <class T>
+void clear_beyond(const Pool& pool, bool tiles, int64_t row, T* out /* (columns, channels) */) {
+  const bool covered = tiles && row < pool.rows.covered();
+  std::fill(out + (covered ? pool.columns.covered() * pool.channels : 0), out + pool.row(), T(0));
+}
+
 // The reverse of max_pool_rows for rows `band` of one image: each window's g goes to its largest element,
 // and an element adds up what it gets in the order of the windows.
 template <class T>
 void max_pool_gradient_rows(const Pool& pool, Range band, const T* x /* (rows, columns, channels) */,
                             const T* g /* (windows, windows, channels) */, T* out /* as x */) {
   const bool tiles = pool.tiles();
-  for (int64_t row = band.begin; row < band.end; ++row) {
-    const int64_t covered = tiles && row < pool.rows.covered() ? pool.columns.covered() * pool.channels : 0;
-    std::fill(out + row * pool.row() + covered, out + (row + 1) * pool.row(), T(0));
-  }
+  for (int64_t row = band.begin; row < band.end; ++row)
+    clear_beyond(pool, tiles, row, out + row * pool.row());
   const Range windows = pool.rows.reaching(band);
   for (int64_t row = windows.begin; row < windows.end; ++row) {
     const Range inside = pool.rows.inside(row);
@@ -244,22 +249,27 @@ template <class T>
 void avg_pool_gradient_rows(const Pool& pool, Divisor divisor, Range share,
                             const T* g /* (images, windows, windows, channels) */,
                             T* out /* (images, rows, columns, channels) */) {
+  const bool tiles = pool.tiles();
   for (int64_t at = share.begin; at < share.end; ++at) {
     const int64_t image = at / pool.rows.size, row = at % pool.rows.size;
-    const T* of_image = g + image * pool.rows.windows * pool.pooled_row();
+    T* to = out + at * pool.row();
+    clear_beyond(pool, tiles, row, to);
     const Range over = pool.rows.reaching({row, row + 1});
-    for (int64_t column = 0; column < pool.columns.size; ++column) {
-      const Range across = pool.columns.reaching({column, column + 1});
-      for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
-        simd::Vec<T> sum{};
-        for (int64_t i = over.begin; i < over.end; ++i) {
-          const int64_t tall = divisor(pool.rows, i);
-          for (int64_t j = across.begin; j < across.end; ++j)
-            sum += access.load(of_image + i * pool.pooled_row() + j * pool.channels + channel) /
-                   static_cast<T>(tall * divisor(pool.columns, j));
-        }
-        access.store(out + at * pool.row() + column * pool.channels + channel, sum);
-      });
+    for (int64_t i = over.begin; i < over.end; ++i) {
+      const int64_t tall = divisor(pool.rows, i);
+      const T* from = g + (image * pool.rows.windows + i) * pool.pooled_row();
+      for (int64_t j = 0; j < pool.columns.windows; ++j, from += pool.channels) {
+        const T factor = T(1) / static_cast<T>(tall * divisor(pool.columns, j));
+        const Range inside = pool.columns.inside(j);
+        const int64_t left = pool.columns.start(j);
+        for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
+          const simd::Vec<T> part = access.load(from + channel) * factor;
+          for (int64_t tap = inside.begin; tap < inside.end; ++tap) {
+            T* element = to + (left + tap) * pool.channels + channel;
+            access.store(element, tiles ? part : access.load(element) + part);
+          }
+        });
+      }
     }
   }
 }
