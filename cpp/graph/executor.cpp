@@ -42,31 +42,34 @@ Workspace::Workspace(const Plan& plan, int threads)
     work_.push_back(&instruction.routine.for_team(threads));
     for (size_t i = 0; i < instruction.operands.size(); ++i) {
       const Location& location = instruction.operands[i];
-      if (location.space == Space::Input) input_uses_.push_back({location.index, count + i});
+      if (location.space == Space::Input) input_uses_.push_back({location.index, location.offset, count + i});
     }
     count += instruction.operands.size();
   }
   operands_.resize(count);
   outputs_.resize(plan.outputs().size());
-  for (size_t i = 0; i < outputs_.size(); ++i)
-    if (plan.outputs()[i].space == Space::Input) input_outputs_.push_back({plan.outputs()[i].index, i});
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    const Location& location = plan.outputs()[i];
+    if (location.space == Space::Input) input_outputs_.push_back({location.index, location.offset, i});
+  }
 }
 
 void* Workspace::resolve(const Location& location, const Bases& bases) const {
   const size_t index = static_cast<size_t>(location.index);
   switch (location.space) {
     case Space::Arena:
-      return arena_.data() + location.index;
+      return arena_.data() + location.index + location.offset;
     case Space::Constant:
-      return plan_.constants()[index]->data();
+      return plan_.constants()[index]->data() + location.offset;
     case Space::Parameter:
-      return bases.parameters[index];
+      return bases.parameters[index] + location.offset;
     case Space::Gradient:
-      return bases.gradients[index];
+      return bases.gradients[index] + location.offset;
     case Space::State:
-      return bases.states[index];
-    case Space::Input:
-      return const_cast<char*>(bases.inputs[index]);  // operands are read-only after the output
+      return bases.states[index] + location.offset;
+    case Space::Input:  // bound later if there is none yet; operands are read-only after the output
+      return bases.inputs[index] == nullptr ? nullptr
+                                            : const_cast<char*>(bases.inputs[index]) + location.offset;
   }
   return nullptr;
 }
@@ -80,9 +83,9 @@ void Workspace::bind(const Bases& bases) {
 
 void Workspace::bind_input(int64_t number, const char* data) {
   for (const InputUse& use : input_uses_)
-    if (use.number == number) operands_[use.operand] = const_cast<char*>(data);
+    if (use.number == number) operands_[use.operand] = const_cast<char*>(data) + use.offset;
   for (const InputUse& use : input_outputs_)
-    if (use.number == number) outputs_[use.operand] = const_cast<char*>(data);
+    if (use.number == number) outputs_[use.operand] = const_cast<char*>(data) + use.offset;
 }
 
 void Workspace::run(Team& team, Status& status, const RunKey& key) const {

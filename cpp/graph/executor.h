@@ -40,6 +40,7 @@ class Workspace {
 
   struct InputUse {
     int64_t number;
+    int64_t offset;
     size_t operand;
   };
 

@@ -129,8 +129,10 @@ class Op {
   // has a vjp or a decomposition.
   virtual Value decompose(const std::vector<Value>& inputs, const Attributes& attributes) const;
 
-  // The output is the input's memory under another type; nothing runs.
+  // The output is the input's memory, or a part of it, under another type; nothing runs.
   virtual bool is_view() const { return false; }
+  // Where that part begins, in bytes.
+  virtual int64_t view_offset(const Signature&) const { return 0; }
 
   // Integer input `number` must hold values in [0, bound); -1: no such rule.
   virtual int64_t index_bound(const Signature&, int /*number*/) const { return -1; }

@@ -19,7 +19,11 @@ constexpr double nanoseconds_per_thread = 40e3;
 class PlanBuilder {
  public:
   PlanBuilder(const Graph& graph, Plan& plan)
-      : graph_(graph), plan_(plan), location_(graph.size()), base_(graph.size(), -1) {}
+      : graph_(graph),
+        plan_(plan),
+        location_(graph.size()),
+        base_(graph.size(), -1),
+        offset_(graph.size(), 0) {}
 
   void build(const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients, bool training) {
     std::vector<NodeId> roots = outputs;
@@ -60,9 +64,18 @@ class PlanBuilder {
     while (base_[static_cast<size_t>(id)] >= 0) id = base_[static_cast<size_t>(id)];
     return id;
   }
-  Location of(NodeId id) { return at(base(id)); }
+  Location of(NodeId id) {
+    int64_t offset = 0;
+    for (; base_[static_cast<size_t>(id)] >= 0; id = base_[static_cast<size_t>(id)])
+      offset += offset_[static_cast<size_t>(id)];
+    Location place = at(id);
+    place.offset = offset;
+    return place;
+  }
+  // Whether a view shows all of it, from its beginning.
+  bool is_whole(NodeId id) const { return graph_.type(id).bytes() == graph_.type(base(id)).bytes(); }
   bool in_place(const GradientRoot& root) {
-    const Location place = at(root.node);
+    const Location place = of(root.node);
     return place.space == Space::Gradient && place.index == root.slot;
   }
 
@@ -97,7 +110,9 @@ class PlanBuilder {
     std::vector<bool> computed(static_cast<size_t>(graph_.size()), false);
     for (const Program::Item& item : program.items) {
       computed[static_cast<size_t>(item.id)] = true;
-      if (item.op->is_view()) base_[static_cast<size_t>(item.id)] = item.inputs[0];
+      if (!item.op->is_view()) continue;
+      base_[static_cast<size_t>(item.id)] = item.inputs[0];
+      offset_[static_cast<size_t>(item.id)] = item.op->view_offset(signature_of(item));
     }
     std::vector<int64_t> slots;
     for (const GradientRoot& root : gradients) {
@@ -106,10 +121,8 @@ class PlanBuilder {
       slots.push_back(root.slot);
       plan_.gradients_.emplace_back(root.slot, graph_.type(root.node));
       const NodeId owner = base(root.node);
-      if (computed[static_cast<size_t>(owner)] && at(owner).space != Space::Gradient) {
+      if (computed[static_cast<size_t>(owner)] && at(owner).space != Space::Gradient && is_whole(root.node))
         at(owner) = {Space::Gradient, root.slot};
-        at(root.node) = at(owner);
-      }
     }
   }
 
@@ -137,13 +150,16 @@ class PlanBuilder {
       for (const auto& [state, value] : graph_.assignments()) use(value, step);
   }
 
-  void emit(const Program::Item& item) {
+  Signature signature_of(const Program::Item& item) const {
     Signature signature{{}, item.attributes};
+    for (NodeId input : item.inputs) signature.inputs.push_back(graph_.type(input));
+    return signature;
+  }
+
+  void emit(const Program::Item& item) {
+    const Signature signature = signature_of(item);
     std::vector<Location> operands{at(item.id)};
-    for (NodeId input : item.inputs) {
-      signature.inputs.push_back(graph_.type(input));
-      operands.push_back(of(input));
-    }
+    for (NodeId input : item.inputs) operands.push_back(of(input));
     const TensorType& type = graph_.type(item.id);
     if (!item.links.empty())
       return add(compile_chain(item.links), std::move(operands), concat(item.name, ' ', type.shape));
@@ -167,12 +183,12 @@ class PlanBuilder {
   void find_bounds(const Program& program) {
     for (const Program::Item& item : program.items) {
       if (!item.links.empty()) continue;  // no elementwise op takes indices
-      Signature signature{{}, item.attributes};
-      for (NodeId input : item.inputs) signature.inputs.push_back(graph_.type(input));
+      const Signature signature = signature_of(item);
       for (int number = 0; number < signature.count(); ++number) {
         const int64_t bound = item.op->index_bound(signature, number);
-        const Node& source = graph_.node(base(item.inputs[static_cast<size_t>(number)]));
-        if (bound < 0 || source.leaf != Leaf::Input) continue;
+        const NodeId indices = item.inputs[static_cast<size_t>(number)];
+        const Node& source = graph_.node(base(indices));
+        if (bound < 0 || source.leaf != Leaf::Input || !is_whole(indices)) continue;
         const auto same = [&](const IndexBound& known) {
           return known.input == source.index && known.bound == bound;
         };
@@ -185,7 +201,8 @@ class PlanBuilder {
   const Graph& graph_;
   Plan& plan_;
   std::vector<Location> location_;
-  std::vector<NodeId> base_;
+  std::vector<NodeId> base_;     // of views: what they show
+  std::vector<int64_t> offset_;  // ... from which byte on
   std::vector<Lifetime> lifetimes_;
   std::vector<NodeId> owners_;  // of the lifetimes
 };

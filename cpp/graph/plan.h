@@ -14,11 +14,12 @@ namespace bpcore {
 
 enum class Space : uint8_t { Arena, Constant, Parameter, Gradient, State, Input };
 
-// A place in memory. For Arena: a byte offset; Constant and Input: a number; Parameter, Gradient, State: a
-// slot.
+// A place in memory. `index`: for Arena a byte offset; for Constant and Input a number; for Parameter,
+// Gradient and State a slot. `offset`: bytes from there on, for a part of what lies there.
 struct Location {
   Space space = Space::Arena;
   int64_t index = 0;
+  int64_t offset = 0;
 };
 
 struct Instruction {

@@ -103,11 +103,39 @@ NodeId one_run_of_axes(Graph& graph, const Node& node) {
   return reshape(apply(op, {together}, {{"axes", trailing}, {"keepdims", false}}), node.type.shape).id();
 }
 
+// A sum of gradients of parts: what the gradient of a record is made of.
+bool is_sum_of_parts(const Graph& graph, NodeId id) {
+  if (graph.is(id, "part_grad")) return true;
+  return graph.is(id, "add") && is_sum_of_parts(graph, graph.node(id).inputs[0]) &&
+         is_sum_of_parts(graph, graph.node(id).inputs[1]);
+}
+
+// part of a part, of zeros, and of the gradients of other parts or the same one.
+NodeId part_of_parts(Graph& graph, const Node& node) {
+  if (!is(node, "part")) return -1;
+  const NodeId record = node.inputs[0];
+  const Shape& shape = node.type.shape;
+  const int64_t begin = node.attributes.integer("offset"), count = shape.elements();
+  if (graph.is_zero(record)) return zeros(graph, node.type).id();
+  if (!is_sum_of_parts(graph, record)) return -1;
+  const Node& source = graph.node(record);
+  if (graph.is(record, "add")) {
+    const Value a = part({graph, source.inputs[0]}, begin, shape);
+    const Value b = part({graph, source.inputs[1]}, begin, shape);
+    return graph.is_zero(a.id()) ? b.id() : graph.is_zero(b.id()) ? a.id() : (a + b).id();
+  }
+  const int64_t given = source.attributes.integer("offset");
+  const int64_t size = graph.type(source.inputs[0]).shape.elements();
+  if (given + size <= begin || begin + count <= given) return zeros(graph, node.type).id();
+  if (given != begin || size != count) return -1;
+  return reshape({graph, source.inputs[0]}, shape).id();
+}
+
 }  // namespace
 
 NodeId simplify(Graph& graph, const Node& candidate) {
-  for (const auto rule :
-       {drop_no_op, drop_factor_one, plain_power, stable_log_softmax, fused_cross_entropy, one_run_of_axes})
+  for (const auto rule : {drop_no_op, drop_factor_one, plain_power, stable_log_softmax, fused_cross_entropy,
+                          one_run_of_axes, part_of_parts})
     if (const NodeId found = rule(graph, candidate); found >= 0) return found;
   return -1;
 }

@@ -45,6 +45,7 @@ from bpcore.nn.pooling import (
     MaxPool1D,
     MaxPool2D,
 )
+from bpcore.nn.recompute import Recompute
 from bpcore.nn.weight_norm import WeightNorm
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "RMSNorm",
     "ReLU",
     "ReLU6",
+    "Recompute",
     "Sequential",
     "SiLU",
     "Sigmoid",

@@ -17,11 +17,26 @@ __all__ = [
     "expand_dims",
     "gather",
     "one_hot",
+    "pad",
     "reshape",
     "squeeze",
     "stack",
     "transpose",
 ]
+
+
+def pad(x: Any, padding: Sequence[Any], value: float = 0.0) -> Any:
+    """`x` with `padding` more elements around it, all of them `value`.
+
+    `padding` has an entry for each axis, a pair (before, after), or an integer for both, at least 0. Raises
+    ValueError for other numbers of entries and negative ones, TypeError for what is no integers.
+    """
+    item = tensor.operand(x, "pad")
+    sides = windows.check_padding("pad", padding if item.ndim != 1 or len(padding) == 1 else [padding], item.ndim)
+    before = [int(side) for side, _ in sides]
+    shape = [size + int(b) + int(a) for size, (b, a) in zip(item.shape, sides, strict=True)]
+    box = {"start": before, "size": list(item.shape), "step": [1] * item.ndim, "shape": shape}
+    padded = tensor.add("unslice", [item], box)
 
 
 def reshape(x: Any, shape: Any) -> Any:
