@@ -27,8 +27,9 @@ from bpcore.nn.activations import (
     Tanhshrink,
 )
 from bpcore.nn.batch_norm import BatchNorm
-from bpcore.nn.containers import Sequential
+from bpcore.nn.containers import Concatenate, Lambda, Residual, Sequential, TimeDistributed
 from bpcore.nn.dense import Dense
+from bpcore.nn.embedding import Embedding
 from bpcore.nn.folding import fold_batch_norm
 from bpcore.nn.module import Module
 from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
@@ -46,6 +47,17 @@ from bpcore.nn.pooling import (
     MaxPool2D,
 )
 from bpcore.nn.recompute import Recompute
+from bpcore.nn.shaping import (
+    Cropping1D,
+    Cropping2D,
+    Flatten,
+    Permute,
+    Reshape,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 from bpcore.nn.weight_norm import WeightNorm
 
 __all__ = [
@@ -61,8 +73,13 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "BatchNorm",
+    "Concatenate",
+    "Cropping1D",
+    "Cropping2D",
     "Dense",
     "Dropout",
+    "Embedding",
+    "Flatten",
     "GaussianNoise",
     "GlobalAvgPool1D",
     "GlobalAvgPool2D",
@@ -74,6 +91,7 @@ __all__ = [
     "HardTanh",
     "Identity",
     "InstanceNorm",
+    "Lambda",
     "LayerNorm",
     "LeakyReLU",
     "LogSoftmax",
@@ -85,10 +103,13 @@ __all__ = [
     "NonNegative",
     "PReLU",
     "Parameter",
+    "Permute",
     "RMSNorm",
     "ReLU",
     "ReLU6",
     "Recompute",
+    "Reshape",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -99,7 +120,12 @@ __all__ = [
     "SwiGLU",
     "Tanh",
     "Tanhshrink",
+    "TimeDistributed",
+    "UpSampling1D",
+    "UpSampling2D",
     "WeightNorm",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
     "fold_batch_norm",
     "init",
 ]

@@ -38,7 +38,10 @@ def _checked(layer: Module, x: Any, axes: int) -> Any:
 
 
 class Flatten(Module):
-    """All axes but the first in one: `x` (batch, ...), result (batch, features). Raises ValueError for numbers."""
+    """All axes but the first in one: `x` (batch, ...), result (batch, features).
+
+    Raises ValueError for a number.
+    """
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ...), result (batch, features)."""
@@ -87,7 +90,9 @@ class Reshape(Module):
 
 
 class Permute(Module):
-    """A sample's axes in another order: axis i of the result is axis ``order[i]`` of `x`; axis 0, the batch, stays.
+    """A sample's axes in another order: axis i of the result is axis ``order[i - 1]`` of `x`.
+
+    Axis 0, the batch, stays where it is.
 
     Args:
         order: the axes 1, 2, ... in their new order: ``Permute((2, 1))`` swaps time and features.
@@ -105,50 +110,49 @@ class Permute(Module):
         """`x` (batch, ...), result the same with its axes in the new order."""
         x = tensor.operand(x, "Permute")
         if x.ndim != len(self.order) + 1:
-            raise ValueError(f"{self._title()}: expected {len(self.order) + 1} axes, got input of shape {x.shape}")
+            raise ValueError(
+                f"{self._title()}: expected {len(self.order) + 1} axes, got input of shape {x.shape}"
+            )
         return ops.transpose(x, (0, *self.order))
 
     def __repr__(self) -> str:
         return f"Permute({self.order})"
 
 
-class _Sides(Module):
-    """A layer with so many elements before and after each axis between batch and channels."""
-
+class _ZeroPadding(Module):
     _axes: int
 
-    def __init__(self, padding: Any) -> None:
-        who = type(self).__name__
-        self._sides = windows.check_padding(who, padding, self._axes)
-        if isinstance(self._sides, str):
-            raise ValueError(f"{who}: expected an integer, or an integer or a pair an axis, got {padding!r}")
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._sides})"
-
-
-class _ZeroPadding(_Sides):
     def __init__(self, padding: Any = 1) -> None:
-        super().__init__(padding)
+        self.padding = windows.check_sides(type(self).__name__, "padding", padding, self._axes)
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, larger."""
-        x = _checked(self, x, self._axes)
-        return ops.pad(x, ((0, 0), *self._sides, (0, 0)))
+        return ops.pad(_checked(self, x, self._axes), ((0, 0), *self.padding, (0, 0)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.padding})"
 
 
-class _Cropping(_Sides):
+class _Cropping(Module):
+    _axes: int
+
     def __init__(self, cropping: Any = 1) -> None:
-        super().__init__(cropping)
+        self.cropping = windows.check_sides(type(self).__name__, "cropping", cropping, self._axes)
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, smaller."""
         x = _checked(self, x, self._axes)
-        left = [size - int(b) - int(a) for size, (b, a) in zip(x.shape[1:-1], self._sides, strict=True)]
-        if any(size < 1 for size in left):
-            raise ValueError(f"{self._title()}: nothing is left of input of shape {x.shape} without {self._sides}")
-        keep = (slice(int(b), int(b) + size) for size, (b, _) in zip(left, self._sides, strict=True))
-        return x[(slice(None), *keep)]
+        key = [slice(None)]
+        for size, (before, after) in zip(x.shape[1:-1], self.cropping, strict=True):
+            if before + after >= size:
+                raise ValueError(
+                    f"{self._title()}: nothing is left of input of shape {x.shape} without {self.cropping}"
+                )
+            key.append(slice(before, size - after))
+        return x[tuple(key)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.cropping})"
 
 
 class ZeroPadding2D(_ZeroPadding):
@@ -227,7 +231,7 @@ class _UpSampling(Module):
 
 
 class UpSampling2D(_UpSampling):
-    """More pixels: `x` (batch, height, width, channels), result (batch, size · height, size · width, channels).
+    """More pixels: `x` (batch, height, width, channels), result the same, `size` times as high and wide.
 
     "nearest" repeats rows and columns. "bilinear" interpolates between the centres of the four pixels around,
     as PyTorch does with ``align_corners=False``: pixel i of n · size is at (i + 0.5) / size - 0.5 of the old

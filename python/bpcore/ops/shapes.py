@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bpcore import tensor, tracing
+from bpcore.arrays import FLOATS
+from bpcore.ops import windows
 from bpcore.settings import integer
 from bpcore.tensor import apply
 
@@ -28,15 +32,20 @@ __all__ = [
 def pad(x: Any, padding: Sequence[Any], value: float = 0.0) -> Any:
     """`x` with `padding` more elements around it, all of them `value`.
 
-    `padding` has an entry for each axis, a pair (before, after), or an integer for both, at least 0. Raises
-    ValueError for other numbers of entries and negative ones, TypeError for what is no integers.
+    `padding` has an entry for each axis, a pair (before, after) or an integer for both, at least 0. Raises
+    ValueError for another number of entries, negative ones, and a `value` that the dtype of `x` does not
+    have; TypeError for entries that are no integers and a `value` that is no number.
     """
     item = tensor.operand(x, "pad")
-    sides = windows.check_padding("pad", padding if item.ndim != 1 or len(padding) == 1 else [padding], item.ndim)
-    before = [int(side) for side, _ in sides]
-    shape = [size + int(b) + int(a) for size, (b, a) in zip(item.shape, sides, strict=True)]
-    box = {"start": before, "size": list(item.shape), "step": [1] * item.ndim, "shape": shape}
-    padded = tensor.add("unslice", [item], box)
+    sides = windows.check_sides("pad", "padding", list(padding), item.ndim)
+    if not isinstance(value, (bool, int, float, np.number, np.bool_)):
+        raise TypeError(f"pad: value must be a number, got {value!r}")
+    if str(item.dtype) not in FLOATS and np.asarray(value).astype(str(item.dtype)) != value:
+        raise ValueError(f"pad: {value} is no {item.dtype}")
+    shape = [before + size + after for size, (before, after) in zip(item.shape, sides, strict=True)]
+    start = [before for before, _ in sides]
+    box = {"start": start, "size": list(item.shape), "step": [1] * item.ndim, "shape": shape}
+    return tensor.add("unslice", [item], {**box, "value": float(value)})
 
 
 def reshape(x: Any, shape: Any) -> Any:

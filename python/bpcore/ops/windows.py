@@ -9,7 +9,7 @@ windows, the first at the beginning of the padding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,9 +18,13 @@ from bpcore.settings import count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Padding", "check_padding", "explicit_padding", "flat", "per_axis", "span", "windows"]
+__all__ = [
+    "Padding", "Sides", "check_padding", "check_sides", "explicit_padding", "flat", "per_axis", "span",
+    "windows",
+]  # fmt: skip
 
-Padding = str | tuple[tuple[int, int], ...]  # "valid", "same", or (before, after) of each axis
+Sides: TypeAlias = tuple[tuple[int, int], ...]  # (before, after) of each axis
+Padding: TypeAlias = str | Sides  # "valid", "same", or these
 
 
 def per_axis(who: str, name: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...]:
@@ -38,23 +42,28 @@ def per_axis(who: str, name: str, value: Any, axes: int, least: int = 1) -> tupl
 
 
 def check_padding(who: str, padding: Any, axes: int) -> Padding:
-    """`padding` as "valid", "same" or a tuple of (before, after) for each of the `axes`.
-
-    It is one of these two words, an integer for all sides, or one entry an axis: an integer for both of its
-    sides or a pair (before, after). ValueError or TypeError otherwise.
-    """
+    """`padding` as "valid", "same" or what `check_sides` makes of it; ValueError or TypeError otherwise."""
     if isinstance(padding, str) and padding in ("valid", "same"):
         return padding
-    if isinstance(padding, (int, np.integer)):
-        side = count(who, "padding", padding, 0)
+    return check_sides(who, "padding", padding, axes, words='"valid", "same", ')
+
+
+def check_sides(who: str, name: str, value: Any, axes: int, words: str = "") -> Sides:
+    """`value` as (before, after) of each of the `axes`.
+
+    It is an integer for all sides, or one entry an axis: an integer for both of its sides or a pair (before,
+    after). ValueError if it is made of other things, or of negative numbers, TypeError for other numbers.
+    """
+    if isinstance(value, (int, np.integer)):
+        side = count(who, name, value, 0)
         return ((side, side),) * axes
-    entries = padding if isinstance(padding, (tuple, list, np.ndarray)) else ()
-    if len(entries) != axes:
+    entries = value if isinstance(value, (tuple, list, np.ndarray)) else None
+    if entries is None or len(entries) != axes:
         raise ValueError(
-            f'{who}: padding must be "valid", "same", an integer, or an integer or a pair (before, after) '
-            f"for each of {_axes(axes)}, got {padding!r}"
+            f"{who}: {name} must be {words}an integer, or an integer or a pair (before, after) for each of "
+            f"{_axes(axes)}, got {value!r}"
         )
-    sides = [per_axis(who, "padding of an axis", entry, 2, least=0) for entry in entries]
+    sides = [per_axis(who, f"{name} of an axis", entry, 2, least=0) for entry in entries]
     return tuple((before, after) for before, after in sides)
 
 
@@ -70,14 +79,14 @@ def explicit_padding(
     window: Sequence[int],
     strides: Sequence[int],
     dilation: Sequence[int],
-) -> tuple[tuple[int, int], ...]:
+) -> Sides:
     """The (before, after) of each axis that `padding` (see `check_padding`) means for an input of `sizes`.
 
     "valid" is none. "same" is TensorFlow's rule: there are ceil(size / stride) windows, and of the padding
     they need, the odd element is behind. ValueError if a window is larger than the padded input.
     """
     if padding == "valid":
-        sides = ((0, 0),) * len(sizes)
+        sides: Sides = ((0, 0),) * len(sizes)
     elif isinstance(padding, str):
         sides = tuple(
             _same(size, span(extent, apart), stride)
