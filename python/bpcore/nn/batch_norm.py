@@ -39,7 +39,8 @@ class BatchNorm(Normalization):
 
     Raises ValueError for values out of range, TypeError for those of another kind. A call raises ValueError
     where statistics are to be taken of a single value, and if it is the second one in a training step: two
-    calls would have to write the same running statistics.
+    calls would have to write the same running statistics. Give each call a layer of its own, or make it one
+    call on all of the data, as `nn.TimeDistributed` does for time steps.
     """
 
     def __init__(
