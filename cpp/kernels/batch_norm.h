@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "core/ranges.h"
-#include "kernels/lanes.h"
+#include "kernels/channels.h"
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
@@ -18,20 +18,6 @@ namespace bpcore::kernels {
 constexpr int64_t batch_norm_block = 128;  // rows
 
 inline int64_t batch_norm_blocks(int64_t rows) { return ceil_div(rows, batch_norm_block); }
-
-// body(first channel, load, store) for each vector of channels; of the last, only what is there is touched.
-template <class T, class Body>
-BPCORE_INLINE void channel_vectors(int64_t channels, Body body) {
-  constexpr int64_t width = simd::vector_width<T>;
-  int64_t channel = 0;
-  for (; channel + width <= channels; channel += width)
-    body(channel, [](const T* p) { return simd::load(p); }, [](T* p, simd::Vec<T> v) { simd::store(p, v); });
-  if (channel == channels) return;
-  const simd::Mask<T> mask(static_cast<int>(channels - channel));
-  body(
-      channel, [mask](const T* p) { return simd::load(p, mask); },
-      [mask](T* p, simd::Vec<T> v) { simd::store(p, v, mask); });
-}
 
 // Σ term(row) over `rows`: four sums side by side, since each waits for the one before.
 template <class V, class Term>
@@ -51,17 +37,17 @@ template <class T>
 void block_moments(const T* x /* (rows, channels) */, const T* shift /* (channels) */, int64_t rows,
                    int64_t channels, T* out /* (2, channels) */) {
   using Vec = simd::Vec<T>;
-  channel_vectors<T>(channels, [&](int64_t channel, auto load, auto store) {
+  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
     const T* from = x + channel;
-    const Vec first = load(shift + channel);
+    const Vec first = access.load(shift + channel);
     const Vec mean =
-        sum_of_rows<Vec>(rows, [&](int64_t row) { return load(from + row * channels) - first; }) /
+        sum_of_rows<Vec>(rows, [&](int64_t row) { return access.load(from + row * channels) - first; }) /
         static_cast<T>(rows);
-    store(out + channel, mean);
-    store(out + channels + channel, sum_of_rows<Vec>(rows, [&](int64_t row) {
-            const Vec difference = load(from + row * channels) - first - mean;
-            return difference * difference;
-          }));
+    access.store(out + channel, mean);
+    access.store(out + channels + channel, sum_of_rows<Vec>(rows, [&](int64_t row) {
+                   const Vec difference = access.load(from + row * channels) - first - mean;
+                   return difference * difference;
+                 }));
   });
 }
 
@@ -95,14 +81,15 @@ void block_sums(const T* x /* (rows, channels) */, const T* g /* as x */,
                 const T* moments /* (3, channels) */, int64_t rows, int64_t channels,
                 T* out /* (2, channels) */) {
   using Vec = simd::Vec<T>;
-  channel_vectors<T>(channels, [&](int64_t channel, auto load, auto store) {
-    const Vec first = load(moments + channel), rest = load(moments + channels + channel);
-    store(out + channel,
-          sum_of_rows<Vec>(rows, [&](int64_t row) { return load(g + row * channels + channel); }));
-    store(out + channels + channel, sum_of_rows<Vec>(rows, [&](int64_t row) {
-            const int64_t at = row * channels + channel;
-            return load(g + at) * (load(x + at) - first - rest);
-          }));
+  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+    const Vec first = access.load(moments + channel), rest = access.load(moments + channels + channel);
+    access.store(out + channel, sum_of_rows<Vec>(rows, [&](int64_t row) {
+                   return access.load(g + row * channels + channel);
+                 }));
+    access.store(out + channels + channel, sum_of_rows<Vec>(rows, [&](int64_t row) {
+                   const int64_t at = row * channels + channel;
+                   return access.load(g + at) * (access.load(x + at) - first - rest);
+                 }));
   });
 }
 
@@ -119,16 +106,17 @@ void batch_norm_rows(const T* x /* (rows, channels) */, const T* weight /* (chan
                      int64_t rows, int64_t channels, T* scratch, T* y /* as x */) {
   using Vec = simd::Vec<T>;
   T *factor = scratch, *offset = scratch + channels;
-  channel_vectors<T>(channels, [&](int64_t channel, auto load, auto store) {
-    const Vec scale =
-        load(weight + channel) * inverse_deviation<T>(load(moments + 2 * channels + channel), eps);
-    store(factor + channel, scale);
-    store(offset + channel, load(bias + channel) - load(moments + channels + channel) * scale);
+  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+    const Vec scale = access.load(weight + channel) *
+                      inverse_deviation<T>(access.load(moments + 2 * channels + channel), eps);
+    access.store(factor + channel, scale);
+    access.store(offset + channel,
+                 access.load(bias + channel) - access.load(moments + channels + channel) * scale);
   });
   for (int64_t row = 0; row < rows; ++row, x += channels, y += channels)
-    channel_vectors<T>(channels, [&](int64_t channel, auto load, auto store) {
-      store(y + channel, simd::fma(load(x + channel) - load(moments + channel), load(factor + channel),
-                                   load(offset + channel)));
+    for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+      access.store(y + channel, simd::fma(access.load(x + channel) - access.load(moments + channel),
+                                          access.load(factor + channel), access.load(offset + channel)));
     });
 }
 
@@ -141,20 +129,20 @@ void batch_norm_gradient_rows(const T* x /* (rows, channels) */, const T* g /* a
                               int64_t channels, T* scratch, T* out /* as x */) {
   using Vec = simd::Vec<T>;
   T *factor = scratch, *slope = scratch + channels, *offset = scratch + 2 * channels;
-  channel_vectors<T>(channels, [&](int64_t channel, auto load, auto store) {
-    const Vec inverse = inverse_deviation<T>(load(moments + 2 * channels + channel), eps);
-    const Vec scale = load(weight + channel) * inverse;
-    const Vec tilt = scale * (inverse * inverse) * (load(totals + channels + channel) / count);
-    store(factor + channel, scale);
-    store(slope + channel, -tilt);
-    store(offset + channel,
-          tilt * load(moments + channels + channel) - scale * (load(totals + channel) / count));
+  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+    const Vec inverse = inverse_deviation<T>(access.load(moments + 2 * channels + channel), eps);
+    const Vec scale = access.load(weight + channel) * inverse;
+    const Vec tilt = scale * (inverse * inverse) * (access.load(totals + channels + channel) / count);
+    access.store(factor + channel, scale);
+    access.store(slope + channel, -tilt);
+    access.store(offset + channel, tilt * access.load(moments + channels + channel) -
+                                       scale * (access.load(totals + channel) / count));
   });
   for (int64_t row = 0; row < rows; ++row, x += channels, g += channels, out += channels)
-    channel_vectors<T>(channels, [&](int64_t channel, auto load, auto store) {
-      const Vec tilted = simd::fma(load(x + channel) - load(moments + channel), load(slope + channel),
-                                   load(offset + channel));
-      store(out + channel, simd::fma(load(g + channel), load(factor + channel), tilted));
+    for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+      const Vec tilted = simd::fma(access.load(x + channel) - access.load(moments + channel),
+                                   access.load(slope + channel), access.load(offset + channel));
+      access.store(out + channel, simd::fma(access.load(g + channel), access.load(factor + channel), tilted));
     });
 }
 

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/ranges.h"
+#include "kernels/channels.h"
 #include "kernels/lanes.h"
 #include "kernels/reduce.h"
 #include "kernels/simd.h"
@@ -85,27 +86,6 @@ BPCORE_INLINE void for_taps(const Window& taps, Body body) {
     for (int64_t j = 0; j < taps.columns; ++j)
       body(i * taps.columns + j, i * taps.row_step + j * taps.column_step);
   }
-}
-
-template <class T>
-struct WholeVector {
-  BPCORE_INLINE simd::Vec<T> load(const T* p) const { return simd::load(p); }
-  BPCORE_INLINE void store(T* p, simd::Vec<T> v) const { simd::store(p, v); }
-};
-template <class T>
-struct FirstLanes {
-  simd::Mask<T> mask;
-  BPCORE_INLINE simd::Vec<T> load(const T* p) const { return simd::load(p, mask); }
-  BPCORE_INLINE void store(T* p, simd::Vec<T> v) const { simd::store(p, v, mask); }
-};
-
-// body(first channel, how to load and store a vector of channels)
-template <class T, class Body>
-BPCORE_INLINE void for_channels(int64_t channels, Body body) {
-  constexpr int64_t width = simd::vector_width<T>;
-  int64_t channel = 0;
-  for (; channel + width <= channels; channel += width) body(channel, WholeVector<T>{});
-  if (channel < channels) body(channel, FirstLanes<T>{simd::Mask<T>(static_cast<int>(channels - channel))});
 }
 
 // body(number of the window in `y`, index of the first element in its image, its taps) for windows in rows

@@ -9,6 +9,7 @@ import numpy as np
 from bpcore import ops, tensor, tracing
 from bpcore.arrays import FLOATS
 from bpcore.nn.module import Module
+from bpcore.nn.shaping import with_axes
 from bpcore.ops import windows
 from bpcore.settings import flag
 
@@ -26,18 +27,11 @@ __all__ = [
     "MaxPool2D",
 ]
 
-_LAYOUTS = {1: "(batch, time, channels)", 2: "(batch, height, width, channels)"}
-
 
 def _checked(layer: Module, x: Any, axes: int) -> Any:
     """`x` as a float tensor of `axes` axes between batch and channels; integers and bools are converted."""
-    x = tensor.operand(x, type(layer).__name__)
-    if x.ndim != axes + 2:
-        raise ValueError(f"{layer._title()}: expected input of shape {_LAYOUTS[axes]}, got {x.shape}")
-    if str(x.dtype) not in FLOATS:
-        trace = tracing.current()
-        x = ops.cast(x, (trace.dtype if trace is not None else None) or "float32")
-    return x
+    x = with_axes(layer, x, axes)
+    return x if str(x.dtype) in FLOATS else ops.cast(x, tracing.float_dtype())
 
 
 class _Windows(Module):

@@ -25,12 +25,14 @@ __all__ = [
     "UpSampling2D",
     "ZeroPadding1D",
     "ZeroPadding2D",
+    "with_axes",
 ]
 
 _LAYOUTS = {1: "(batch, time, channels)", 2: "(batch, height, width, channels)"}
 
 
-def _checked(layer: Module, x: Any, axes: int) -> Any:
+def with_axes(layer: Module, x: Any, axes: int) -> Any:
+    """`x` as an operand; ValueError naming the layer unless it has `axes` axes between batch and channels."""
     x = tensor.operand(x, type(layer).__name__)
     if x.ndim != axes + 2:
         raise ValueError(f"{layer._title()}: expected input of shape {_LAYOUTS[axes]}, got {x.shape}")
@@ -127,7 +129,7 @@ class _ZeroPadding(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, larger."""
-        return ops.pad(_checked(self, x, self._axes), ((0, 0), *self.padding, (0, 0)))
+        return ops.pad(with_axes(self, x, self._axes), ((0, 0), *self.padding, (0, 0)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.padding})"
@@ -141,7 +143,7 @@ class _Cropping(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, smaller."""
-        x = _checked(self, x, self._axes)
+        x = with_axes(self, x, self._axes)
         key = [slice(None)]
         for size, (before, after) in zip(x.shape[1:-1], self.cropping, strict=True):
             if before + after >= size:
@@ -215,7 +217,7 @@ class _UpSampling(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, with `size` times as many steps."""
-        x = _checked(self, x, self._axes)
+        x = with_axes(self, x, self._axes)
         if 0 in x.shape[1:-1]:
             raise ValueError(f"{self._title()}: there is nothing to repeat in input of shape {x.shape}")
         if self.mode == "nearest":
