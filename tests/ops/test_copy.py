@@ -119,7 +119,6 @@ CASES = (
         for shape, start, size, step in BOXES
         for draw, value in [
             (normal, 0.5),
-            (normal, -np.inf),
             (mask, 1.0),
             (lambda shape: integers(shape, -9, 9), -3.0),
         ]
