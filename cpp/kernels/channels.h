@@ -23,9 +23,10 @@ struct FirstLanes {
 template <class T, class Body>
 BPCORE_INLINE void for_channels(int64_t channels, Body body) {
   constexpr int64_t width = simd::vector_width<T>;
+  const int rest = static_cast<int>(channels % width);
   int64_t channel = 0;
   for (; channel + width <= channels; channel += width) body(channel, WholeVector<T>{});
-  if (channel < channels) body(channel, FirstLanes<T>{simd::Mask<T>(static_cast<int>(channels - channel))});
+  if (rest > 0) body(channel, FirstLanes<T>{simd::Mask<T>(rest)});
 }
 
 }  // namespace bpcore::kernels
