@@ -37,6 +37,9 @@ const T& Attributes::get(const std::string& name) const {
 
 int64_t Attributes::integer(const std::string& name) const { return get<int64_t>(name); }
 double Attributes::number(const std::string& name) const { return get<double>(name); }
+double Attributes::number(const std::string& name, double otherwise) const {
+  return find(name) == nullptr ? otherwise : get<double>(name);
+}
 const std::vector<int64_t>& Attributes::integers(const std::string& name) const {
   return get<std::vector<int64_t>>(name);
 }

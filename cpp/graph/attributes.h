@@ -22,6 +22,7 @@ class Attributes {
   // Throw ValueError when the attribute is missing and has no default, TypeError when it is of another kind.
   int64_t integer(const std::string& name) const;
   double number(const std::string& name) const;
+  double number(const std::string& name, double otherwise) const;
   const std::vector<int64_t>& integers(const std::string& name) const;
   const std::string& text(const std::string& name) const;
   std::string text(const std::string& name, const std::string& otherwise) const;

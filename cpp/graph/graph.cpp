@@ -104,7 +104,10 @@ void Graph::assign_state(NodeId state, NodeId value) {
                             " and dtype ", name_of(type(state).dtype), ", the value ", type(value).shape,
                             " and ", name_of(type(value).dtype)));
   for (const auto& [assigned, unused] : assignments_)
-    if (assigned == state) throw ValueError(concat("assign_state: ", node(state).name, " is updated twice"));
+    if (assigned == state)
+      throw ValueError(concat("assign_state: ", node(state).name,
+                              " is updated twice in a step; call its layer once, on all of the data in one "
+                              "batch, or give each call a layer of its own"));
   // A value that shows a state's own memory is copied first: states are written one after the other.
   NodeId source = value;
   while (node(source).op != nullptr && node(source).op->is_view()) source = node(source).inputs[0];

@@ -194,7 +194,7 @@ class Slice final : public Op {
   }
 };
 
-// The reverse of slice: zeros of `shape` with the input in the box.
+// The reverse of slice: an array of `shape`, all zeros, or `value` where given, with the input in the box.
 class Unslice final : public Op {
  public:
   const char* name() const override { return "unslice"; }
@@ -212,15 +212,28 @@ class Unslice final : public Op {
   Routine compile(const Signature& node, const TensorType& output) const override {
     const Box box(name(), node.attributes, output.shape);
     const auto walk = box.walk(output.shape);
-    const int64_t offset = box.offset(output.shape), bytes = output.bytes();
+    const int64_t offset = box.offset(output.shape);
+    const double value = node.attributes.number("value", 0);
+    // Cut along the first axis, each task fills its rows, then puts in what of the box is in them.
+    const int rank = output.shape.rank();
+    const bool cut = rank > 0 && box.step[0] > 0 && output.shape[0] > 0;
+    const int64_t rows = cut ? output.shape[0] : 1, row = output.shape.elements() / rows;
+    const int64_t box_rows = cut ? box.size[0] : 1;
+    const int64_t box_row = box_rows > 0 ? walk.elements / box_rows : 0;
+    const int64_t start = cut ? box.start[0] : 0, step = cut ? box.step[0] : 1;
     Routine routine = elementwise_routine(output.shape.elements(), 0.4);
-    routine.tasks = 1;  // the zeros must be there before the box
-    with_element(output.dtype, [&](auto tag) {
+    routine.tasks = tasks_for(rows, row);
+    with_any(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      routine.run = [walk, offset, bytes](const Frame& frame, int64_t) {
-        if (bytes == 0) return;
-        std::memset(frame.output<T>(), 0, static_cast<size_t>(bytes));
-        kernels::scatter_strided(walk, {0, walk.elements}, frame.output<T>() + offset, frame.input<T>(0));
+      routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
+        const Range share = part_of(rows, tasks, task);
+        std::fill(frame.output<T>() + share.begin * row, frame.output<T>() + share.end * row,
+                  static_cast<T>(value));
+        const auto reached = [&](int64_t at) {
+          return std::clamp<int64_t>(ceil_div(at - start, step), 0, box_rows) * box_row;
+        };
+        kernels::scatter_strided(walk, {reached(share.begin), reached(share.end)}, frame.output<T>() + offset,
+                                 frame.input<T>(0));
       };
     });
     return routine;

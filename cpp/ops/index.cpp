@@ -94,24 +94,29 @@ class ScatterAdd final : public Op {
   Routine compile(const Signature& node, const TensorType& output) const override {
     const AxisSplit split = split_at(output.shape, static_cast<int>(node.attributes.integer("axis")));
     const int64_t count = node.input(1).shape.elements();
+    const int64_t whole = output.shape.elements(), added = node.input(0).shape.elements();
     Routine routine;
-    routine.cost = 0.5 * static_cast<double>(output.shape.elements() + node.input(0).shape.elements());
+    routine.cost = 0.25 * static_cast<double>(whole) + 0.5 * static_cast<double>(added);
+    // A task adds to its part of the rows, and reads all indices to find what is for it: parts are few enough
+    // for that to cost less than the sums.
+    const int64_t parts = std::clamp<int64_t>((whole + added) / 65536, 1, 16);
+    routine.tasks = std::max<int64_t>(1, std::min({parts, split.size, 1 + split.inner / 8}));
     with_any(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      routine.run = [split, count](const Frame& frame, int64_t) {
-        T* out = frame.output<T>();
-        std::fill_n(out, split.outer * split.size * split.inner, T(0));
-        for (int64_t o = 0; o < split.outer; ++o)
+      routine.run = [split, count, tasks = routine.tasks](const Frame& frame, int64_t task) {
+        const Range share = part_of(split.size, tasks, task);
+        for (int64_t o = 0; o < split.outer; ++o) {
+          T* out = frame.output<T>() + o * split.size * split.inner;
+          std::fill(out + share.begin * split.inner, out + share.end * split.inner, T(0));
           for (int64_t i = 0; i < count; ++i) {
             const int64_t index = frame.input<int64_t>(1)[i];
-            if (index < 0 || index >= split.size) {
-              frame.status->wrong_index("scatter_add", index, split.size);
-              continue;
-            }
+            if (index < 0 || index >= split.size) frame.status->wrong_index("scatter_add", index, split.size);
+            if (index < share.begin || index >= share.end) continue;
             const T* g = frame.input<T>(0) + (o * count + i) * split.inner;
-            T* to = out + (o * split.size + index) * split.inner;
+            T* to = out + index * split.inner;
             for (int64_t j = 0; j < split.inner; ++j) to[j] = kernels::Sum{}(to[j], g[j]);
           }
+        }
       };
     });
     return routine;

@@ -12,6 +12,7 @@ using OpList = std::vector<std::unique_ptr<const Op>>;
 
 void add_activation_ops(OpList& ops);
 void add_arithmetic_ops(OpList& ops);
+void add_batch_norm_ops(OpList& ops);
 void add_comparison_ops(OpList& ops);
 void add_copy_ops(OpList& ops);
 void add_ctc_ops(OpList& ops);
@@ -20,6 +21,7 @@ void add_index_ops(OpList& ops);
 void add_loss_ops(OpList& ops);
 void add_matmul_ops(OpList& ops);
 void add_part_ops(OpList& ops);
+void add_pool_ops(OpList& ops);
 void add_random_ops(OpList& ops);
 void add_reduction_ops(OpList& ops);
 void add_softmax_ops(OpList& ops);

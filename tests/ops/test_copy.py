@@ -13,7 +13,7 @@ from bpcore.tensor import getitem
 from tests.support import references
 from tests.support.check_op import Case
 from tests.support.draw import VECTOR_SHAPES, integers, mask, normal
-from tests.support.graphs import f32, f64, i64, infer
+from tests.support.graphs import Graph, f32, f64, i64, infer
 
 TRANSPOSES = [
     ((), ()), ((7,), (0,)), ((3, 5), (1, 0)), ((3, 5), (0, 1)), ((2, 3, 4), (2, 0, 1)),
@@ -56,6 +56,11 @@ def _transposed(x: Any, axes: tuple[int, ...]) -> Any:
     return np.ascontiguousarray(np.transpose(x, axes)).reshape(np.transpose(x, axes).shape)
 
 
+def _padded(x: Any, value: float, **box: Any) -> Any:
+    inside = references.unslice(np.ones(x.shape, bool), **box)
+    return np.where(inside, references.unslice(x, **box), x.dtype.type(value))
+
+
 CASES = (
     [Case("copy", np.positive, normal(shape), exact=True, order=2) for shape in VECTOR_SHAPES]
     + [Case("copy", np.copy, mask(shape), exact=True) for shape in VECTOR_SHAPES]
@@ -68,9 +73,22 @@ CASES = (
     ]
     + [Case(ops.broadcast_to, np.broadcast_to, mask(a), shape=b, exact=True) for a, b in BROADCASTS]
     + [
-        Case("slice", references.slice_box, draw(shape), start=start, size=size, step=step, exact=True)
+        Case(
+            "slice",
+            references.slice_box,
+            draw(shape),
+            start=start,
+            size=size,
+            step=step,
+            exact=True,
+            **options,
+        )
         for shape, start, size, step in BOXES
-        for draw in (normal, mask, lambda shape: integers(shape, -9, 9))
+        for draw, options in [
+            (normal, {"order": 2}),
+            (mask, {}),
+            (lambda shape: integers(shape, -9, 9), {}),
+        ]
     ]
     + [
         Case(
@@ -85,6 +103,25 @@ CASES = (
             order=2,
         )
         for shape, start, size, step in BOXES
+    ]
+    + [
+        Case(
+            "unslice",
+            _padded,
+            draw(tuple(size)),
+            shape=list(shape),
+            start=start,
+            size=size,
+            step=step,
+            value=value,
+            exact=True,
+        )
+        for shape, start, size, step in BOXES
+        for draw, value in [
+            (normal, 0.5),
+            (mask, 1.0),
+            (lambda shape: integers(shape, -9, 9), -3.0),
+        ]
     ]
 )
 
@@ -169,3 +206,51 @@ def test_wrong_shapes_are_a_value_error(op: str, types: list, attributes: dict, 
 def test_parts_of_different_dtypes_are_a_type_error() -> None:
     with pytest.raises(TypeError, match="^concatenate: dtypes float32 and int64 differ"):
         infer("concatenate", f32(2), i64(2), axis=0)
+
+
+@pytest.mark.parametrize("value", [0, 1.5, -np.inf])
+@pytest.mark.parametrize(
+    ("shape", "padding"),
+    [((3,), [(1, 2)]), ((2, 3), (1, (0, 2))), ((2, 0, 3), ((0, 0), (1, 1), 0)), ((300, 70), (3, (5, 0)))],
+)
+def test_pad_is_numpys(shape: tuple[int, ...], padding: Any, value: float) -> None:
+    x = normal(shape)
+    sides = [(side, side) if isinstance(side, int) else side for side in padding]
+    np.testing.assert_array_equal(ops.pad(x, padding, value), np.pad(x, sides, constant_values=value))
+    bp.check_gradients(lambda t: ops.pad(x[:2] * t, padding, 2.0), np.ones(()), order=2)
+
+
+def test_pad_keeps_integers_and_bools() -> None:
+    np.testing.assert_array_equal(ops.pad(np.arange(3), [1], -7), [-7, 0, 1, 2, -7])
+    np.testing.assert_array_equal(ops.pad(np.array([True]), [(0, 1)], True), [True, True])
+
+
+@pytest.mark.parametrize(
+    ("x", "padding", "value", "error", "message"),
+    [
+        (
+            np.ones((2, 2)),
+            [1],
+            0,
+            ValueError,
+            "padding must be an integer, or .* of 2 axes",
+        ),
+        (np.ones(2), [-1], 0, ValueError, "padding of an axis must be at least 0"),
+        (np.ones(2), [1.0], 0, TypeError, "padding of an axis must be an integer"),
+        (np.ones(2), [1], "0", TypeError, "value must be a number"),
+        (np.arange(2), [1], 0.5, ValueError, "0.5 is no int64"),
+    ],
+)
+def test_pad_refuses_what_does_not_fit(x: Any, padding: Any, value: Any, error: type, message: str) -> None:
+    with pytest.raises(error, match=f"^pad: {message}"):
+        ops.pad(x, padding, value)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_the_number_of_threads_changes_no_bit_of_padding(threads: int) -> None:
+    graph = Graph()
+    x = graph.input(f32(501, 120))
+    box = {"start": [3, 1], "size": [501, 120], "step": [2, 1], "shape": [1010, 130]}
+    plan = graph.plan(graph.add("unslice", x, value=0.5, **box))
+    arrays = [normal((501, 120)).astype("float32")]
+    assert plan.run(None, arrays, threads=threads)[0].tobytes() == plan.run(None, arrays)[0].tobytes()

@@ -27,15 +27,37 @@ from bpcore.nn.activations import (
     Tanhshrink,
 )
 from bpcore.nn.batch_norm import BatchNorm
-from bpcore.nn.containers import Sequential
+from bpcore.nn.containers import Concatenate, Lambda, Residual, Sequential, TimeDistributed
 from bpcore.nn.dense import Dense
+from bpcore.nn.embedding import Embedding
 from bpcore.nn.folding import fold_batch_norm
 from bpcore.nn.module import Module
 from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
 from bpcore.nn.norm import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bpcore.nn.parameter import Parameter, State
 from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
+from bpcore.nn.pooling import (
+    AvgPool1D,
+    AvgPool2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    MaxPool1D,
+    MaxPool2D,
+)
 from bpcore.nn.recompute import Recompute
+from bpcore.nn.shaping import (
+    Cropping1D,
+    Cropping2D,
+    Flatten,
+    Permute,
+    Reshape,
+    UpSampling1D,
+    UpSampling2D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+)
 from bpcore.nn.weight_norm import WeightNorm
 
 __all__ = [
@@ -48,29 +70,46 @@ __all__ = [
     "L2",
     "SELU",
     "AlphaDropout",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNorm",
+    "Concatenate",
+    "Cropping1D",
+    "Cropping2D",
     "Dense",
     "Dropout",
+    "Embedding",
+    "Flatten",
     "GaussianNoise",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
     "HardTanh",
     "Identity",
     "InstanceNorm",
+    "Lambda",
     "LayerNorm",
     "LeakyReLU",
     "LogSoftmax",
     "MaxNorm",
+    "MaxPool1D",
+    "MaxPool2D",
     "Mish",
     "Module",
     "NonNegative",
     "PReLU",
     "Parameter",
+    "Permute",
     "RMSNorm",
     "ReLU",
     "ReLU6",
     "Recompute",
+    "Reshape",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -81,7 +120,12 @@ __all__ = [
     "SwiGLU",
     "Tanh",
     "Tanhshrink",
+    "TimeDistributed",
+    "UpSampling1D",
+    "UpSampling2D",
     "WeightNorm",
+    "ZeroPadding1D",
+    "ZeroPadding2D",
     "fold_batch_norm",
     "init",
 ]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import checks, ops, tracing
-from bpcore.nn.moments import Normalization, centred, check_eps, mean
+import numpy as np
+
+from bpcore import checks, ops, tensor, tracing
+from bpcore.nn.moments import Normalization, check_eps
 from bpcore.nn.parameter import State, Variable
 from bpcore.settings import number
 
@@ -37,7 +39,8 @@ class BatchNorm(Normalization):
 
     Raises ValueError for values out of range, TypeError for those of another kind. A call raises ValueError
     where statistics are to be taken of a single value, and if it is the second one in a training step: two
-    calls would have to write the same running statistics.
+    calls would have to write the same running statistics. Give each call a layer of its own, or make it one
+    call on all of the data, as `nn.TimeDistributed` does for time steps.
     """
 
     def __init__(
@@ -74,30 +77,31 @@ class BatchNorm(Normalization):
         x = self._checked(x, 2)
         trace = tracing.current()
         if self.running_mean is None or self.running_var is None or (trace is not None and trace.training):
-            difference, variance = self._of_batch(x)
-        else:
-            difference, variance = x - self.running_mean, self.running_var
+            return self._by_batch(x)
         # One factor for each channel, so that an element takes two operations.
-        factor = (1 if self.weight is None else self.weight) / ops.sqrt(variance + self.eps)
-        y = difference * factor
+        factor = (1 if self.weight is None else self.weight) / ops.sqrt(self.running_var + self.eps)
+        y = (x - self.running_mean) * factor
         return y if self.bias is None else y + self.bias
 
-    def _of_batch(self, x: Any) -> tuple[Any, Any]:
-        """Differences from the batch's mean, and its biased variance; the running statistics follow."""
-        count, axes = x.size // x.shape[-1], range(x.ndim - 1)
+    def _by_batch(self, x: Any) -> Any:
+        """Normalised by the batch's mean and biased variance; the running statistics follow."""
+        channels = x.shape[-1]
+        count = x.size // channels
         advice = "; choose a batch_size that leaves no batch of a single row, also not the last of an epoch"
         self._check_count(count, x, "channel of a batch", advice)
-        difference, center = centred(x, axes)
-        variance = mean(difference * difference, axes)
+        blocks = tensor.apply("batch_block_moments", x)
+        moments = tensor.apply("batch_moments", x, blocks)
         if self.running_mean is not None and self.running_var is not None:
             momentum: Any = self.momentum
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked.update(self.num_batches_tracked + 1)
                 momentum = 1 / (self.num_batches_tracked + 1)
-            unbiased = variance * (count / max(count - 1, 1))
-            for state, value in ((self.running_mean, center), (self.running_var, unbiased)):
-                state.update((1 - momentum) * state + momentum * ops.reshape(value, state.shape))
-        return difference, variance
+            unbiased = moments[2] * (count / max(count - 1, 1))
+            for state, value in ((self.running_mean, moments[0] + moments[1]), (self.running_var, unbiased)):
+                state.update((1 - momentum) * state + momentum * value)
+        weight = np.ones(channels, str(x.dtype)) if self.weight is None else self.weight
+        bias = np.zeros(channels, str(x.dtype)) if self.bias is None else self.bias
+        return tensor.apply("batch_norm", x, weight, bias, moments, eps=self.eps)
 
     def __repr__(self) -> str:
         return f"BatchNorm({self.num_features})"

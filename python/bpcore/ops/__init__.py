@@ -43,6 +43,7 @@ from bpcore.ops.elementwise import (
     where,
 )
 from bpcore.ops.losses import binary_cross_entropy, cross_entropy, ctc, squared_error
+from bpcore.ops.pooling import avg_pool2d, max_pool2d
 from bpcore.ops.products import dense, matmul
 from bpcore.ops.random import dropout, random_normal, random_uniform
 from bpcore.ops.reductions import argmax, argmin, log_softmax, max, mean, min, softmax, sum
@@ -52,6 +53,7 @@ from bpcore.ops.shapes import (
     expand_dims,
     gather,
     one_hot,
+    pad,
     reshape,
     sequence_mask,
     squeeze,
@@ -64,6 +66,7 @@ __all__ = [
     "add",
     "argmax",
     "argmin",
+    "avg_pool2d",
     "binary_cross_entropy",
     "broadcast_to",
     "cast",
@@ -92,6 +95,7 @@ __all__ = [
     "logical_or",
     "matmul",
     "max",
+    "max_pool2d",
     "maximum",
     "mean",
     "min",
@@ -100,6 +104,7 @@ __all__ = [
     "neg",
     "not_equal",
     "one_hot",
+    "pad",
     "power",
     "random_normal",
     "random_uniform",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore import tensor, tracing
+from bpcore.arrays import FLOATS
+from bpcore.ops import windows
 from bpcore.settings import count, integer
 from bpcore.tensor import apply
 
@@ -19,12 +21,32 @@ __all__ = [
     "expand_dims",
     "gather",
     "one_hot",
+    "pad",
     "reshape",
     "sequence_mask",
     "squeeze",
     "stack",
     "transpose",
 ]
+
+
+def pad(x: Any, padding: Sequence[Any], value: float = 0.0) -> Any:
+    """`x` with `padding` more elements around it, all of them `value`.
+
+    `padding` has an entry for each axis, a pair (before, after) or an integer for both, at least 0. Raises
+    ValueError for another number of entries, negative ones, and a `value` that the dtype of `x` does not
+    have; TypeError for entries that are no integers and a `value` that is no number.
+    """
+    item = tensor.operand(x, "pad")
+    sides = windows.check_sides("pad", "padding", list(padding), item.ndim)
+    if not isinstance(value, (bool, int, float, np.number, np.bool_)):
+        raise TypeError(f"pad: value must be a number, got {value!r}")
+    if str(item.dtype) not in FLOATS and np.asarray(value).astype(str(item.dtype)) != value:
+        raise ValueError(f"pad: {value} is no {item.dtype}")
+    shape = [before + size + after for size, (before, after) in zip(item.shape, sides, strict=True)]
+    start = [before for before, _ in sides]
+    box = {"start": start, "size": list(item.shape), "step": [1] * item.ndim, "shape": shape}
+    return tensor.add("unslice", [item], {**box, "value": float(value)})
 
 
 def reshape(x: Any, shape: Any) -> Any:
