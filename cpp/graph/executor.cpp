@@ -7,7 +7,7 @@
 namespace bpcore {
 
 std::string Status::message() const {
-  return concat(op_, ": index ", value_, " is out of range [0, ", bound_, ")");
+  return concat(op_, ": index ", value_, " is out of range [", least_, ", ", bound_, ")");
 }
 
 namespace {
