@@ -45,6 +45,7 @@ from bpcore.ops.elementwise import (
 from bpcore.ops.losses import binary_cross_entropy, cross_entropy, squared_error
 from bpcore.ops.products import dense, matmul
 from bpcore.ops.random import dropout, random_normal, random_uniform
+from bpcore.ops.recurrent import gru, lstm, rnn
 from bpcore.ops.reductions import argmax, argmin, log_softmax, max, mean, min, softmax, sum
 from bpcore.ops.shapes import (
     broadcast_to,
@@ -79,6 +80,7 @@ __all__ = [
     "gather",
     "greater",
     "greater_equal",
+    "gru",
     "identity",
     "less",
     "less_equal",
@@ -88,6 +90,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "lstm",
     "matmul",
     "max",
     "maximum",
@@ -103,6 +106,7 @@ __all__ = [
     "random_uniform",
     "relu",
     "reshape",
+    "rnn",
     "sigmoid",
     "sign",
     "softmax",
