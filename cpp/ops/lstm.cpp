@@ -133,22 +133,13 @@ class LstmGrad final : public Op {
   // (batch, steps, units), last_h and last_c (batch, units), and lengths (batch) → LstmGradients
   TensorType infer(const Signature& node) const override {
     const OptionalInputs given = optional(node.attributes);
-    expect_inputs(name(), node, given.count());
-    expect_float(name(), node, 0);
-    for (int number = 1; number < given.count(); ++number) {
-      if (number == given.place("lengths"))
-        expect_dtype(name(), node, number, DType::Int64);
-      else
-        expect_same_dtype(name(), node, 0, number);
-    }
+    given.expect_dtypes(name(), node);
     const RecurrentShape s = shape_of(node);
     expect_shape(name(), node, 0, "the record", {LstmRecord(s).layout.size()});
-    if (given.has("output"))
-      expect_shape(name(), node, given.place("output"), "the gradient of the output",
-                   {s.batch, s.steps, s.units});
-    for (const char* last : {"last_h", "last_c"})
-      if (given.has(last)) expect_shape(name(), node, given.place(last), last, {s.batch, s.units});
-    if (given.has("lengths")) expect_shape(name(), node, given.place("lengths"), "lengths", {s.batch});
+    given.expect_shape_of(name(), node, "output", {s.batch, s.steps, s.units});
+    given.expect_shape_of(name(), node, "last_h", {s.batch, s.units});
+    given.expect_shape_of(name(), node, "last_c", {s.batch, s.units});
+    given.expect_shape_of(name(), node, "lengths", {s.batch});
     return {node.input(0).dtype, Shape{LstmGradients(s).layout.size()}};
   }
 
@@ -176,13 +167,7 @@ class LstmGrad final : public Op {
   }
 
   RecurrentShape shape_of(const Signature& node) const {
-    const Shape &weight = node.input(1).shape, &c0 = node.input(2).shape;
-    const int64_t steps = node.attributes.integer("steps");
-    if (weight.rank() != 2 || weight[0] == 0 || weight[1] != gate_count * weight[0] || c0.rank() != 2 ||
-        c0[1] != weight[0] || steps < 1)
-      throw ValueError(concat(name(), ": weight of shape ", weight, ", c0 of shape ", c0, " and ", steps,
-                              " steps do not fit together"));
-    return {c0[0], steps, weight[0], gate_count};
+    return recurrent_shape_of_states(name(), node, gate_count, 1, 2);
   }
 
   template <class T>
@@ -240,19 +225,12 @@ void Lstm::vjp(Vjp& node) const {
       given(part(seed, record.gates, shape)))
     return Op::vjp(node);  // derivatives of derivatives
 
-  std::vector<Value> inputs{node.output(), weight, c0};
-  Attributes attributes{{"steps", s.steps}};
-  const auto pass = [&](const char* what, const Value& value) {
-    attributes.set(what, true);
-    inputs.push_back(value);
-  };
-  const Value output = part(seed, record.output, all), last_h = part(seed, record.last_h, states),
-              last_c = part(seed, record.last_c, states);
-  if (given(output)) pass("output", output);
-  if (given(last_h)) pass("last_h", last_h);
-  if (given(last_c)) pass("last_c", last_c);
-  if (node.count() == 5) pass("lengths", node.input(4));
-  const Value found = apply("lstm_grad", inputs, attributes);
+  BackwardCall back({node.output(), weight, c0}, s.steps);
+  back.pass("output", part(seed, record.output, all));
+  back.pass("last_h", part(seed, record.last_h, states));
+  back.pass("last_c", part(seed, record.last_c, states));
+  if (node.count() == 5) back.pass("lengths", node.input(4));
+  const Value found = back.add("lstm_grad");
   const LstmGradients gradients(s);
   const Value gates = part(found, gradients.gates, shape);
   node.set(0, gates);
@@ -290,14 +268,12 @@ Value LstmGrad::decompose(const std::vector<Value>& inputs, const Attributes& at
   const RecurrentShape s{c0.shape()[0], attributes.integer("steps"), weight.shape()[0], gate_count};
   const LstmRecord record(s);
   const OptionalInputs given = optional(attributes);
-  const auto input = [&](const char* name, const Value& otherwise) {
-    return given.has(name) ? inputs[static_cast<size_t>(given.place(name))] : otherwise;
-  };
   const Value cells = part(saved, record.cells, {s.batch, s.steps, s.units});
   const Value gates = part(saved, record.gates, {s.batch, s.steps, s.wide()});
-  const Value seed = input("output", zeros_like(cells));
-  const StepMask mask(given.has("lengths") ? std::vector{input("lengths", seed)} : std::vector<Value>{});
-  Value dh = input("last_h", zeros_like(c0)), dc = input("last_c", zeros_like(c0));
+  const Value seed = given.value(inputs, "output", zeros_like(cells));
+  const StepMask mask(given.lengths(inputs));
+  Value dh = given.value(inputs, "last_h", zeros_like(c0)),
+        dc = given.value(inputs, "last_c", zeros_like(c0));
   std::vector<Value> gradients;
   for (int64_t t = s.steps - 1; t >= 0; --t) {
     const auto gate = [&](int64_t number) {

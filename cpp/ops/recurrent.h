@@ -25,6 +25,19 @@ inline RecurrentShape recurrent_shape(const char* op, const Signature& node, int
   return {x[0], x[1], weight[0], gates};
 }
 
+// The same for a backward op, from the weight and a state (batch, units), its inputs of these numbers, and
+// the number of steps that it keeps.
+inline RecurrentShape recurrent_shape_of_states(const char* op, const Signature& node, int64_t gates,
+                                                int weight_number, int state_number) {
+  const Shape &weight = node.input(weight_number).shape, &state = node.input(state_number).shape;
+  const int64_t steps = node.attributes.integer("steps");
+  if (weight.rank() != 2 || weight[0] == 0 || weight[1] != gates * weight[0] || state.rank() != 2 ||
+      state[1] != weight[0] || steps < 1)
+    throw ValueError(concat(op, ": weight of shape ", weight, ", a state of shape ", state, " and ", steps,
+                            " steps do not fit together"));
+  return {state[0], steps, weight[0], gates};
+}
+
 inline void expect_shape(const char* op, const Signature& node, int number, const char* what,
                          const Shape& shape) {
   if (node.input(number).shape != shape)

@@ -8,6 +8,7 @@
 
 #include "graph/op.h"
 #include "graph/value.h"
+#include "ops/rules.h"
 
 namespace bpcore {
 
@@ -27,6 +28,30 @@ class OptionalInputs {
   }
   bool has(const char* name) const { return place(name) >= 0; }
 
+  // dtypes: lengths are integers, all others floats of one dtype.
+  void expect_dtypes(const char* op, const Signature& node) const {
+    expect_inputs(op, node, count());
+    expect_float(op, node, 0);
+    for (int number = 1; number < count(); ++number) {
+      if (number == place("lengths"))
+        expect_dtype(op, node, number, DType::Int64);
+      else
+        expect_same_dtype(op, node, 0, number);
+    }
+  }
+  void expect_shape_of(const char* op, const Signature& node, const char* name, const Shape& shape) const {
+    if (has(name) && node.input(place(name)).shape != shape)
+      throw ValueError(
+          concat(op, ": ", name, " must be of shape ", shape, ", got ", node.input(place(name)).shape));
+  }
+  // The input, or `otherwise` where it isn't given.
+  Value value(const std::vector<Value>& inputs, const char* name, Value otherwise) const {
+    return has(name) ? inputs[static_cast<size_t>(place(name))] : otherwise;
+  }
+  std::vector<Value> lengths(const std::vector<Value>& inputs) const {
+    return has("lengths") ? std::vector{inputs[static_cast<size_t>(place("lengths"))]} : std::vector<Value>{};
+  }
+
   template <class T>
   const T* pointer(const Frame& frame, const char* name) const {
     return has(name) ? frame.input<T>(place(name)) : nullptr;
@@ -35,6 +60,25 @@ class OptionalInputs {
  private:
   std::vector<std::pair<const char*, int>> places_;
   int end_;
+};
+
+// A backward op on its way into the graph: gradients that are zero by construction stay outside.
+class BackwardCall {
+ public:
+  BackwardCall(std::vector<Value> first, int64_t steps)
+      : inputs_(std::move(first)), attributes_{{"steps", steps}} {}
+
+  void set(const char* name, Attributes::Value value) { attributes_.set(name, std::move(value)); }
+  void pass(const char* name, Value value) {
+    if (value.graph().is_zero(value.id())) return;
+    attributes_.set(name, true);
+    inputs_.push_back(value);
+  }
+  Value add(const char* op) const { return apply(op, inputs_, attributes_); }
+
+ private:
+  std::vector<Value> inputs_;
+  Attributes attributes_;
 };
 
 // x (batch, steps, width) at step t: (batch, width).
