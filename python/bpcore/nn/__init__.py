@@ -35,6 +35,7 @@ from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
 from bpcore.nn.norm import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bpcore.nn.parameter import Parameter, State
 from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
+from bpcore.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell, scan
 from bpcore.nn.weight_norm import WeightNorm
 
 __all__ = [
@@ -42,14 +43,18 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
     "L1",
     "L1L2",
     "L2",
+    "LSTM",
+    "RNN",
     "SELU",
     "AlphaDropout",
     "BatchNorm",
     "Dense",
     "Dropout",
+    "GRUCell",
     "GaussianNoise",
     "GroupNorm",
     "HardSigmoid",
@@ -57,6 +62,7 @@ __all__ = [
     "HardTanh",
     "Identity",
     "InstanceNorm",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "LogSoftmax",
@@ -67,6 +73,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -82,4 +89,5 @@ __all__ = [
     "WeightNorm",
     "fold_batch_norm",
     "init",
+    "scan",
 ]

@@ -37,7 +37,7 @@ def lstm(gates_x: Any, weight: Any, h0: Any, c0: Any, lengths: Any = None) -> tu
     where the gates are x + h @ weight.
 
     `gates_x` (batch, steps, 4 · units), `weight` (units, 4 · units), `h0`, `c0` (batch, units). Source: S.
-    Hochreiter and J. Schmidhuber, Long short-term memory (1997), with the forget gate of F. Gers et al. (2000).
+    Hochreiter and J. Schmidhuber, Long short-term memory (1997), with the forget gate of F. Gers et al.
     """
     output, last_h, last_c = _run("lstm", (gates_x, weight, h0, c0), lengths, 2, {})
     return output, last_h, last_c
@@ -82,7 +82,5 @@ def _checked_lengths(op: str, lengths: Any, x: Any) -> Any:
     if found.dtype != np.int64:
         raise TypeError(f"{op}: lengths must be integers, got {found.dtype}")
     if x.ndim == 3 and found.size and not (found.min() >= 1 and found.max() <= x.shape[1]):
-        raise ValueError(
-            f"{op}: lengths must lie in [1, {x.shape[1]}], got {found.min()} to {found.max()}"
-        )
+        raise ValueError(f"{op}: lengths must lie in [1, {x.shape[1]}], got {found.min()} to {found.max()}")
     return found
