@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bpcore import ops, randomness, tensor, tracing
+from bpcore import ops, randomness, tensor
 from bpcore.nn.module import Module
 from bpcore.nn.parameter import State
 from bpcore.nn.recurrent.cells import Cell, GRUCell, LSTMCell, RNNCell, checked_states
@@ -118,10 +118,9 @@ class Recurrent(Module):
 
     def _carry(self, states: list[Any]) -> None:
         """The next training step begins with `states`."""
-        trace = tracing.current()
-        for kept, value in zip(self.carried, states, strict=self.stateful):
-            if trace is not None and not trace.building and kept.slot in trace.assigned:
-                raise ValueError(f"{self._title()}: a stateful layer can be called once in a training step")
+        if not self.stateful:
+            return
+        for kept, value in zip(self.carried, states, strict=True):
             kept.update(value)
 
     def _lengths(self, x: Any, lengths: Any, mask: Any) -> Any:
@@ -201,7 +200,7 @@ class LSTM(Recurrent):
             orthogonal and zeros unless given.
 
     Raises ValueError for sizes that don't fit, lengths out of range and a mask with gaps, TypeError for
-    values of another kind.
+    values of another kind; with ``stateful=True``, a second call in a training step is a ValueError.
     """
 
     cell = LSTMCell
