@@ -151,9 +151,7 @@ def test_wrong_input_is_refused(kind: str) -> None:
     state = np.zeros((BATCH, UNITS + 1), "float32")
     with pytest.raises(ValueError, match=rf"{kind}.*state of shape \(4, 6\), got \(4, 7\)"):
         layer(X, (state, state) if kind == "LSTM" else state)
-    with pytest.raises(
-        ValueError, match=r"lengths must be integers of shape \(4,\), got int64 of shape \(3,\)"
-    ):
+    with pytest.raises(ValueError, match=r"expected lengths of shape \(4,\), got \(3,\)"):
         layer(X, lengths=LENGTHS[:3])
     with pytest.raises(TypeError, match="lengths must be integers"):
         layer(X, lengths=LENGTHS * 1.0)

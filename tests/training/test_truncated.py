@@ -90,6 +90,27 @@ def test_no_gradient_flows_through_the_carried_state(kind: str) -> None:
 
 
 @every_kind
+def test_a_given_state_comes_before_the_carried_one(kind: str) -> None:
+    x = normal((ROWS, CHUNK, 2)).astype("float32")
+    states = [normal((ROWS, 6), key=i).astype("float32") for i in range(2)]
+    given = tuple(states) if kind == "LSTM" else states[0]
+    model = _model(kind, stateful=True, return_state=True)
+    layer: Any = model[0]
+    plain = KINDS[kind](6, return_state=True, in_features=2)
+
+    def objective(m: Any, x: Any) -> Any:
+        return ops.mean(ops.square(m[1](m[0](x, given)[0]) - x))
+
+    trainer = bp.Trainer(model, objective=objective, optimizer=optim.SGD(0.0))
+    trainer.step(x)
+    for name, value in plain.parameters.items():
+        value[...] = layer.parameters[name]
+    _, last = plain(x, given)
+    for kept, value in zip(layer.carried, last if kind == "LSTM" else [last], strict=True):
+        np.testing.assert_allclose(kept.value, value, atol=1e-6)
+
+
+@every_kind
 def test_batches_of_another_size_are_refused(kind: str) -> None:
     x = normal((2 * ROWS + 1, CHUNK, 2)).astype("float32")
     model = _model(kind, stateful=True)

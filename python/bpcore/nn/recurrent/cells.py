@@ -213,7 +213,7 @@ class GRUCell(Cell):
 
 def zeros(shape: tuple[int, ...], like: Any) -> Any:
     """Zeros of a shape, in the dtype of a tensor."""
-    return ops.broadcast_to(ops.cast(0.0, str(like.dtype)), shape)
+    return np.zeros(shape, str(like.dtype))
 
 
 def checked_states(who: str, state: Any, number: int, shape: tuple[int, ...], x: Any) -> list[Any]:

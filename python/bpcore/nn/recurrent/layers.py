@@ -91,7 +91,7 @@ class Recurrent(Module):
         return (x, self.cells[0].joined(state)) if self.return_state else x
 
     def reset_state(self) -> None:
-        """Begins anew with zeros, or the first batch's initial state; for ``stateful=True``."""
+        """Begins anew with zeros; RuntimeError without ``stateful=True``."""
         if not self.stateful:
             raise RuntimeError(f"{self._title()}: there is no state to reset without stateful=True")
         for state in self.carried:
@@ -102,14 +102,14 @@ class Recurrent(Module):
         """The states that each run begins with."""
         batch = x.shape[0]
         shape = (batch, self.units) if runs == 1 else (runs, batch, self.units)
+        for state in self.carried:
+            if state.known and state.shape != shape:
+                raise ValueError(
+                    f"{self._title()}: the carried state has {state.shape[-2]} rows, the batch {batch}; "
+                    "with stateful=True every batch needs the same number, also the last of an epoch"
+                )
+            state.infer(shape)
         if self.stateful and given is None:
-            for state in self.carried:
-                if state.known and state.shape != shape:
-                    raise ValueError(
-                        f"{self._title()}: the carried state has {state.shape[-2]} rows, the batch {batch}; "
-                        "with stateful=True every batch needs the same number, also the last of an epoch"
-                    )
-                state.infer(shape)
             given = self.carried[0] if self.cell.states == 1 else tuple(self.carried)
         values = checked_states(self._title(), given, self.cell.states, shape, x)
         if runs == 1:
@@ -129,10 +129,11 @@ class Recurrent(Module):
             if lengths is None:
                 return None
             found = tensor.operand(lengths, self._title())
-            if str(found.dtype) != "int64" or found.shape != x.shape[:1]:
-                raise (ValueError if str(found.dtype) == "int64" else TypeError)(
-                    f"{self._title()}: lengths must be integers of shape {x.shape[:1]}, got {found.dtype} of "
-                    f"shape {found.shape}"
+            if str(found.dtype) != "int64":
+                raise TypeError(f"{self._title()}: lengths must be integers, got {found.dtype}")
+            if found.shape != x.shape[:1]:
+                raise ValueError(
+                    f"{self._title()}: expected lengths of shape {x.shape[:1]}, got {found.shape}"
                 )
             return found
         if lengths is not None:
@@ -191,8 +192,9 @@ class LSTM(Recurrent):
         return_state: True returns (output, state).
         stateful: True begins with the state in which the training step before has ended, row by row, for
             truncated backpropagation through time: no gradient flows back through it. Batches must all have
-            the same number of rows and follow each other in time (``fit(..., shuffle=False)``). Inference
-            begins there too, but leaves it as it is. `reset_state` begins anew.
+            the same number of rows and follow each other in time (``fit(..., shuffle=False)``); the
+            first call says how many. Inference begins there too, but leaves it as it is. `reset_state`
+            begins anew.
         unit_forget_bias: True begins with a bias of 1 for the forget gate.
         use_bias: False leaves biases out.
         in_features: size of the input's last axis; taken from the first input if None.
