@@ -7,7 +7,9 @@
 namespace bpcore {
 
 std::string Status::message() const {
-  return concat(op_, ": index ", value_, " is out of range [0, ", bound_, ")");
+  if (least_ == 0) return concat(op_, ": index ", value_, " is out of range [0, ", bound_, ")");
+  return concat(op_, ": length ", value_, " is out of range [", least_, ", ", bound_ - 1,
+                "]; a length of 0 also stands for a mask with gaps");
 }
 
 namespace {

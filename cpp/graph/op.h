@@ -29,11 +29,12 @@ struct TensorType {
 // run ends with an error before anything is updated.
 class Status {
  public:
-  void wrong_index(const char* op, int64_t value, int64_t bound) {
+  void wrong_index(const char* op, int64_t value, int64_t bound, int64_t least = 0) {
     if (claimed_.exchange(true)) return;
     op_ = op;
     value_ = value;
     bound_ = bound;
+    least_ = least;
   }
   bool ok() const { return !claimed_.load(); }
   void reset() { claimed_.store(false); }
@@ -42,7 +43,7 @@ class Status {
  private:
   std::atomic<bool> claimed_{false};
   const char* op_ = "";
-  int64_t value_ = 0, bound_ = 0;
+  int64_t value_ = 0, bound_ = 0, least_ = 0;
 };
 
 // What a routine sees of one run.

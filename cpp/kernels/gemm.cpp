@@ -157,23 +157,55 @@ void Gemm<T>::run_column(const Tile& tile, const T* a, const T* b, T* c, const E
   }
 }
 
+template <class T>
+void Gemm<T>::pack_strip(const T* b_block, int64_t depth, int64_t strip, T* packed) const {
+  const int64_t column = column_begin(strip);
+  const int columns = static_cast<int>(column_begin(strip + 1) - column);
+  if (shape_.transpose_b)
+    transpose_panel(b_block + column * shape_.ldb, shape_.ldb, depth, columns, packed, panel_columns_);
+  else
+    copy_panel(b_block + column, shape_.ldb, depth, columns, packed, panel_columns_);
+}
+
+template <class T>
+int64_t Gemm<T>::packed_b_elements() const {
+  return round_up(column_ ? shape_.k : shape_.k * column_panels_ * panel_columns_, line_elements<T>);
+}
+
+template <class T>
+void Gemm<T>::pack_b(const T* b, T* packed) const {
+  if (shape_.n == 0 || shape_.k == 0) return;
+  if (column_) {
+    std::copy(b, b + shape_.k, packed);
+    return;
+  }
+  for (int64_t block = 0; block < depth_blocks_; ++block) {
+    const int64_t step = part_begin(block, shape_.k, depth_blocks_);
+    const int64_t depth = part_begin(block + 1, shape_.k, depth_blocks_) - step;
+    for (int64_t strip = 0; strip < column_panels_; ++strip)
+      pack_strip(block_of_b(b, step), depth, strip, packed + packed_offset(block, strip));
+  }
+}
+
 // For each block of k: takes B panel by panel. The panel stays in the level-1 cache while all panels of A,
 // packed on their first use if that pays, stream past it from the level-2 cache.
 template <class T>
-void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>& epilogue, T* scratch) const {
+void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, T* c,
+                       const Epilogue<T>& epilogue, T* scratch) const {
   constexpr int w = simd::vector_width<T>;
   const GemmShape& s = shape_;
   if (s.m == 0 || s.n == 0) return;
-  if (column_) return run_column(this->tile(task), a, b, c, epilogue);
+  if (column_) return run_column(this->tile(task), a, packed_b != nullptr ? packed_b : b, c, epilogue);
   const Panels tile = panels(task);
-  T* packed_a = scratch;               // (row panels of the tile, depth, packed_stride)
-  T* packed_b = packed_a + packed_a_;  // (depth, panel_columns_)
+  T* packed_a = scratch;                   // (row panels of the tile, depth, packed_stride)
+  T* packed_strip = packed_a + packed_a_;  // (depth, panel_columns_)
   const auto find =
       pack_a_ || s.transpose_a ? TileTable<T, TileA::ByDepth>::find : TileTable<T, TileA::RowMajor>::find;
   TileCall<T> call{};
   call.c_stride = s.ldc;
   call.a_stride = pack_a_ ? packed_stride<T> : s.lda;
-  call.b_stride = pack_b_ ? panel_columns_ : s.ldb;
+  const bool pack = packed_b == nullptr && pack_b_;
+  call.b_stride = pack || packed_b != nullptr ? panel_columns_ : s.ldb;
   for (int64_t block = 0; block < depth_blocks_; ++block) {
     const int64_t step = part_begin(block, s.k, depth_blocks_);
     const bool last_block = block + 1 == depth_blocks_;
@@ -181,19 +213,17 @@ void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>&
     call.accumulate = block > 0;
     call.relu = epilogue.relu && last_block;
     const T* a_block = s.transpose_a ? a + step * s.lda : a + step;  // (m, depth) or (depth, m)
-    const T* b_block = s.transpose_b ? b + step : b + step * s.ldb;  // (depth, n) or (n, depth)
+    const T* b_block = packed_b == nullptr ? block_of_b(b, step) : nullptr;
     for (int64_t strip = tile.column_begin; strip < tile.column_end; ++strip) {
       const int64_t column = column_begin(strip);
       const int columns = static_cast<int>(column_begin(strip + 1) - column);
       const int vectors = (columns + w - 1) / w;
       call.last_columns = columns - (vectors - 1) * w;
       call.bias = epilogue.bias != nullptr && last_block ? epilogue.bias + column : nullptr;
-      call.b = pack_b_ ? packed_b : b_block + column;
-      if (s.transpose_b) {
-        transpose_panel(b_block + column * s.ldb, s.ldb, call.depth, columns, packed_b, panel_columns_);
-      } else if (pack_b_) {
-        copy_panel(b_block + column, s.ldb, call.depth, columns, packed_b, panel_columns_);
-      }
+      if (pack) pack_strip(b_block, call.depth, strip, packed_strip);
+      call.b = packed_b != nullptr ? packed_b + packed_offset(block, strip)
+               : pack              ? packed_strip
+                                   : b_block + column;
       for (int64_t panel = tile.row_begin; panel < tile.row_end; ++panel) {
         const int64_t row = row_begin(panel);
         const int rows = static_cast<int>(row_begin(panel + 1) - row);
@@ -218,7 +248,7 @@ void Gemm<T>::run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>&
           call.ahead = {};
           if (first_strip && !last_panel)
             call.ahead = next_of_a(a_block, call.depth, row_begin(panel + 1));
-          else if (!last_strip)
+          else if (!last_strip && packed_b == nullptr)
             call.ahead = next_of_b(b_block, call.depth, column_begin(strip + 1), panel - tile.row_begin);
         }
         find(rows, vectors, call.last_columns < w)(call);

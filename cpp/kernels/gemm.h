@@ -54,7 +54,18 @@ class Gemm {
 
   // a, b, c: as the shape says, c not overlapping the others. Writes tile(task) of c only, reads nothing
   // outside the matrices.
-  void run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>& epilogue, T* scratch) const;
+  void run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>& epilogue, T* scratch) const {
+    multiply(task, a, b, nullptr, c, epilogue, scratch);
+  }
+
+  // For many products with one B: it is packed once, 64-byte aligned, and run_packed, which has the bits of
+  // run, reads it as often as is wanted. run_packed needs the scratch of run.
+  int64_t packed_b_elements() const;
+  void pack_b(const T* b, T* packed) const;
+  void run_packed(int64_t task, const T* a, const T* packed_b, T* c, const Epilogue<T>& epilogue,
+                  T* scratch) const {
+    multiply(task, a, nullptr, packed_b, c, epilogue, scratch);
+  }
 
  private:
   // Where part i of `parts` nearly equal parts of 0 ... total begins. Small products are one part: no
@@ -72,6 +83,19 @@ class Gemm {
     int64_t row_begin, row_end, column_begin, column_end;
   };
   Panels panels(int64_t task) const;
+  // One of b and packed_b is null.
+  void multiply(int64_t task, const T* a, const T* b, const T* packed_b, T* c, const Epilogue<T>& epilogue,
+                T* scratch) const;
+  const T* block_of_b(const T* b, int64_t step) const {  // (depth, n) or (n, depth)
+    return shape_.transpose_b ? b + step : b + step * shape_.ldb;
+  }
+  void pack_strip(const T* b_block, int64_t depth, int64_t strip, T* packed) const;
+  // Of the strip in a B that is packed whole: a block's strips follow each other, then the next block's.
+  int64_t packed_offset(int64_t block, int64_t strip) const {
+    const int64_t step = part_begin(block, shape_.k, depth_blocks_);
+    const int64_t depth = part_begin(block + 1, shape_.k, depth_blocks_) - step;
+    return (step * column_panels_ + strip * depth) * panel_columns_;
+  }
   void choose_tiles(int64_t most_tasks);
   void run_column(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const;
   Ahead<T> next_of_a(const T* a_block, int64_t depth, int64_t row) const;

@@ -47,6 +47,7 @@ from bpcore.nn.pooling import (
     MaxPool2D,
 )
 from bpcore.nn.recompute import Recompute
+from bpcore.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell, scan
 from bpcore.nn.shaping import (
     Cropping1D,
     Cropping2D,
@@ -65,9 +66,12 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
     "L1",
     "L1L2",
     "L2",
+    "LSTM",
+    "RNN",
     "SELU",
     "AlphaDropout",
     "AvgPool1D",
@@ -80,6 +84,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianNoise",
     "GlobalAvgPool1D",
     "GlobalAvgPool2D",
@@ -91,6 +96,7 @@ __all__ = [
     "HardTanh",
     "Identity",
     "InstanceNorm",
+    "LSTMCell",
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
@@ -105,6 +111,7 @@ __all__ = [
     "Parameter",
     "Permute",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Recompute",
@@ -128,4 +135,5 @@ __all__ = [
     "ZeroPadding2D",
     "fold_batch_norm",
     "init",
+    "scan",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from bpcore.tensor import Tensor
 from bpcore.tracing import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bpcore.arrays import Array
     from bpcore.nn.module import Module
@@ -114,10 +114,18 @@ def sizing(model: Module, dtype: str) -> Iterator[Trace]:
         yield trace
 
 
-def size_by_tracing(model: Module, inputs: Sequence[tuple[Sequence[int], str]], dtype: str) -> None:
-    """Calls `model` on symbolic inputs of these shapes and dtypes, to find the sizes of its parameters."""
+def size_by_tracing(
+    model: Module,
+    inputs: Sequence[tuple[Sequence[int], str]],
+    dtype: str,
+    call: Callable[..., Any] | None = None,
+) -> None:
+    """Calls `model` on symbolic inputs of these shapes and dtypes, to find the sizes of its parameters.
+
+    `call`, if given, does so: for a model that takes more than those.
+    """
     with sizing(model, dtype) as trace:
-        model(*(Tensor(trace, trace.graph.input(shape, kind)) for shape, kind in inputs))
+        (call or model)(*(Tensor(trace, trace.graph.input(shape, kind)) for shape, kind in inputs))
 
 
 def pack(model: Module, seed: int, dtype: str) -> Storage:
@@ -187,12 +195,16 @@ def _initial(variable: Variable, seed: int, dtype: str) -> Array:
 
 
 def build_for(
-    model: Module, inputs: Sequence[tuple[Sequence[int], str]], dtype: str | None = None, seed: int = 0
+    model: Module,
+    inputs: Sequence[tuple[Sequence[int], str]],
+    dtype: str | None = None,
+    seed: int = 0,
+    call: Callable[..., Any] | None = None,
 ) -> None:
     """Makes the parameters of `model` exist, sized by inputs of these shapes and dtypes.
 
     A model of which everything exists, in one storage or several, stays as it is. `dtype` is for a model of
-    which nothing does, "float32" if None.
+    which nothing does, "float32" if None. `call` as for `size_by_tracing`.
     """
     with LOCK:
         variables = [variable for _, variable in model.named_variables()]
@@ -200,7 +212,7 @@ def build_for(
             dtype = dtype_of(model) or dtype or "float32"
             with attempt(model):
                 if not all(variable.known for variable in variables):
-                    size_by_tracing(model, inputs, dtype)
+                    size_by_tracing(model, inputs, dtype, call)
                 pack(model, seed, dtype)
     for _, module in model.named_modules():
         module._bpcore.built = True

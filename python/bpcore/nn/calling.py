@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiled", "Quick", "callable_on_arrays", "compile_call", "storage_of"]
 
+_ARRAYS = (np.ndarray, np.generic, list, tuple, Operand)
+
 _QUICK_NANOSECONDS = 2e5  # beyond it, what a call costs around the run doesn't matter
 
 
@@ -39,10 +42,12 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
                 if result is not None:
                     return result
             if not any(_is_symbolic(each) for each in inputs):
-                return _call_on_arrays(self, inputs, options)
+                return _call_on_arrays(self, *_by_position(call, inputs, options))
         if trace is not None and not trace.building and not self._bpcore.built:
             specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, (Operand, np.ndarray))]
-            build_for(self, specs, next((kind for _, kind in specs if kind in FLOATS), trace.dtype))
+            dtype = next((kind for _, kind in specs if kind in FLOATS), trace.dtype)
+            places = [isinstance(x, (Operand, np.ndarray)) for x in inputs]
+            build_for(self, specs, dtype, call=_filled(self, inputs, places, {}))
         begin = 0 if trace is None else len(trace.graph)
         output = call(self, *inputs, **options)
         if trace is not None:
@@ -53,6 +58,34 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
         return output
 
     return wrapper
+
+
+def _by_position(
+    call: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with those positions filled that arrays given by name have, and those before them."""
+    if not any(isinstance(each, _ARRAYS) for each in options.values()):
+        return inputs, options
+    found, rest = list(inputs), dict(options)
+    for parameter in list(inspect.signature(call).parameters.values())[1 + len(inputs) :]:
+        given = parameter.name in rest or parameter.default is not parameter.empty
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD or not given:
+            break
+        found.append(rest.pop(parameter.name, parameter.default))
+    return tuple(found), rest
+
+
+def _filled(
+    model: Module, inputs: tuple[Any, ...], places: list[bool], options: dict[str, Any]
+) -> Callable[..., Any]:
+    """A call of `model` on tensors, which come where `places` says, and on what else `inputs` holds."""
+    fixed = tuple(each for each, is_array in zip(inputs, places, strict=True) if not is_array)
+
+    def call(*tensors: Tensor) -> Any:
+        rest, others = iter(tensors), iter(fixed)
+        return model(*(next(rest) if is_array else next(others) for is_array in places), **options)
+
+    return call
 
 
 def _is_symbolic(value: Any) -> bool:
@@ -149,7 +182,8 @@ def storage_of(model: Module) -> Storage | None:
 
 def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     who = type(model).__name__
-    dynamic = [isinstance(each, (np.ndarray, np.generic, list, tuple, Operand)) for each in inputs]
+    dynamic = [isinstance(each, _ARRAYS) for each in inputs]
+    call = _filled(model, inputs, dynamic, options)
     arrays = [as_array(each, who) for each, is_array in zip(inputs, dynamic, strict=True) if is_array]
     storage = storage_of(model)
     has_variables = storage is not None or next(model.named_variables(), None) is not None
@@ -157,7 +191,7 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
         dtype = storage.dtype if storage is not None else dtype_of(model) or "float32"
         arrays = [to_float(array, dtype, who) for array in arrays]
     if not model._bpcore.built:
-        build_for(model, [(array.shape, array.dtype.name) for array in arrays])
+        build_for(model, [(array.shape, array.dtype.name) for array in arrays], call=call)
         storage = storage_of(model)
     fixed = tuple(each for each, is_array in zip(inputs, dynamic, strict=True) if not is_array)
     specs = [(array.shape, array.dtype.name) for array in arrays]
@@ -169,10 +203,6 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
         raise TypeError(
             f"{who}: what is not an array must be hashable, and arrays are passed by position"
         ) from None
-
-    def call(*tensors: Tensor) -> Any:
-        rest, others = iter(tensors), iter(fixed)
-        return model(*(next(rest) if is_array else next(others) for is_array in dynamic), **options)
 
     def make() -> Compiled:
         return compile_call(call, specs, storage, stamps)

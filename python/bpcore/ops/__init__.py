@@ -46,6 +46,7 @@ from bpcore.ops.losses import binary_cross_entropy, cross_entropy, ctc, squared_
 from bpcore.ops.pooling import avg_pool2d, max_pool2d
 from bpcore.ops.products import dense, matmul
 from bpcore.ops.random import dropout, random_normal, random_uniform
+from bpcore.ops.recurrent import gru, lstm, rnn
 from bpcore.ops.reductions import argmax, argmin, log_softmax, max, mean, min, softmax, sum
 from bpcore.ops.shapes import (
     broadcast_to,
@@ -84,6 +85,7 @@ __all__ = [
     "gather",
     "greater",
     "greater_equal",
+    "gru",
     "identity",
     "less",
     "less_equal",
@@ -93,6 +95,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "lstm",
     "matmul",
     "max",
     "max_pool2d",
@@ -110,6 +113,7 @@ __all__ = [
     "random_uniform",
     "relu",
     "reshape",
+    "rnn",
     "sequence_mask",
     "sigmoid",
     "sign",

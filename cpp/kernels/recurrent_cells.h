@@ -1,0 +1,209 @@
+// One step of one row of a recurrent layer, forward and backward: all of it in one pass, vector by vector.
+// In the arrays of a row, gates follow each other, `units` elements each.
+#pragma once
+
+#include "kernels/vector_math.h"
+
+namespace bpcore::kernels {
+
+// Calls body(j, load, store) for vectors j ... of [0, count); the last one loads and stores what is left.
+template <class T, class Body>
+BPCORE_INLINE void each_vector(int64_t count, Body body) {
+  constexpr int64_t width = simd::vector_width<T>;
+  int64_t j = 0;
+  for (; j + width <= count; j += width)
+    body(j, [](const T* p) { return simd::load(p); }, [](T* p, simd::Vec<T> v) { simd::store(p, v); });
+  if (j == count) return;
+  const simd::Mask<T> rest(static_cast<int>(count - j));
+  body(
+      j, [rest](const T* p) { return simd::load(p, rest); },
+      [rest](T* p, simd::Vec<T> v) { simd::store(p, v, rest); });
+}
+
+// ---- LSTM; gates i, f, g, o ----
+
+template <class T>
+struct LstmForward {
+  const T* x;        // (4, units), the input's part of the gates
+  const T* product;  // (4, units), the state's part
+  const T* cell;     // (units), before
+  T* state;          // (units): the old one becomes the new one
+  T* previous;       // (units): the old one
+  T* gates;          // (4, units)
+  T* next_cell;      // (units)
+  T* output;         // (units): the new state
+};
+
+template <class T>
+void lstm_step(int64_t units, const LstmForward<T>& row) {
+  using V = simd::Vec<T>;
+  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+    const auto sum = [&](int64_t gate) {
+      return load(row.x + gate * units + j) + load(row.product + gate * units + j);
+    };
+    const V i = sigmoid<T>(sum(0)), f = sigmoid<T>(sum(1)), g = hyperbolic_tangent<T>(sum(2)),
+            o = sigmoid<T>(sum(3));
+    const V c = simd::fma(i, g, f * load(row.cell + j)), h = o * hyperbolic_tangent<T>(c);
+    store(row.gates + j, i);
+    store(row.gates + units + j, f);
+    store(row.gates + 2 * units + j, g);
+    store(row.gates + 3 * units + j, o);
+    store(row.next_cell + j, c);
+    store(row.previous + j, load(row.state + j));
+    store(row.state + j, h);
+    store(row.output + j, h);
+  });
+}
+
+template <class T>
+struct LstmBackward {
+  const T* seed;       // (units), or null: gradient of the output
+  const T* carried;    // (units), or null: gradient of the state, from the next step
+  const T* gates;      // (4, units)
+  const T* cell;       // (units), before
+  const T* next_cell;  // (units)
+  T* cell_gradient;    // (units): of next_cell, becomes that of cell
+  T* gradient;         // (4, units), of the gates before their activations
+  T* copy;             // (4, units), the same
+};
+
+template <class T>
+void lstm_step_back(int64_t units, const LstmBackward<T>& row) {
+  using V = simd::Vec<T>;
+  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+    V dh{};
+    if (row.carried != nullptr) dh = load(row.carried + j);
+    if (row.seed != nullptr) dh += load(row.seed + j);
+    const V i = load(row.gates + j), f = load(row.gates + units + j), g = load(row.gates + 2 * units + j),
+            o = load(row.gates + 3 * units + j);
+    const V tanh_c = hyperbolic_tangent<T>(load(row.next_cell + j));
+    const V dc =
+        simd::fma(dh * o, simd::fma(-tanh_c, tanh_c, simd::broadcast(T(1))), load(row.cell_gradient + j));
+    const auto put = [&](int64_t gate, V value) {
+      store(row.gradient + gate * units + j, value);
+      store(row.copy + gate * units + j, value);
+    };
+    put(0, dc * g * (i * (T(1) - i)));
+    put(1, dc * load(row.cell + j) * (f * (T(1) - f)));
+    put(2, dc * i * simd::fma(-g, g, simd::broadcast(T(1))));
+    put(3, dh * tanh_c * (o * (T(1) - o)));
+    store(row.cell_gradient + j, dc * f);
+  });
+}
+
+// ---- GRU; gates r, z, n ----
+
+template <class T>
+struct GruForward {
+  const T* x;        // (3, units), the input's part of the gates
+  const T* product;  // (3, units), the state's part
+  const T* bias;     // (units), inside of the reset
+  T* state;          // (units): the old one becomes the new one
+  T* previous;       // (units): the old one
+  T* gates;          // (3, units)
+  T* inner;          // (units): what the reset gate is a factor of
+  T* output;         // (units): the new state
+};
+
+template <class T>
+void gru_step(int64_t units, const GruForward<T>& row) {
+  using V = simd::Vec<T>;
+  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+    const auto sum = [&](int64_t gate) {
+      return load(row.x + gate * units + j) + load(row.product + gate * units + j);
+    };
+    const V r = sigmoid<T>(sum(0)), z = sigmoid<T>(sum(1));
+    const V inner = load(row.product + 2 * units + j) + load(row.bias + j);
+    const V n = hyperbolic_tangent<T>(simd::fma(r, inner, load(row.x + 2 * units + j)));
+    const V before = load(row.state + j), h = simd::fma(z, before - n, n);
+    store(row.gates + j, r);
+    store(row.gates + units + j, z);
+    store(row.gates + 2 * units + j, n);
+    store(row.inner + j, inner);
+    store(row.previous + j, before);
+    store(row.state + j, h);
+    store(row.output + j, h);
+  });
+}
+
+template <class T>
+struct GruBackward {
+  const T* seed;      // (units), or null: gradient of the output
+  const T* carried;   // (units): gradient of the state, from the next step's product
+  const T* gates;     // (3, units)
+  const T* inner;     // (units)
+  const T* previous;  // (units)
+  T* direct;     // (units): gradient of the state past the product, from the next step; becomes this one's
+  T* gradient;   // (3, units), of the input's part of the gates
+  T* recurrent;  // (3, units), of the state's part
+  T* copy;       // (3, units), the same
+};
+
+template <class T>
+void gru_step_back(int64_t units, const GruBackward<T>& row) {
+  using V = simd::Vec<T>;
+  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+    V dh = load(row.carried + j) + load(row.direct + j);
+    if (row.seed != nullptr) dh += load(row.seed + j);
+    const V r = load(row.gates + j), z = load(row.gates + units + j), n = load(row.gates + 2 * units + j);
+    const V dz = dh * (load(row.previous + j) - n) * (z * (T(1) - z));
+    const V dn = dh * (T(1) - z) * simd::fma(-n, n, simd::broadcast(T(1)));
+    const V dr = dn * load(row.inner + j) * (r * (T(1) - r));
+    const auto put = [&](int64_t gate, V by_input, V by_state) {
+      store(row.gradient + gate * units + j, by_input);
+      store(row.recurrent + gate * units + j, by_state);
+      store(row.copy + gate * units + j, by_state);
+    };
+    put(0, dr, dr);
+    put(1, dz, dz);
+    put(2, dn, dn * r);
+    store(row.direct + j, dh * z);
+  });
+}
+
+// ---- RNN: tanh or relu of the sum ----
+
+template <class T>
+struct RnnForward {
+  const T* x;        // (units), the input's part
+  const T* product;  // (units), the state's part
+  T* state;          // (units): the old one becomes the new one
+  T* previous;       // (units): the old one
+  T* output;         // (units): the new one
+};
+
+template <class T>
+void rnn_step(int64_t units, bool relu, const RnnForward<T>& row) {
+  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+    const simd::Vec<T> sum = load(row.x + j) + load(row.product + j);
+    const simd::Vec<T> h = relu ? simd::relu(sum) : hyperbolic_tangent<T>(sum);
+    store(row.previous + j, load(row.state + j));
+    store(row.state + j, h);
+    store(row.output + j, h);
+  });
+}
+
+template <class T>
+struct RnnBackward {
+  const T* seed;     // (units), or null: gradient of the output
+  const T* carried;  // (units), or null: gradient of the state, from the next step
+  const T* output;   // (units)
+  T* gradient;       // (units), of the sum
+  T* copy;           // (units), the same
+};
+
+template <class T>
+void rnn_step_back(int64_t units, bool relu, const RnnBackward<T>& row) {
+  using V = simd::Vec<T>;
+  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+    V dh{};
+    if (row.carried != nullptr) dh = load(row.carried + j);
+    if (row.seed != nullptr) dh += load(row.seed + j);
+    const V h = load(row.output + j);
+    const V sum = relu ? (h > V{} ? dh : V{}) : dh * simd::fma(-h, h, simd::broadcast(T(1)));
+    store(row.gradient + j, sum);
+    store(row.copy + j, sum);
+  });
+}
+
+}  // namespace bpcore::kernels

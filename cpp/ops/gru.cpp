@@ -1,0 +1,293 @@
+// gru: gated recurrent units over a whole sequence, and their way back.
+//
+//   r = σ(x_r + h W_r)   z = σ(x_z + h W_z)   n = tanh(x_n + r (h W_n + b))   h' = (1 - z) n + z h
+//
+// K. Cho et al., Learning phrase representations using RNN encoder-decoder for statistical machine
+// translation (2014); with the reset gate after the recurrent product, as in cuDNN.
+#include "kernels/recurrent_cells.h"
+
+#include "graph/autodiff.h"
+#include "ops/op_list.h"
+#include "ops/record.h"
+#include "ops/recurrent.h"
+#include "ops/unrolled.h"
+
+namespace bpcore {
+
+namespace {
+
+constexpr int64_t gate_count = 3;
+
+// What comes out: the first two are for all to see, the others are what the way back reads.
+struct GruRecord {
+  RecordLayout layout;
+  int64_t output, last_h;          // (batch, steps, units), (batch, units)
+  int64_t previous, gates, inner;  // h before each step; all three gates; h W_n + b
+
+  explicit GruRecord(const RecurrentShape& s) {
+    const int64_t states = s.batch * s.units, all = states * s.steps;
+    output = layout.add(all);
+    last_h = layout.add(states);
+    previous = layout.add(all);
+    gates = layout.add(gate_count * all);
+    inner = layout.add(all);
+  }
+};
+
+// What comes out of the way back: gradients of gates_x and of the state's part of the gates, both (batch,
+// steps, 3 · units), which differ in n by the factor r; and of h0 (batch, units).
+struct GruGradients {
+  RecordLayout layout;
+  int64_t gates, recurrent, h0;
+
+  explicit GruGradients(const RecurrentShape& s) {
+    const int64_t states = s.batch * s.units;
+    gates = layout.add(gate_count * states * s.steps);
+    recurrent = layout.add(gate_count * states * s.steps);
+    h0 = layout.add(states);
+  }
+};
+
+class Gru final : public Op {
+ public:
+  const char* name() const override { return "gru"; }
+
+  // gates_x (batch, steps, 3 · units), weight (units, 3 · units), bias (units), h0 (batch, units)[, lengths
+  // (batch)] → GruRecord
+  TensorType infer(const Signature& node) const override {
+    expect_recurrent_inputs(name(), node, 4);
+    const RecurrentShape s = recurrent_shape(name(), node, gate_count);
+    expect_shape(name(), node, 2, "the bias", {s.units});
+    expect_shape(name(), node, 3, "h0", {s.batch, s.units});
+    if (node.count() == 5) expect_shape(name(), node, 4, "lengths", {s.batch});
+    return {node.input(0).dtype, Shape{GruRecord(s).layout.size()}};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const RecurrentShape s = recurrent_shape(name(), node, gate_count);
+    const bool has_lengths = node.count() == 5;
+    Routine routine;
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      using Blocks = kernels::Recurrence<T>;
+      run_recurrence<T>(
+          routine, s, Blocks::Direction::Forward, 3,
+          [s, has_lengths, record = GruRecord(s)](const Blocks& blocks, const Frame& frame, int64_t task) {
+            run_forward<T>(s, record, has_lengths, blocks, frame, task);
+          });
+    });
+    return routine;
+  }
+
+  void vjp(Vjp& node) const override;
+  Value decompose(const std::vector<Value>& inputs, const Attributes& attributes) const override;
+
+ private:
+  template <class T>
+  static void run_forward(const RecurrentShape& s, const GruRecord& record, bool has_lengths,
+                          const kernels::Recurrence<T>& blocks, const Frame& frame, int64_t task) {
+    using Row = typename kernels::Recurrence<T>::Row;
+    const int64_t units = s.units;
+    const Lengths lengths{has_lengths ? frame.input<int64_t>(4) : nullptr, s.steps};
+    const T *x = frame.input<T>(0), *bias = frame.input<T>(2), *h0 = frame.input<T>(3);
+    T* out = frame.output<T>();
+    if (task == 0) record.layout.fill_gaps(out);
+    blocks.run(
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        [&](const Row& row) {
+          lengths.check("gru", row.number, frame.status);
+          std::copy_n(h0 + row.number * units, units, row.state);
+        },
+        [&](const Row& row, int64_t t) {
+          const int64_t at = (row.number * s.steps + t) * units;
+          const kernels::GruForward<T> step{x + gate_count * at,
+                                            row.gates,
+                                            bias,
+                                            row.state,
+                                            out + record.previous + at,
+                                            out + record.gates + gate_count * at,
+                                            out + record.inner + at,
+                                            out + record.output + at};
+          if (t < lengths.of(row.number)) return kernels::gru_step(units, step);
+          std::copy_n(row.state, units, step.previous);
+          std::fill_n(step.gates, gate_count * units, T(0));
+          std::fill_n(step.inner, units, T(0));
+          std::fill_n(step.output, units, T(0));
+        },
+        [&](const Row& row) { std::copy_n(row.state, units, out + record.last_h + row.number * units); });
+  }
+};
+
+// The way back. Gradients that nothing needs are not among the inputs; flags say which are.
+class GruGrad final : public Op {
+ public:
+  const char* name() const override { return "gru_grad"; }
+
+  // GruRecord, weight (units, 3 · units), h0 (batch, units), then as the flags say the gradients of output
+  // (batch, steps, units) and last_h (batch, units), and lengths (batch) → GruGradients
+  TensorType infer(const Signature& node) const override {
+    const OptionalInputs given = optional(node.attributes);
+    given.expect_dtypes(name(), node);
+    const RecurrentShape s = shape_of(node);
+    expect_shape(name(), node, 0, "the record", {GruRecord(s).layout.size()});
+    given.expect_shape_of(name(), node, "output", {s.batch, s.steps, s.units});
+    given.expect_shape_of(name(), node, "last_h", {s.batch, s.units});
+    given.expect_shape_of(name(), node, "lengths", {s.batch});
+    return {node.input(0).dtype, Shape{GruGradients(s).layout.size()}};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const RecurrentShape s = shape_of(node);
+    Routine routine;
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      using Blocks = kernels::Recurrence<T>;
+      run_recurrence<T>(
+          routine, s, Blocks::Direction::Backward, 1.5,
+          [s, record = GruRecord(s), gradients = GruGradients(s), given = optional(node.attributes)](
+              const Blocks& blocks, const Frame& frame, int64_t task) {
+            run_backward<T>(s, record, gradients, given, blocks, frame, task);
+          });
+    });
+    return routine;
+  }
+
+  Value decompose(const std::vector<Value>& inputs, const Attributes& attributes) const override;
+
+ private:
+  static OptionalInputs optional(const Attributes& attributes) {
+    return {attributes, 3, {"output", "last_h", "lengths"}};
+  }
+
+  RecurrentShape shape_of(const Signature& node) const {
+    return recurrent_shape_of_states(name(), node, gate_count, 1, 2);
+  }
+
+  template <class T>
+  static void run_backward(const RecurrentShape& s, const GruRecord& record, const GruGradients& gradients,
+                           const OptionalInputs& given, const kernels::Recurrence<T>& blocks,
+                           const Frame& frame, int64_t task) {
+    using Row = typename kernels::Recurrence<T>::Row;
+    const int64_t units = s.units;
+    const Lengths lengths{given.pointer<int64_t>(frame, "lengths"), s.steps};
+    const T* saved = frame.input<T>(0);
+    const T *seed = given.pointer<T>(frame, "output"), *last_h = given.pointer<T>(frame, "last_h");
+    T* out = frame.output<T>();
+    if (task == 0) gradients.layout.fill_gaps(out);
+    blocks.run(
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        [&](const Row& row) {
+          lengths.check("gru_grad", row.number, frame.status);
+          std::fill_n(row.state, units, T(0));
+          if (last_h != nullptr)
+            std::copy_n(last_h + row.number * units, units, row.own);
+          else
+            std::fill_n(row.own, units, T(0));
+        },
+        [&](const Row& row, int64_t t) {
+          const int64_t at = (row.number * s.steps + t) * units, wide = gate_count * units;
+          T* gradient = out + gradients.gates + gate_count * at;
+          T* recurrent = out + gradients.recurrent + gate_count * at;
+          if (t < lengths.of(row.number))
+            return kernels::gru_step_back<T>(
+                units, {seed == nullptr ? nullptr : seed + at, row.state,
+                        saved + record.gates + gate_count * at, saved + record.inner + at,
+                        saved + record.previous + at, row.own, gradient, recurrent, row.gates});
+          for (T* zero : {gradient, recurrent, row.gates}) std::fill_n(zero, wide, T(0));
+        },
+        [&](const Row& row) {
+          T* h0 = out + gradients.h0 + row.number * units;
+          for (int64_t j = 0; j < units; ++j) h0[j] = row.state[j] + row.own[j];
+        });
+  }
+};
+
+void Gru::vjp(Vjp& node) const {
+  const Value x = node.input(0), weight = node.input(1), h0 = node.input(3);
+  const Shape &shape = x.shape(), &states = h0.shape();
+  const RecurrentShape s{shape[0], shape[1], weight.shape()[0], gate_count};
+  const GruRecord record(s);
+  const Shape all{s.batch, s.steps, s.units};
+  const auto given = [&](const Value& value) { return !node.graph().is_zero(value.id()); };
+  const Value seed = node.seed();
+  if (given(part(seed, record.previous, all)) || given(part(seed, record.gates, shape)) ||
+      given(part(seed, record.inner, all)))
+    return Op::vjp(node);  // derivatives of derivatives
+
+  BackwardCall back({node.output(), weight, h0}, s.steps);
+  back.pass("output", part(seed, record.output, all));
+  back.pass("last_h", part(seed, record.last_h, states));
+  if (node.count() == 5) back.pass("lengths", node.input(4));
+  const Value found = back.add("gru_grad");
+  const GruGradients gradients(s);
+  node.set(0, part(found, gradients.gates, shape));
+  const Value recurrent = part(found, gradients.recurrent, shape);
+  if (node.needs(1)) node.set(1, weight_gradient(part(node.output(), record.previous, all), recurrent));
+  if (node.needs(2)) {
+    const Value total = reshape(sum(recurrent, {0, 1}), {1, s.wide()});
+    node.set(2, reshape(columns_of(total, 2 * s.units, s.units), {s.units}));
+  }
+  node.set(3, part(found, gradients.h0, states));
+}
+
+Value Gru::decompose(const std::vector<Value>& inputs, const Attributes&) const {
+  const Value x = inputs[0], weight = inputs[1], bias = inputs[2];
+  const RecurrentShape s{x.shape()[0], x.shape()[1], weight.shape()[0], gate_count};
+  const StepMask mask({inputs.begin() + 4, inputs.end()});
+  Value h = inputs[3];
+  std::vector<Value> output, previous, gates, inners;
+  for (int64_t t = 0; t < s.steps; ++t) {
+    const Value by_input = at_step(x, t), by_state = product(h, weight);
+    const auto sum_of = [&](int64_t gate) {
+      return columns_of(by_input, gate * s.units, s.units) + columns_of(by_state, gate * s.units, s.units);
+    };
+    const Value r = apply("sigmoid", {sum_of(0)}), z = apply("sigmoid", {sum_of(1)});
+    const Value inner = columns_of(by_state, 2 * s.units, s.units) + bias;
+    const Value n = apply("tanh", {columns_of(by_input, 2 * s.units, s.units) + r * inner});
+    const Value next = (1 - z) * n + z * h;
+    previous.push_back(h);
+    gates.push_back(mask.or_zero(t, join_columns({r, z, n})));
+    inners.push_back(mask.or_zero(t, inner));
+    output.push_back(mask.or_zero(t, next));
+    h = mask.choose(t, next, h);
+  }
+  return GruRecord(s).layout.join(
+      {join_steps(output), h, join_steps(previous), join_steps(gates), join_steps(inners)});
+}
+
+Value GruGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
+  const Value saved = inputs[0], weight = inputs[1], h0 = inputs[2];
+  const RecurrentShape s{h0.shape()[0], attributes.integer("steps"), weight.shape()[0], gate_count};
+  const GruRecord record(s);
+  const OptionalInputs given = optional(attributes);
+  const Shape all{s.batch, s.steps, s.units};
+  const Value previous = part(saved, record.previous, all), inners = part(saved, record.inner, all);
+  const Value gates = part(saved, record.gates, {s.batch, s.steps, s.wide()});
+  const Value seed = given.value(inputs, "output", zeros_like(inners));
+  const StepMask mask(given.lengths(inputs));
+  Value dh = given.value(inputs, "last_h", zeros_like(h0));
+  std::vector<Value> by_input, by_state;
+  for (int64_t t = s.steps - 1; t >= 0; --t) {
+    const auto gate = [&](int64_t number) {
+      return columns_of(at_step(gates, t), number * s.units, s.units);
+    };
+    const Value r = gate(0), z = gate(1), n = gate(2);
+    const Value total = dh + at_step(seed, t);
+    const Value dz = total * (at_step(previous, t) - n) * z * (1 - z), dn = total * (1 - z) * (1 - n * n);
+    const Value dr = dn * at_step(inners, t) * r * (1 - r);
+    const Value recurrent = join_columns({dr, dz, dn * r});
+    by_input.insert(by_input.begin(), mask.or_zero(t, join_columns({dr, dz, dn})));
+    by_state.insert(by_state.begin(), mask.or_zero(t, recurrent));
+    dh = mask.choose(t, product(recurrent, weight, false, true) + total * z, dh);
+  }
+  return GruGradients(s).layout.join({join_steps(by_input), join_steps(by_state), dh});
+}
+
+}  // namespace
+
+void add_gru_ops(OpList& ops) {
+  ops.push_back(std::make_unique<Gru>());
+  ops.push_back(std::make_unique<GruGrad>());
+}
+
+}  // namespace bpcore

@@ -1,0 +1,250 @@
+"""One step of recurrence: the parameters of a recurrent layer, and its formulas in plain ops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bpcore import ops, tensor
+from bpcore.arrays import FLOATS
+from bpcore.nn.init import resolve
+from bpcore.nn.module import Module
+from bpcore.nn.parameter import Parameter
+from bpcore.settings import choice, count, flag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bpcore.arrays import Array
+
+__all__ = ["Cell", "GRUCell", "LSTMCell", "RNNCell"]
+
+
+class Cell(Module):
+    """What the cells share: weights, how input and states are checked, and what they are made of.
+
+    `gates` is the number of products of width `units`, `states` that of the tensors carried from step to
+    step.
+    """
+
+    gates = 1
+    states = 1
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        in_features: int | None = None,
+        use_bias: bool = True,
+        kernel_init: Any = "glorot_uniform",
+        recurrent_init: Any = "orthogonal",
+        bias_init: Any = "zeros",
+    ) -> None:
+        who = type(self).__name__
+        self.units = count(who, "units", units, 1)
+        if in_features is not None:
+            in_features = count(who, "in_features", in_features, 1)
+        width = self.gates * self.units
+        self.weight = Parameter((in_features, width), kernel_init)
+        self.recurrent_weight = Parameter((self.units, width), recurrent_init)
+        self.bias = Parameter(width, bias_init) if flag(who, "use_bias", use_bias) else None
+
+    @property
+    def in_features(self) -> int | None:
+        """Size of the input's last axis, None while it isn't known."""
+        return self.weight.sizes[0]
+
+    def __call__(self, x: Any, state: Any = None) -> tuple[Any, Any]:
+        """`x` (batch, in_features) and a state as this returns it, None for zeros: output and next state."""
+        x = self.checked(x, "(batch, features)", 2)
+        values = self.checked_states(state, (x.shape[0], self.units), x)
+        new = self._step(self.gates_of(x), values)
+        return new[0], self.joined(new)
+
+    def checked(self, x: Any, form: str, axes: int) -> Any:
+        """`x` as a float tensor of `axes` axes whose last one fits; in_features becomes known."""
+        x = tensor.operand(x, type(self).__name__)
+        if x.ndim != axes:
+            raise ValueError(f"{self._title()}: expected input of shape {form}, got {x.shape}")
+        if self.in_features is None:
+            self.weight.infer((x.shape[-1], self.gates * self.units))
+        if x.shape[-1] != self.in_features:
+            raise ValueError(
+                f"{self._title()}: expected input of {self.in_features} features, got shape {x.shape}"
+            )
+        return x if str(x.dtype) in FLOATS else ops.cast(x, self.weight.dtype)
+
+    def checked_states(self, state: Any, shape: tuple[int, ...], x: Any) -> list[Any]:
+        """`state` as a list of tensors of `shape`, one for each of `states`; zeros of x's dtype if None."""
+        return checked_states(self._title(), state, self.states, shape, x)
+
+    def joined(self, states: list[Any]) -> Any:
+        """The state as callers see it: a tensor, or a tuple of them."""
+        return states[0] if self.states == 1 else tuple(states)
+
+    def gates_of(self, x: Any) -> Any:
+        """What the input adds to the gates: `x` (..., in_features), result (..., gates · units)."""
+        return ops.dense(x, self.weight, self.bias)
+
+    def run(self, gates_x: Any, states: list[Any], lengths: Any) -> tuple[Any, ...]:
+        """All steps at once: the outputs (batch, steps, units), then the last states."""
+        raise NotImplementedError
+
+    def _step(self, gates_x: Any, states: list[Any]) -> list[Any]:
+        """The next states, of which the first is the output, from what the input adds to the gates."""
+        raise NotImplementedError
+
+    def _parts(self, gates: Any) -> list[Any]:
+        """Gates (batch, gates · units), each by itself."""
+        return [gates[:, i * self.units : (i + 1) * self.units] for i in range(self.gates)]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.units}, in_features={self.in_features})"
+
+
+class RNNCell(Cell):
+    """One step of `nn.RNN`: h' = activation(x @ weight + h @ recurrent_weight + bias).
+
+    ``cell(x, h)`` returns (h', h'), the output and the next state: `x` (batch, in_features), `h` (batch,
+    units), zeros unless given. With `nn.scan`, it does what the layer does, and a layer's own cells are
+    ``layer.cells``.
+
+    Parameters: `weight` (in_features, units), `recurrent_weight` (units, units), `bias` (units,).
+
+    Args:
+        units: size of the state.
+        activation: "tanh" or "relu".
+        in_features, use_bias, kernel_init, recurrent_init, bias_init: as for `nn.RNN`.
+
+    Raises ValueError for sizes below 1 and unknown names, TypeError for sizes that are not integers.
+    """
+
+    def __init__(self, units: int, *, activation: str = "tanh", **options: Any) -> None:
+        self.activation = choice("RNNCell", "activation", activation, ("tanh", "relu"))
+        super().__init__(units, **options)
+
+    def run(self, gates_x: Any, states: list[Any], lengths: Any) -> tuple[Any, ...]:
+        """All steps at once."""
+        return ops.rnn(gates_x, self.recurrent_weight, states[0], lengths, self.activation)
+
+    def _step(self, gates_x: Any, states: list[Any]) -> list[Any]:
+        activation = ops.tanh if self.activation == "tanh" else ops.relu
+        return [activation(gates_x + ops.matmul(states[0], self.recurrent_weight))]
+
+
+class LSTMCell(Cell):
+    """One step of `nn.LSTM`, whose formulas see.
+
+    ``cell(x, (h, c))`` returns (h', (h', c')), the output and the next state: `x` (batch, in_features), `h`
+    and `c` (batch, units), zeros unless given. With `nn.scan`, it does what the layer does, and a layer's own
+    cells are ``layer.cells``.
+
+    Parameters: `weight` (in_features, 4 · units), `recurrent_weight` (units, 4 · units), `bias` (4 · units,).
+
+    Args:
+        units: size of the state.
+        unit_forget_bias: True begins with a bias of 1 for the forget gate, whatever `bias_init` says.
+        in_features, use_bias, kernel_init, recurrent_init, bias_init: as for `nn.LSTM`.
+
+    Raises ValueError for sizes below 1 and unknown names, TypeError for sizes that are not integers.
+    """
+
+    gates = 4
+    states = 2
+
+    def __init__(
+        self, units: int, *, unit_forget_bias: bool = False, bias_init: Any = "zeros", **options: Any
+    ) -> None:
+        if flag(type(self).__name__, "unit_forget_bias", unit_forget_bias):
+            bias_init = _with_unit_forget_bias(bias_init)
+        super().__init__(units, bias_init=bias_init, **options)
+
+    def run(self, gates_x: Any, states: list[Any], lengths: Any) -> tuple[Any, ...]:
+        """All steps at once."""
+        return ops.lstm(gates_x, self.recurrent_weight, states[0], states[1], lengths)
+
+    def _step(self, gates_x: Any, states: list[Any]) -> list[Any]:
+        h, c = states
+        i, f, g, o = self._parts(gates_x + ops.matmul(h, self.recurrent_weight))
+        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(g)
+        return [ops.sigmoid(o) * ops.tanh(c), c]
+
+
+class GRUCell(Cell):
+    """One step of `nn.GRU`, whose formulas see.
+
+    ``cell(x, h)`` returns (h', h'), the output and the next state: `x` (batch, in_features), `h` (batch,
+    units), zeros unless given. With `nn.scan`, it does what the layer does, and a layer's own cells are
+    ``layer.cells``.
+
+    Parameters: `weight` (in_features, 3 · units), `recurrent_weight` (units, 3 · units), `bias` (3 ·
+        units,), `recurrent_bias` (units,), the one inside of the reset.
+
+    Args:
+        units: size of the state.
+        in_features, use_bias, kernel_init, recurrent_init, bias_init: as for `nn.GRU`.
+
+    Raises ValueError for sizes below 1 and unknown names, TypeError for sizes that are not integers.
+    """
+
+    gates = 3
+
+    def __init__(self, units: int, *, bias_init: Any = "zeros", **options: Any) -> None:
+        super().__init__(units, bias_init=bias_init, **options)
+        self.recurrent_bias = None if self.bias is None else Parameter(self.units, bias_init)
+
+    def run(self, gates_x: Any, states: list[Any], lengths: Any) -> tuple[Any, ...]:
+        """All steps at once."""
+        bias = self.recurrent_bias
+        inner = zeros((self.units,), gates_x) if bias is None else bias
+        return ops.gru(gates_x, self.recurrent_weight, inner, states[0], lengths)
+
+    def _step(self, gates_x: Any, states: list[Any]) -> list[Any]:
+        h = states[0]
+        x_r, x_z, x_n = self._parts(gates_x)
+        h_r, h_z, h_n = self._parts(ops.matmul(h, self.recurrent_weight))
+        if self.recurrent_bias is not None:
+            h_n = h_n + self.recurrent_bias
+        z = ops.sigmoid(x_z + h_z)
+        n = ops.tanh(x_n + ops.sigmoid(x_r + h_r) * h_n)
+        return [(1 - z) * n + z * h]
+
+
+def zeros(shape: tuple[int, ...], like: Any) -> Any:
+    """Zeros of a shape, in the dtype of a tensor."""
+    return np.zeros(shape, str(like.dtype))
+
+
+def checked_states(who: str, state: Any, number: int, shape: tuple[int, ...], x: Any) -> list[Any]:
+    """`state` as a list of `number` tensors of `shape`; zeros of x's dtype if it is None."""
+    if state is None:
+        return [zeros(shape, x)] * number
+    if number == 1:
+        found = [state]
+    else:
+        # A tuple of arrays may have become one tensor on its way.
+        several = isinstance(state, (tuple, list)) or len(getattr(state, "shape", ())) == len(shape) + 1
+        found = list(state) if several else [state]
+        if len(found) != number:
+            raise ValueError(f"{who}: expected a state of {number} tensors of shape {shape}, a tuple (h, c)")
+    values = [tensor.operand(value, who) for value in found]
+    for value in values:
+        if value.shape != shape:
+            raise ValueError(f"{who}: expected a state of shape {shape}, got {value.shape}")
+    return values
+
+
+def _with_unit_forget_bias(init: Any) -> Callable[..., Array]:
+    """`init` but for the second quarter, which is 1.
+
+    Source: R. Jozefowicz et al., An empirical exploration of recurrent network architectures (2015).
+    """
+    plain = resolve(init)
+
+    def values(shape: tuple[int, ...], seed: int, stream: int) -> Array:
+        found: Array = np.array(plain(shape, seed, stream))
+        found[shape[0] // 4 : shape[0] // 2] = 1
+        return found
+
+    return values
