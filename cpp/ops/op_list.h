@@ -13,6 +13,7 @@ using OpList = std::vector<std::unique_ptr<const Op>>;
 void add_activation_ops(OpList& ops);
 void add_arithmetic_ops(OpList& ops);
 void add_comparison_ops(OpList& ops);
+void add_conv_ops(OpList& ops);
 void add_copy_ops(OpList& ops);
 void add_dense_ops(OpList& ops);
 void add_index_ops(OpList& ops);
