@@ -35,6 +35,16 @@ from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
 from bpcore.nn.norm import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bpcore.nn.parameter import Parameter, State
 from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
+from bpcore.nn.pooling import (
+    AvgPool1D,
+    AvgPool2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    MaxPool1D,
+    MaxPool2D,
+)
 from bpcore.nn.weight_norm import WeightNorm
 
 __all__ = [
@@ -47,10 +57,16 @@ __all__ = [
     "L2",
     "SELU",
     "AlphaDropout",
+    "AvgPool1D",
+    "AvgPool2D",
     "BatchNorm",
     "Dense",
     "Dropout",
     "GaussianNoise",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -61,6 +77,8 @@ __all__ = [
     "LeakyReLU",
     "LogSoftmax",
     "MaxNorm",
+    "MaxPool1D",
+    "MaxPool2D",
     "Mish",
     "Module",
     "NonNegative",

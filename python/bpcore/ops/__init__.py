@@ -43,6 +43,7 @@ from bpcore.ops.elementwise import (
     where,
 )
 from bpcore.ops.losses import binary_cross_entropy, cross_entropy, squared_error
+from bpcore.ops.pooling import avg_pool2d, max_pool2d
 from bpcore.ops.products import dense, matmul
 from bpcore.ops.random import dropout, random_normal, random_uniform
 from bpcore.ops.reductions import argmax, argmin, log_softmax, max, mean, min, softmax, sum
@@ -63,6 +64,7 @@ __all__ = [
     "add",
     "argmax",
     "argmin",
+    "avg_pool2d",
     "binary_cross_entropy",
     "broadcast_to",
     "cast",
@@ -90,6 +92,7 @@ __all__ = [
     "logical_or",
     "matmul",
     "max",
+    "max_pool2d",
     "maximum",
     "mean",
     "min",
