@@ -54,11 +54,15 @@ def _transposed(linear: Any, shape: tuple[int, ...], seed: Array) -> Array:
     return found
 
 
-def conv2d_input_gradient(gradient: Array, weight: Array, *, size: list[int], groups: int, **window: Any) -> Array:
+def conv2d_input_gradient(
+    gradient: Array, weight: Array, *, size: list[int], groups: int, **window: Any
+) -> Array:
     shape = (len(gradient), *size, weight.shape[2] * groups)
     return _transposed(lambda x: conv2d(x, weight, groups=groups, **window), shape, gradient)
 
 
-def conv2d_weight_gradient(x: Array, gradient: Array, *, kernel: list[int], groups: int, **window: Any) -> Array:
+def conv2d_weight_gradient(
+    x: Array, gradient: Array, *, kernel: list[int], groups: int, **window: Any
+) -> Array:
     shape = (*kernel, x.shape[-1] // groups, gradient.shape[-1])
     return _transposed(lambda weight: conv2d(x, weight, groups=groups, **window), shape, gradient)

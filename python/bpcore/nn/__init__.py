@@ -28,6 +28,14 @@ from bpcore.nn.activations import (
 )
 from bpcore.nn.batch_norm import BatchNorm
 from bpcore.nn.containers import Sequential
+from bpcore.nn.convolution import (
+    Conv1D,
+    Conv2D,
+    ConvTranspose1D,
+    ConvTranspose2D,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+)
 from bpcore.nn.dense import Dense
 from bpcore.nn.folding import fold_batch_norm
 from bpcore.nn.module import Module
@@ -60,7 +68,13 @@ __all__ = [
     "AvgPool1D",
     "AvgPool2D",
     "BatchNorm",
+    "Conv1D",
+    "Conv2D",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dropout",
     "GaussianNoise",
     "GlobalAvgPool1D",

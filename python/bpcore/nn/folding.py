@@ -11,8 +11,10 @@ import numpy as np
 
 from bpcore import ops
 from bpcore.nn.activations import Identity
+from bpcore.nn.affine import Affine
 from bpcore.nn.batch_norm import BatchNorm
 from bpcore.nn.containers import Sequential
+from bpcore.nn.convolution import Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D
 from bpcore.nn.dense import Dense
 from bpcore.nn.module import Module
 from bpcore.nn.parameter import Parameter
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["fold_batch_norm"]
 
+# Layers whose weight has the outputs as its last axis.
+_LINEAR = (Dense, Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D)
+
 AnyModule = TypeVar("AnyModule", bound=Module)
 
 
 def fold_batch_norm(model: AnyModule) -> AnyModule:
     """A copy of `model` that computes the same in inference, with fewer BatchNorms.
 
-    Each `nn.BatchNorm` right behind a `nn.Dense` without activation in a `nn.Sequential`, at any depth, goes
+    Each `nn.BatchNorm` right behind a `nn.Dense` or a convolution (not a transposed one) without activation in a `nn.Sequential`, at any depth, goes
     into the layer's weight and bias; a `nn.Identity` takes its place, so that the other parts keep their
     names. With factor = bn.weight / sqrt(running_var + eps), the weight becomes weight · factor, the bias
     (bias - running_mean) · factor + bn.bias. The last layer of a Sequential inside another one stands right
@@ -64,7 +69,10 @@ def _fold(sequential: Any, uses: Counter[int]) -> None:
     places = _places(sequential, uses)
     for (owner, i), (next_owner, j) in pairwise(places):
         dense, norm = owner.layers[i], next_owner.layers[j]
-        if not (_is(dense, Dense) and _is(norm, BatchNorm)) or norm.running_mean is None:
+        if (
+            not (any(_is(dense, kind) for kind in _LINEAR) and _is(norm, BatchNorm))
+            or norm.running_mean is None
+        ):
             continue
         activation = dense.activation
         linear = activation is None or activation is ops.identity or isinstance(activation, Identity)
@@ -90,7 +98,7 @@ def _places(sequential: Any, uses: Counter[int]) -> list[tuple[Any, int]]:
     return places
 
 
-def _absorb(dense: Dense, norm: BatchNorm) -> None:
+def _absorb(dense: Affine, norm: BatchNorm) -> None:
     """Gives `dense`, of a copy that is not laid out yet, the values that make `norm` needless."""
     assert norm.running_mean is not None
     factor = 1 / np.sqrt(_value(norm.running_var) + norm.eps)
@@ -104,7 +112,7 @@ def _absorb(dense: Dense, norm: BatchNorm) -> None:
         bias = bias + _value(norm.bias)
     dtype = dense.weight.dtype
     if dense.bias is None:
-        dense.bias = Parameter(dense.units, "zeros")
+        dense.bias = Parameter(dense.weight.shape[-1], "zeros")
     dense.bias.given = bias.astype(dtype)
     dense.weight.given = (_value(dense.weight) * factor).astype(dtype)
 

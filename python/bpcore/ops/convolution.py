@@ -12,7 +12,14 @@ from bpcore.settings import count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "transposed_size"]
+__all__ = [
+    "check_output_padding",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "transposed_size",
+]
 
 _ACTIVATIONS = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}
 _LAYOUTS = {
@@ -143,6 +150,17 @@ def conv_transpose1d(
     )
 
 
+def check_output_padding(
+    who: str, output_padding: Sequence[int], strides: Sequence[int], padding: windows.Padding
+) -> None:
+    """ValueError unless each is below its stride, and 0 with padding "same"."""
+    for extra, stride in zip(output_padding, strides, strict=True):
+        if extra >= stride:
+            raise ValueError(f"{who}: output_padding must be below the stride, {stride}, got {extra}")
+    if padding == "same" and any(output_padding):
+        raise ValueError(f'{who}: output_padding must be 0 with padding "same", got {output_padding!r}')
+
+
 def transposed_size(
     who: str,
     sizes: Sequence[int],
@@ -153,12 +171,8 @@ def transposed_size(
     dilation: Sequence[int],
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """A transposed convolution's output sizes, and the padding of the convolution that it transposes."""
-    for extra, stride in zip(output_padding, strides, strict=True):
-        if extra >= stride:
-            raise ValueError(f"{who}: output_padding must be below the stride, {stride}, got {extra}")
+    check_output_padding(who, output_padding, strides, padding)
     if padding == "same":
-        if any(output_padding):
-            raise ValueError(f'{who}: output_padding must be 0 with padding "same", got {output_padding!r}')
         found = tuple(size * stride for size, stride in zip(sizes, strides, strict=True))
         return found, windows.explicit_padding(who, padding, found, kernel, strides, dilation)
     sides = ((0, 0),) * len(sizes) if isinstance(padding, str) else padding
