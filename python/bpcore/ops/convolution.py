@@ -39,9 +39,10 @@ def conv2d(
     groups: int = 1,
     activation: str | None = None,
 ) -> Any:
-    """activation(x * weight + bias), where * slides the weight over images; a cross-correlation, as everywhere.
+    """activation(x * weight + bias), where * slides the weight over images (a cross-correlation):
 
-        y[n, i, j, f] = Σ x[n, i·stride + u·dilation - before, j·stride + v·dilation - before, c] · weight[u, v, c, f]
+        y[n, i, j, f] = Σ x[n, i · stride + u · dilation - before, j · stride + v · dilation - before, c]
+                          · weight[u, v, c, f]
 
     over u, v and the channels c of f's group, with x zero outside of the image. `x` (batch, height, width,
     channels), `weight` (kernel height, kernel width, channels / groups, filters), `bias` (filters,) or None,
@@ -57,8 +58,8 @@ def conv2d(
             odd row below and the odd column on the right (TensorFlow's rule); an integer for all sides; or
             one entry for the height and one for the width, each an integer or a pair (before, after).
         dilation: distance of a kernel's elements, an integer or a pair.
-        groups: channels and filters are cut into as many groups; a group of filters sees its group of channels
-            alone. With as many groups as channels, the convolution is depthwise.
+        groups: channels and filters are cut into as many groups; a group of filters sees its group of
+            channels alone. With as many groups as channels, the convolution is depthwise.
         activation: None, "relu", "sigmoid" or "tanh".
 
     Raises ValueError if the kernel is larger than the padded input, if `groups` divides channels or filters
@@ -99,7 +100,7 @@ def conv_transpose2d(
     groups: int = 1,
     activation: str | None = None,
 ) -> Any:
-    """activation(t(x) + bias), where t is the transpose of a convolution: what `conv2d`'s derivative computes.
+    """activation(t(x) + bias), where t is the transpose of a convolution, as in `conv2d`'s derivative.
 
     `x` (batch, height, width, channels), `weight` (kernel height, kernel width, filters / groups, channels),
     `bias` (filters,) or None, all float; result (batch, output height, output width, filters). As in PyTorch,
@@ -141,9 +142,9 @@ def conv_transpose1d(
     groups: int = 1,
     activation: str | None = None,
 ) -> Any:
-    """As `conv_transpose2d`, for signals: `x` (batch, time, channels), `weight` (kernel, filters / groups, channels).
+    """As `conv_transpose2d`, for signals: `x` (batch, time, channels), result (batch, output time, filters).
 
-    The result is (batch, output time, filters).
+    `weight` is (kernel, filters / groups, channels).
     """
     return _transposed(
         "conv_transpose1d", 1, x, weight, bias, strides, padding, output_padding, dilation, groups, activation
