@@ -19,8 +19,8 @@ from bpcore.nn.module import Module
 from bpcore.nn.parameter import Parameter
 
 if TYPE_CHECKING:
-    from bpcore.nn.affine import Affine
     from bpcore.arrays import Array
+    from bpcore.nn.affine import Affine
     from bpcore.nn.parameter import Variable
 
 __all__ = ["fold_batch_norm"]
