@@ -66,7 +66,7 @@ class Sliding(Affine):
         )
 
     def _show(self, *first: Any) -> str:
-        values = [*map(str, first), short(self.kernel_size), f"strides={short(self.strides)}"]
+        values = [*map(str, (*first, short(self.kernel_size))), f"strides={short(self.strides)}"]
         values.append(f"padding={self.padding!r}")
         values += [f"dilation={short(self.dilation)}"] if any(each > 1 for each in self.dilation) else []
         return f"{type(self).__name__}({', '.join(values)}, in_channels={self.in_channels})"
