@@ -13,6 +13,9 @@ namespace {
 // A task below this many multiplications is not worth handing out: each looks at all outputs.
 constexpr double task_products = 2e6;
 
+// Bytes of a block's outputs, where channels don't meet.
+constexpr int64_t channel_block_bytes = 12 << 10;
+
 }  // namespace
 
 template <class T>
@@ -24,8 +27,12 @@ WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : 
   const int64_t vectors = ceil_div(shape.group_filters(), w);
   strips_ = ceil_div(vectors, table.vectors);
   const int64_t strip_columns = ceil_div(vectors, strips_) * w;
-  // A block's panel of the gradient fills as much of the level-1 cache as one of a matrix product does.
-  blocks_ = Blocks(shape.images, y.out, x.out, table.depth * table.vectors * w / strip_columns, w);
+  // A block's panel of the gradient fills as much of the level-1 cache as one of a matrix product does; of
+  // channels by themselves, all of the block stays there.
+  const int64_t outputs = shape.depthwise()
+                              ? channel_block_bytes / (shape.channels * static_cast<int64_t>(sizeof(T)))
+                              : table.depth * table.vectors * w / strip_columns;
+  blocks_ = Blocks(shape.images, y.out, x.out, outputs, w);
   bands_ = Bands(y, x, shape.channels, blocks_);
   band_elements_ = round_up(bands_.elements(), line_elements<T>);
   in_place_ = shape.groups == 1 && strips_ == 1;
