@@ -31,15 +31,31 @@ double ConvShape::products() const {
          static_cast<double>(group_channels() * filters);
 }
 
-ConvShape merged(const ConvShape& s) {
-  const auto whole = [](const ConvAxis& a) { return a.before == 0 && a.out == 1 && a.kernel == a.in; };
-  const auto single = [](const ConvAxis& a) { return a.kernel == 1 && a.stride == 1 && a.out == a.in; };
+ConvShape merged(const ConvShape& shape) {
+  ConvShape s = shape;
   const ConvAxis one{1, 1, 1, 1, 0, 1};
-  if (s.groups == 1 && whole(s.y) && whole(s.x))
-    return {1, s.y.in * s.x.in * s.channels, s.filters, 1, one, {s.images, s.images, 1, 1, 0, 1}};
+  const auto tiled = [](const ConvAxis& a) {
+    return a.before == 0 && a.stride == a.kernel && a.dilation == 1 && a.in == a.out * a.kernel;
+  };
+  const auto single = [](const ConvAxis& a) {
+    return a.before == 0 && a.kernel == 1 && a.stride == 1 && a.out == a.in;
+  };
+  // With one output, any stride is as good as one that leads to the next image.
+  for (ConvAxis* axis : {&s.y, &s.x})
+    if (axis->before == 0 && axis->out == 1 && axis->kernel == axis->in) axis->stride = axis->kernel;
+  if (s.groups == 1 && tiled(s.x)) {
+    s.channels *= s.x.kernel;
+    s.x = {s.x.out, s.x.out, 1, 1, 0, 1};
+  }
+  if (s.groups == 1 && tiled(s.y) && single(s.x) && s.x.in == 1) {
+    s.channels *= s.y.kernel;
+    s.y = {s.y.out, s.y.out, 1, 1, 0, 1};
+  }
   if (single(s.y) && single(s.x)) {
     const int64_t pixels = s.images * s.y.in * s.x.in;
-    return {1, s.channels, s.filters, s.groups, one, {pixels, pixels, 1, 1, 0, 1}};
+    s.images = 1;
+    s.y = one;
+    s.x = {pixels, pixels, 1, 1, 0, 1};
   }
   return s;
 }
@@ -53,18 +69,18 @@ CorrelationShape forward_correlation(const ConvShape& s) {
 
 namespace {
 
-// Positions i of the input with (i + before) % stride = residue: output o met one of them by tap t if
-// o · stride + t · dilation = i + before. Their taps are `apart` from each other, the last first, so that the
+// The positions first, first + stride, ... of the input: output o met position i by tap t if o · stride +
+// t · dilation = i + before. Their taps are `apart` from each other, the last first, so that the
 // outputs come in order.
-CorrelationAxis residue_class(const ConvAxis& a, int64_t residue) {
+CorrelationAxis residue_class(const ConvAxis& a, int64_t first) {
   const int64_t common = std::gcd(a.stride, a.dilation), apart = a.stride / common;
-  const int64_t first = ((residue - a.before) % a.stride + a.stride) % a.stride;
-  const int64_t positions = first < a.in ? ceil_div(a.in - first, a.stride) : 0;
+  const int64_t positions = ceil_div(a.in - first, a.stride), residue = (first + a.before) % a.stride;
   CorrelationAxis axis{
       {a.out, positions, 1, 0, 0, a.dilation / common}, a.in, first, a.stride, a.kernel, 0, -apart};
+  const int64_t candidates = std::min(apart, a.kernel);
   int64_t least = 0;
-  while (least < apart && (least * a.dilation - residue) % a.stride != 0) ++least;
-  if (least == apart || least >= a.kernel) return axis;
+  while (least < candidates && (least * a.dilation - residue) % a.stride != 0) ++least;
+  if (least == candidates) return axis;
   axis.window.taps = ceil_div(a.kernel - least, apart);
   axis.tap_first = least + (axis.window.taps - 1) * apart;
   axis.window.begin = (first + a.before - axis.tap_first * a.dilation) / a.stride;
@@ -75,8 +91,8 @@ CorrelationAxis residue_class(const ConvAxis& a, int64_t residue) {
 
 std::vector<CorrelationShape> input_gradient_correlations(const ConvShape& s) {
   std::vector<CorrelationShape> classes;
-  for (int64_t y = 0; y < s.y.stride; ++y)
-    for (int64_t x = 0; x < s.x.stride; ++x) {
+  for (int64_t y = 0; y < std::min(s.y.stride, s.y.in); ++y)
+    for (int64_t x = 0; x < std::min(s.x.stride, s.x.in); ++x) {
       CorrelationAxis rows = residue_class(s.y, y), columns = residue_class(s.x, x);
       if (rows.window.taps == 0 || columns.window.taps == 0) rows.window.taps = columns.window.taps = 0;
       classes.push_back({s.images, s.filters, s.channels, s.groups, true, rows, columns});

@@ -26,8 +26,9 @@ struct ConvShape {
   double products() const;  // multiplications of a pass
 };
 
-// The same products with as many outputs in a row as possible: a kernel of a single position sees all images
-// as one row, one that covers its whole image sees each image as one position.
+// The same products in fewer and longer runs: where windows lie side by side along x, what each sees is the
+// channels of one position; so it is along y where x has one position left; and with a kernel of a single
+// position, all images are one row.
 ConvShape merged(const ConvShape& shape);
 
 // A window slides over a source and meets some taps of the weight in an order of its own; every so many

@@ -13,7 +13,10 @@ namespace bpcore {
 
 namespace {
 
-double conv_cost(const kernels::ConvShape& shape) { return 1.2e-2 * shape.products(); }
+double conv_cost(const kernels::ConvShape& shape) {
+  const auto outputs = static_cast<double>(shape.images * shape.y.out * shape.x.out * shape.filters);
+  return 1.2e-2 * shape.products() + 0.1 * outputs;
+}
 
 template <class T>
 int64_t scratch_bytes(int64_t elements) {
