@@ -11,6 +11,9 @@ import pytest
 import bpcore as bp
 from bpcore import nn, ops, optim
 from bpcore._native import core
+from bpcore.activity import activities
+from bpcore.tensor import Tensor
+from bpcore.tracing import Trace
 from tests.support.draw import normal
 from tests.training.problems import bits
 
@@ -255,3 +258,13 @@ def test_an_error_names_the_layer_by_its_place_in_the_model() -> None:
         ValueError, match=r"Conv2D layer '1': a window of 4 x 4 is larger than the input of 3 x 3"
     ):
         model.build((None, 5, 5, 1))
+
+
+def test_units_without_gradient_are_found_in_what_a_convolution_computes_itself() -> None:
+    with Trace() as trace:
+        x = Tensor(trace, trace.graph.input((2, 6, 6, 1), "float32"))
+        for activation in ("relu", "sigmoid"):
+            ops.conv2d(x, np.ones((3, 3, 1, 4), np.float32), activation=activation)
+        ops.conv1d(x[:, 0], np.ones((3, 1, 4), np.float32), activation="tanh")
+        kinds = [found.kind for found in activities(trace)]
+    assert kinds == ["dead", "saturated", "saturated"]
