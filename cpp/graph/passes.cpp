@@ -27,47 +27,59 @@ struct Fusion {
   NodeId absorbed;
 };
 
-// add(matmul(x, w), b) → dense(x, w, b), for one weight matrix and a bias along its columns.
-std::optional<Fusion> dense_with_bias(const Chains& chains, const Item& item) {
+// add(matmul(x, w), b) → dense(x, w, b), for one weight matrix and a bias along its columns; likewise
+// add(conv2d(x, w), b) → conv2d(x, w, b).
+std::optional<Fusion> layer_with_bias(const Chains& chains, const Item& item) {
   const Graph& graph = chains.graph;
   if (std::strcmp(item.op->name(), "add") != 0) return {};
   for (size_t side : {size_t{0}, size_t{1}}) {
     const NodeId product = item.inputs[side], bias = item.inputs[1 - side];
-    if (!graph.is(product, "matmul") || !chains.only_user(product)) continue;
-    const Node& matmul = graph.node(product);
-    const Shape &weight = graph.type(matmul.inputs[1]).shape, &shape = graph.type(bias).shape;
-    if (matmul.attributes.flag("transpose_a") || matmul.attributes.flag("transpose_b")) continue;
-    if (weight.rank() != 2 || shape.rank() != 1 || shape[0] != weight[1]) continue;
-    return Fusion{{item.id, &find_op("dense"), {matmul.inputs[0], matmul.inputs[1], bias}, {}}, product};
+    const bool conv = graph.is(product, "conv2d");
+    if ((!conv && !graph.is(product, "matmul")) || !chains.only_user(product)) continue;
+    const Node& node = graph.node(product);
+    const Shape &weight = graph.type(node.inputs[1]).shape, &shape = graph.type(bias).shape;
+    if (shape.rank() != 1 || shape[0] != weight.last()) continue;
+    if (conv) {
+      if (node.inputs.size() != 2 || !node.attributes.text("activation", "").empty()) continue;
+      return Fusion{{item.id, node.op, {node.inputs[0], node.inputs[1], bias}, node.attributes}, product};
+    }
+    if (node.attributes.flag("transpose_a") || node.attributes.flag("transpose_b")) continue;
+    if (weight.rank() != 2) continue;
+    return Fusion{{item.id, &find_op("dense"), {node.inputs[0], node.inputs[1], bias}, {}}, product};
   }
   return {};
 }
 
-// relu(dense(x, w, b)) → dense[relu](x, w, b); sigmoid and tanh likewise. Their derivatives read the
-// activation's output only, so the value before it is not needed again.
-std::optional<Fusion> dense_with_activation(const Chains& chains, const Item& item, const Item* input) {
+// relu(dense(x, w, b)) → dense[relu](x, w, b); sigmoid and tanh, and conv2d, likewise. Their derivatives read
+// the activation's output only, so the value before it is not needed again.
+std::optional<Fusion> layer_with_activation(const Chains& chains, const Item& item, const Item* input) {
   const char* activation = item.op->name();
   const bool known = std::strcmp(activation, "relu") == 0 || std::strcmp(activation, "sigmoid") == 0 ||
                      std::strcmp(activation, "tanh") == 0;
   if (!known || input == nullptr || !chains.only_user(item.inputs[0])) return {};
-  if (std::strcmp(input->op->name(), "dense") != 0 || !input->attributes.text("activation", "").empty())
+  const char* layer = input->op->name();
+  if ((std::strcmp(layer, "dense") != 0 && std::strcmp(layer, "conv2d") != 0) ||
+      !input->attributes.text("activation", "").empty())
     return {};
-  return Fusion{{item.id, input->op, input->inputs, {{"activation", std::string(activation)}}},
-                item.inputs[0]};
+  Attributes attributes = input->attributes;
+  attributes.set("activation", std::string(activation));
+  return Fusion{{item.id, input->op, input->inputs, attributes}, item.inputs[0]};
 }
 
 // relu_grad(matmul(a, b), y) → matmul[relu_grad](a, b, y): the gradient is zeroed while it is in registers.
+// Likewise of conv2d_input_gradient.
 std::optional<Fusion> product_with_relu_grad(const Chains& chains, const Item& item) {
   const Graph& graph = chains.graph;
   if (std::strcmp(item.op->name(), "relu_grad") != 0) return {};
   const NodeId product = item.inputs[0], y = item.inputs[1];
-  if (!graph.is(product, "matmul") || !chains.only_user(product)) return {};
   const Shape& shape = graph.type(product).shape;
-  if (shape.rank() != 2 || graph.type(y).shape != shape) return {};
-  const Node& matmul = graph.node(product);
-  Attributes attributes = matmul.attributes;
+  const bool matrices = graph.is(product, "matmul") && shape.rank() == 2;
+  if ((!matrices && !graph.is(product, "conv2d_input_gradient")) || !chains.only_user(product)) return {};
+  if (graph.type(y).shape != shape) return {};
+  const Node& node = graph.node(product);
+  Attributes attributes = node.attributes;
   attributes.set("then", std::string("relu_grad"));
-  return Fusion{{item.id, matmul.op, {matmul.inputs[0], matmul.inputs[1], y}, attributes}, product};
+  return Fusion{{item.id, node.op, {node.inputs[0], node.inputs[1], y}, attributes}, product};
 }
 
 // Elementwise items of one shape whose values nobody else reads go into the item that reads them. Each chain
@@ -177,8 +189,8 @@ Program optimize(const Graph& graph, const std::vector<NodeId>& roots) {
     Item item{id, node.op, node.inputs, node.attributes};
     const int before = node.inputs.empty() ? -1 : place[static_cast<size_t>(node.inputs[0])];
     const Item* input = before < 0 ? nullptr : &program.items[static_cast<size_t>(before)];
-    std::optional<Fusion> fusion = dense_with_bias(chains, item);
-    if (!fusion) fusion = dense_with_activation(chains, item, input);
+    std::optional<Fusion> fusion = layer_with_bias(chains, item);
+    if (!fusion) fusion = layer_with_activation(chains, item, input);
     if (!fusion) fusion = product_with_relu_grad(chains, item);
     if (fusion) {
       absorbed[static_cast<size_t>(place[static_cast<size_t>(fusion->absorbed)])] = true;

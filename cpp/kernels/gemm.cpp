@@ -17,9 +17,6 @@ namespace {
 template <class T>
 constexpr int64_t packed_stride = round_up(gemm_blocks<T>().rows, std::min(simd::vector_width<T>, 8));
 
-template <class T>
-constexpr int64_t line_elements = 64 / static_cast<int64_t>(sizeof(T));  // of a cache line
-
 // A product below this many operations is one task; every eightfold beyond it doubles the tasks.
 constexpr double task_flops = 2e6;
 

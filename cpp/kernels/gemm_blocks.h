@@ -1,6 +1,8 @@
 // Block sizes of the matrix product, one line per register file.
 #pragma once
 
+#include <cstdint>
+
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
@@ -29,5 +31,8 @@ constexpr GemmBlocks gemm_blocks() {
   return {4, 2, 2, 4, 256, 512 / static_cast<int>(sizeof(T))};  // 16 of 16 bytes, some for unfused products
 #endif
 }
+
+template <class T>
+inline constexpr int64_t line_elements = 64 / static_cast<int64_t>(sizeof(T));  // of a cache line
 
 }  // namespace bpcore::kernels

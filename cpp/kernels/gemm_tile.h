@@ -29,14 +29,18 @@ struct TileCall {
   int last_columns;  // columns in the last vector, 1 ... vector_width; only masked kernels look
   bool accumulate;   // go on from what C holds instead of from zero
   bool relu;
-  const T* where;   // (rows, columns), stride c_stride, or null: see Epilogue
+  const T* where;       // (rows, columns), stride c_stride, or null: see Epilogue
+  const int64_t* runs;  // of A in runs: where each begins, from `a`; a run has `depth` steps, B goes on
+  int64_t run_count;
   const T* next_c;  // the tile of C that is next, or null: fetch nothing ahead
   Ahead<T> ahead;   // as many rows as the tile has
 };
 
 enum class TileA {
-  RowMajor,  // element (i, p) at i * a_stride + p: A as it stands
-  ByDepth,   // element (i, p) at p * a_stride + i: a packed panel, or a transposed A as it stands
+  RowMajor,      // element (i, p) at i * a_stride + p: A as it stands
+  ByDepth,       // element (i, p) at p * a_stride + i: a packed panel, or a transposed A as it stands
+  RowMajorRuns,  // the same two, where the steps of k lie in runs with gaps between
+  ByDepthRuns,
 };
 
 template <class T>
@@ -49,6 +53,8 @@ template <class T, int Rows, int Vectors, TileA Layout, bool Masked>
 void gemm_tile(const TileCall<T>& t) {
   using V = simd::Vec<T>;
   constexpr int w = simd::vector_width<T>;
+  constexpr bool by_depth = Layout == TileA::ByDepth || Layout == TileA::ByDepthRuns;
+  constexpr bool in_runs = Layout == TileA::RowMajorRuns || Layout == TileA::ByDepthRuns;
   const simd::Mask<T> mask(Masked ? t.last_columns : w);
   const auto load = [mask](const T* row, int v) {
     return Masked && v == Vectors - 1 ? simd::load(row + v * w, mask) : simd::load(row + v * w);
@@ -80,30 +86,37 @@ void gemm_tile(const TileCall<T>& t) {
       for (int v = 0; v < Vectors; ++v) row[v] = load(b, v);
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) {
-        const V x = simd::broadcast(Layout == TileA::ByDepth ? a[i] : a[i * a_stride]);
+        const V x = simd::broadcast(by_depth ? a[i] : a[i * a_stride]);
 #pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) acc[i][v] = simd::fma(x, row[v], acc[i][v]);
       }
-      a += Layout == TileA::ByDepth ? a_stride : 1;
+      a += by_depth ? a_stride : 1;
       b += b_stride;
     }
   };
-  int64_t rest = t.depth;
-  if (t.next_c != nullptr) {  // a few lines at a time, or they would wait for each other
-    const T* next_c = t.next_c;
-    const T* ahead = t.ahead.begin;
-    const int64_t part = t.depth / (Rows + 1);
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) simd::prefetch_to_write(next_c + v * w);
-      for (int line = 0; line < t.ahead.lines; ++line) simd::prefetch(ahead + line * t.ahead.line_step);
-      next_c += c_stride;
-      ahead += t.ahead.row_step;
-      multiply(part);
+  if constexpr (in_runs) {
+    for (int64_t run = 0; run < t.run_count; ++run) {
+      a = t.a + t.runs[run];
+      multiply(t.depth);
     }
-    rest -= Rows * part;
+  } else {
+    int64_t rest = t.depth;
+    if (t.next_c != nullptr) {  // a few lines at a time, or they would wait for each other
+      const T* next_c = t.next_c;
+      const T* ahead = t.ahead.begin;
+      const int64_t part = t.depth / (Rows + 1);
+      for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+        for (int v = 0; v < Vectors; ++v) simd::prefetch_to_write(next_c + v * w);
+        for (int line = 0; line < t.ahead.lines; ++line) simd::prefetch(ahead + line * t.ahead.line_step);
+        next_c += c_stride;
+        ahead += t.ahead.row_step;
+        multiply(part);
+      }
+      rest -= Rows * part;
+    }
+    multiply(rest);
   }
-  multiply(rest);
 
   if (t.bias != nullptr) {
 #pragma GCC unroll 4

@@ -14,6 +14,7 @@ void add_activation_ops(OpList& ops);
 void add_arithmetic_ops(OpList& ops);
 void add_batch_norm_ops(OpList& ops);
 void add_comparison_ops(OpList& ops);
+void add_conv_ops(OpList& ops);
 void add_copy_ops(OpList& ops);
 void add_ctc_ops(OpList& ops);
 void add_dense_ops(OpList& ops);

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bpcore import ops
-from bpcore.tensor import Tensor
+from bpcore.tensor import WITH_ACTIVATION, Tensor
 
 if TYPE_CHECKING:
     from bpcore.tracing import Trace
@@ -32,7 +32,7 @@ def activities(trace: Trace) -> list[Activity]:
     """
     graph, found = trace.graph, []
     for node in range(len(graph)):
-        layer = graph.op(node) == "dense"
+        layer = graph.op(node) in WITH_ACTIVATION
         function = graph.op(graph.decompose(node)) if layer else graph.op(node)
         if function != "relu" and function not in _LIMITS:
             continue

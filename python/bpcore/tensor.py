@@ -19,7 +19,20 @@ if TYPE_CHECKING:
     from bpcore._core import Plan
     from bpcore.tracing import Trace
 
-__all__ = ["Operand", "Tensor", "add", "apply", "binary", "is_symbolic", "operand", "unify"]
+__all__ = [
+    "WITH_ACTIVATION",
+    "Operand",
+    "Tensor",
+    "add",
+    "apply",
+    "binary",
+    "is_symbolic",
+    "operand",
+    "unify",
+]
+
+# Ops that may compute an activation in the same pass.
+WITH_ACTIVATION = ("dense", "conv2d")
 
 
 class Operand:

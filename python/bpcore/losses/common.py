@@ -9,7 +9,7 @@ import numpy as np
 
 from bpcore import ops, tree
 from bpcore.arrays import FLOATS, Array, as_array
-from bpcore.tensor import Tensor, operand, unify
+from bpcore.tensor import WITH_ACTIVATION, Tensor, operand, unify
 
 __all__ = [
     "PARTS",
@@ -122,7 +122,7 @@ def check_not_activated(who: str, prediction: Any, activation: str, instead: str
     if not isinstance(prediction, Tensor):
         return
     graph, node = prediction.trace.graph, prediction.node
-    if graph.op(node) == "dense":  # the activation may be a part of it
+    if graph.op(node) in WITH_ACTIVATION:  # the activation may be a part of it
         node = graph.decompose(node)
     if graph.op(node) == activation:
         raise ValueError(f"{who} {instead}")

@@ -28,6 +28,14 @@ from bpcore.nn.activations import (
 )
 from bpcore.nn.batch_norm import BatchNorm
 from bpcore.nn.containers import Concatenate, Lambda, Residual, Sequential, TimeDistributed
+from bpcore.nn.convolution import (
+    Conv1D,
+    Conv2D,
+    ConvTranspose1D,
+    ConvTranspose2D,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+)
 from bpcore.nn.dense import Dense
 from bpcore.nn.embedding import Embedding
 from bpcore.nn.folding import fold_batch_norm
@@ -78,9 +86,15 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm",
     "Concatenate",
+    "Conv1D",
+    "Conv2D",
+    "ConvTranspose1D",
+    "ConvTranspose2D",
     "Cropping1D",
     "Cropping2D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dropout",
     "Embedding",
     "Flatten",

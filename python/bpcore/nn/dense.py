@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bpcore import ops, tensor
-from bpcore.arrays import FLOATS
-from bpcore.nn import activations
-from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
+from bpcore.nn.affine import Affine
+from bpcore.settings import count
 
 if TYPE_CHECKING:
     from bpcore.nn.penalties import Constraint, Regularizer
 
 __all__ = ["Dense"]
 
-# What the core computes in the same pass as the product.
-_FUSED = {"relu": ops.relu, "sigmoid": ops.sigmoid, "tanh": ops.tanh}
 
-
-class Dense(Module):
+class Dense(Affine):
     """activation(x @ weight + bias): `x` (..., in_features), result (..., units).
 
     Parameters: `weight` (in_features, units), `bias` (units,). Integer and bool input is converted to the
@@ -57,23 +50,20 @@ class Dense(Module):
         kernel_constraint: Constraint | None = None,
         bias_constraint: Constraint | None = None,
     ) -> None:
-        _check_count("units", units)
+        self.units = count("Dense", "units", units, 1)
         if in_features is not None:
-            _check_count("in_features", in_features)
-        self.units = int(units)
-        self.activation = activations.resolve(activation)
-        if kernel_init is None:
-            kernel_init = activations.kernel_init(self.activation)
-        self.weight = Parameter(
-            (in_features, units),
-            kernel_init,
-            regularizer=kernel_regularizer,
-            constraint=kernel_constraint,
-        )
-        self.bias = (
-            Parameter(units, bias_init, regularizer=bias_regularizer, constraint=bias_constraint)
-            if use_bias
-            else None
+            in_features = count("Dense", "in_features", in_features, 1)
+        super().__init__(
+            (in_features, self.units),
+            self.units,
+            activation,
+            use_bias=use_bias,
+            kernel_init=kernel_init,
+            bias_init=bias_init,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
         )
 
     @property
@@ -93,19 +83,8 @@ class Dense(Module):
                 f"{self._title()}: expected input of shape (..., {self.in_features}), got {x.shape}: "
                 f"{x.shape[-1]} features instead of {self.in_features}"
             )
-        if str(x.dtype) not in FLOATS:
-            x = ops.cast(x, self.weight.dtype)
-        fused = next((name for name, function in _FUSED.items() if function is self.activation), None)
-        if fused is not None or self.activation is None:
-            return ops.dense(x, self.weight, self.bias, fused)
-        return self.activation(ops.dense(x, self.weight, self.bias))
+        x = self._converted(x)
+        return self._activated(lambda fused: ops.dense(x, self.weight, self.bias, fused))
 
     def __repr__(self) -> str:
         return f"Dense({self.units}, in_features={self.in_features})"
-
-
-def _check_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"Dense: {name} must be an integer, got {value!r}")
-    if value < 1:
-        raise ValueError(f"Dense: {name} must be at least 1, got {value}")

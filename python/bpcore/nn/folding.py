@@ -13,15 +13,20 @@ from bpcore import ops
 from bpcore.nn.activations import Identity
 from bpcore.nn.batch_norm import BatchNorm
 from bpcore.nn.containers import Sequential
+from bpcore.nn.convolution import Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D
 from bpcore.nn.dense import Dense
 from bpcore.nn.module import Module
 from bpcore.nn.parameter import Parameter
 
 if TYPE_CHECKING:
     from bpcore.arrays import Array
+    from bpcore.nn.affine import Affine
     from bpcore.nn.parameter import Variable
 
 __all__ = ["fold_batch_norm"]
+
+# Layers whose weight has the outputs as its last axis.
+_LINEAR = (Dense, Conv1D, Conv2D, DepthwiseConv1D, DepthwiseConv2D)
 
 AnyModule = TypeVar("AnyModule", bound=Module)
 
@@ -29,15 +34,15 @@ AnyModule = TypeVar("AnyModule", bound=Module)
 def fold_batch_norm(model: AnyModule) -> AnyModule:
     """A copy of `model` that computes the same in inference, with fewer BatchNorms.
 
-    Each `nn.BatchNorm` right behind a `nn.Dense` without activation in a `nn.Sequential`, at any depth, goes
-    into the layer's weight and bias; a `nn.Identity` takes its place, so that the other parts keep their
-    names. With factor = bn.weight / sqrt(running_var + eps), the weight becomes weight · factor, the bias
-    (bias - running_mean) · factor + bn.bias. The last layer of a Sequential inside another one stands right
-    in front of what follows there. Initial values are drawn if `model` has none yet; nothing else of it
-    changes.
+    Each `nn.BatchNorm` right behind a `nn.Dense` or a convolution, not a transposed one, without activation
+    in a `nn.Sequential`, at any depth, goes into the layer's weight and bias; a `nn.Identity` takes its
+    place, so that the other parts keep their names. With factor = bn.weight / sqrt(running_var + eps), the
+    weight becomes weight · factor, the bias (bias - running_mean) · factor + bn.bias. The last layer of a
+    Sequential inside another one stands right in front of what follows there. Initial values are drawn if
+    `model` has none yet; nothing else of it changes.
 
-    A BatchNorm stays that follows something else or has no running statistics, or where the Dense, its weight
-    or its bias is used in several places. A Dense that a module of your own calls both with and without
+    A BatchNorm stays that follows something else or has no running statistics, or where the layer, its weight
+    or its bias is used in several places. A layer that a module of your own calls both with and without
     what follows it in a Sequential can't be told apart: don't fold such a model.
 
     Raises TypeError if `model` is not a module, RuntimeError if sizes are not known yet.
@@ -63,14 +68,15 @@ def _fold(sequential: Any, uses: Counter[int]) -> None:
     """Folds what is in `sequential`, and in those inside of it."""
     places = _places(sequential, uses)
     for (owner, i), (next_owner, j) in pairwise(places):
-        dense, norm = owner.layers[i], next_owner.layers[j]
-        if not (_is(dense, Dense) and _is(norm, BatchNorm)) or norm.running_mean is None:
+        layer, norm = owner.layers[i], next_owner.layers[j]
+        linear = any(_is(layer, kind) for kind in _LINEAR)
+        if not (linear and _is(norm, BatchNorm)) or norm.running_mean is None:
             continue
-        activation = dense.activation
-        linear = activation is None or activation is ops.identity or isinstance(activation, Identity)
-        shared = any(uses[id(each)] > 1 for each in (dense, dense.weight, dense.bias) if each is not None)
-        if linear and not shared:
-            _absorb(dense, norm)
+        activation = layer.activation
+        plain = activation is None or activation is ops.identity or isinstance(activation, Identity)
+        shared = any(uses[id(each)] > 1 for each in (layer, layer.weight, layer.bias) if each is not None)
+        if plain and not shared:
+            _absorb(layer, norm)
             layers = list(next_owner.layers)
             layers[j] = Identity()
             next_owner.layers = tuple(layers)
@@ -90,23 +96,23 @@ def _places(sequential: Any, uses: Counter[int]) -> list[tuple[Any, int]]:
     return places
 
 
-def _absorb(dense: Dense, norm: BatchNorm) -> None:
-    """Gives `dense`, of a copy that is not laid out yet, the values that make `norm` needless."""
+def _absorb(layer: Affine, norm: BatchNorm) -> None:
+    """Gives `layer`, of a copy that is not laid out yet, the values that make `norm` needless."""
     assert norm.running_mean is not None
     factor = 1 / np.sqrt(_value(norm.running_var) + norm.eps)
     if norm.weight is not None:
         factor = factor * _value(norm.weight)
     shift = -_value(norm.running_mean)
-    if dense.bias is not None:
-        shift = shift + _value(dense.bias)
+    if layer.bias is not None:
+        shift = shift + _value(layer.bias)
     bias = shift * factor
     if norm.bias is not None:
         bias = bias + _value(norm.bias)
-    dtype = dense.weight.dtype
-    if dense.bias is None:
-        dense.bias = Parameter(dense.units, "zeros")
-    dense.bias.given = bias.astype(dtype)
-    dense.weight.given = (_value(dense.weight) * factor).astype(dtype)
+    dtype = layer.weight.dtype
+    if layer.bias is None:
+        layer.bias = Parameter(layer.weight.shape[-1], "zeros")
+    layer.bias.given = bias.astype(dtype)
+    layer.weight.given = (_value(layer.weight) * factor).astype(dtype)
 
 
 def _value(variable: Variable | None) -> Array:

@@ -6,6 +6,7 @@ name. "float" below means float32 or float64, "number" also int64. Every float o
 order.
 """
 
+from bpcore.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from bpcore.ops.elementwise import (
     abs,
     add,
@@ -72,6 +73,10 @@ __all__ = [
     "broadcast_to",
     "cast",
     "concatenate",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cross_entropy",
     "ctc",
     "dense",

@@ -1,0 +1,322 @@
+#include "kernels/conv.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "kernels/conv_depthwise.h"
+#include "kernels/gemm_blocks.h"
+#include "kernels/gemm_pack.h"
+#include "kernels/gemm_tile.h"
+
+namespace bpcore::kernels {
+namespace {
+
+// Source and target of a block stay in the level-2 cache while panels of the weight go by.
+constexpr int64_t block_bytes = 384 << 10;
+
+// A weight up to this size is packed once a task, a larger one panel by panel, block after block.
+constexpr int64_t packed_bytes = 512 << 10;
+
+// A task below this many multiplications is not worth handing out.
+constexpr double task_products = 1e6;
+
+int64_t tasks_worth(double products, int64_t most_tasks) {
+  return std::clamp<int64_t>(static_cast<int64_t>(products / task_products), 1, most_tasks);
+}
+
+}  // namespace
+
+double ConvShape::products() const {
+  return static_cast<double>(images) * static_cast<double>(y.out * x.out * y.kernel * x.kernel) *
+         static_cast<double>(group_channels() * filters);
+}
+
+ConvShape merged(const ConvShape& shape) {
+  ConvShape s = shape;
+  const ConvAxis one{1, 1, 1, 1, 0, 1};
+  const auto tiled = [](const ConvAxis& a) {
+    return a.before == 0 && a.stride == a.kernel && a.dilation == 1 && a.in == a.out * a.kernel;
+  };
+  const auto single = [](const ConvAxis& a) {
+    return a.before == 0 && a.kernel == 1 && a.stride == 1 && a.out == a.in;
+  };
+  // With one output, any stride is as good as one that leads to the next image.
+  for (ConvAxis* axis : {&s.y, &s.x})
+    if (axis->before == 0 && axis->out == 1 && axis->kernel == axis->in) axis->stride = axis->kernel;
+  if (s.groups == 1 && tiled(s.x)) {
+    s.channels *= s.x.kernel;
+    s.x = {s.x.out, s.x.out, 1, 1, 0, 1};
+  }
+  if (s.groups == 1 && tiled(s.y) && single(s.x) && s.x.in == 1) {
+    s.channels *= s.y.kernel;
+    s.y = {s.y.out, s.y.out, 1, 1, 0, 1};
+  }
+  if (single(s.y) && single(s.x)) {
+    const int64_t pixels = s.images * s.y.in * s.x.in;
+    s.images = 1;
+    s.y = one;
+    s.x = {pixels, pixels, 1, 1, 0, 1};
+  }
+  return s;
+}
+
+CorrelationShape forward_correlation(const ConvShape& s) {
+  const auto axis = [](const ConvAxis& a) -> CorrelationAxis {
+    return {{a.in, a.out, a.stride, -a.before, a.kernel, a.dilation}, a.out, 0, 1, a.kernel, 0, 1};
+  };
+  return {s.images, s.channels, s.filters, s.groups, false, axis(s.y), axis(s.x)};
+}
+
+namespace {
+
+// The positions first, first + stride, ... of the input: output o met position i by tap t if o · stride +
+// t · dilation = i + before. Their taps are `apart` from each other, the last first, so that the
+// outputs come in order.
+CorrelationAxis residue_class(const ConvAxis& a, int64_t first) {
+  const int64_t common = std::gcd(a.stride, a.dilation), apart = a.stride / common;
+  const int64_t positions = ceil_div(a.in - first, a.stride), residue = (first + a.before) % a.stride;
+  CorrelationAxis axis{
+      {a.out, positions, 1, 0, 0, a.dilation / common}, a.in, first, a.stride, a.kernel, 0, -apart};
+  const int64_t candidates = std::min(apart, a.kernel);
+  int64_t least = 0;
+  while (least < candidates && (least * a.dilation - residue) % a.stride != 0) ++least;
+  if (least == candidates) return axis;
+  axis.window.taps = ceil_div(a.kernel - least, apart);
+  axis.tap_first = least + (axis.window.taps - 1) * apart;
+  axis.window.begin = (first + a.before - axis.tap_first * a.dilation) / a.stride;
+  return axis;
+}
+
+}  // namespace
+
+std::vector<CorrelationShape> input_gradient_correlations(const ConvShape& s) {
+  std::vector<CorrelationShape> classes;
+  for (int64_t y = 0; y < std::min(s.y.stride, s.y.in); ++y)
+    for (int64_t x = 0; x < std::min(s.x.stride, s.x.in); ++x) {
+      CorrelationAxis rows = residue_class(s.y, y), columns = residue_class(s.x, x);
+      if (rows.window.taps == 0 || columns.window.taps == 0) rows.window.taps = columns.window.taps = 0;
+      classes.push_back({s.images, s.filters, s.channels, s.groups, true, rows, columns});
+    }
+  return classes;
+}
+
+template <class T>
+Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks) : shape_(shape) {
+  constexpr GemmBlocks table = gemm_blocks<T>();
+  constexpr int64_t w = simd::vector_width<T>;
+  const Window &y = shape.y.window, &x = shape.x.window;
+  const int64_t depth = shape.depth / shape.groups, columns = shape.columns / shape.groups;
+  depthwise_ = shape.groups > 1 && depth == 1 && columns == 1;
+  const int64_t outputs = shape.images * y.out * x.out;
+  const double products = static_cast<double>(outputs) * static_cast<double>(y.taps * x.taps) *
+                          static_cast<double>(depth * shape.columns);
+  const int64_t wanted = tasks_worth(products, most_tasks);
+  const int64_t output_bytes =
+      (shape.depth * y.step * x.step + shape.columns) * static_cast<int64_t>(sizeof(T));
+  blocks_ = Blocks(shape.images, y.out, x.out,
+                   std::min(ceil_div(outputs, wanted), block_bytes / std::max<int64_t>(output_bytes, 1)),
+                   table.rows);
+  bands_ = Bands(y, x, shape.depth, blocks_);
+  band_elements_ = round_up(bands_.elements(), line_elements<T>);
+  tasks_ = std::clamp<int64_t>(blocks_.count(), 1, wanted);
+  make_runs();
+
+  const int64_t vectors = ceil_div(columns, w);
+  const int most_vectors = x.out <= table.wide_rows ? table.wide_vectors : table.vectors;
+  strips_ = ceil_div(vectors, most_vectors);
+  const int64_t strip_columns = ceil_div(vectors, strips_) * w;
+  // A packed panel fills as much of the level-1 cache as one of a matrix product does.
+  const int64_t most_depth = table.depth * table.vectors * w / strip_columns;
+  const int64_t run_count = static_cast<int64_t>(runs_.size());
+  run_pieces_ = std::max<int64_t>(1, ceil_div(run_depth_, most_depth));
+  pieces_ = run_pieces_ > 1
+                ? run_count * run_pieces_
+                : ceil_div(run_count, std::max<int64_t>(1, most_depth / std::max<int64_t>(run_depth_, 1)));
+  pieces_ = std::max<int64_t>(pieces_, 1);  // nothing to sum: zeros
+  in_place_ = !shape.transposed && shape.groups == 1 && strips_ == 1;
+  if (!depthwise_ && !in_place_) {
+    const int64_t longest =
+        run_pieces_ > 1 ? ceil_div(run_depth_, run_pieces_) : ceil_div(run_count, pieces_) * run_depth_;
+    panel_elements_ = round_up(longest * strip_columns, line_elements<T>);
+    const int64_t panels = shape.groups * pieces_ * strips_;
+    pack_once_ = panels * panel_elements_ * static_cast<int64_t>(sizeof(T)) <= packed_bytes;
+    scratch_elements_ = pack_once_ ? panels * panel_elements_ : panel_elements_;
+  }
+  scratch_elements_ += band_elements_;
+}
+
+// Taps that lie side by side in the source make one run, if all of their channels count.
+template <class T>
+void Correlation<T>::make_runs() {
+  const Window &y = shape_.y.window, &x = shape_.x.window;
+  const int64_t depth = shape_.depth / shape_.groups;
+  const bool joined = shape_.groups == 1 && (x.spread == 1 || x.taps == 1);
+  run_depth_ = joined ? x.taps * depth : depth;
+  for (int64_t i = 0; i < y.taps; ++i)
+    for (int64_t j = 0; j < (joined ? std::min<int64_t>(x.taps, 1) : x.taps); ++j) {
+      runs_.push_back(i * y.spread * bands_.row_stride() + j * x.spread * shape_.depth);
+      weights_.push_back(tap_row(i, j) * shape_.columns);
+    }
+}
+
+template <class T>
+typename Correlation<T>::Piece Correlation<T>::piece(int64_t number) const {
+  const int64_t run_count = static_cast<int64_t>(runs_.size());
+  if (run_pieces_ > 1) {
+    const int64_t run = number / run_pieces_;
+    const Range steps = part_of(run_depth_, run_pieces_, number % run_pieces_);
+    return {run, run + 1, steps.begin, steps.end - steps.begin};
+  }
+  const Range runs = part_of(run_count, pieces_, number);
+  return {runs.begin, runs.end, 0, run_depth_};
+}
+
+template <class T>
+Range Correlation<T>::strip(int64_t number) const {
+  constexpr int64_t w = simd::vector_width<T>;
+  const int64_t columns = shape_.columns / shape_.groups;
+  const Range vectors = part_of(ceil_div(columns, w), strips_, number);
+  return {vectors.begin * w, std::min(columns, vectors.end * w)};
+}
+
+// The panel's rows of B in the order of the runs, taps within a run, channels within a tap.
+template <class T>
+void Correlation<T>::pack(const Piece& piece, int64_t group, Range columns, const T* weight,
+                          T* packed) const {
+  const int64_t depth = shape_.depth / shape_.groups, group_columns = shape_.columns / shape_.groups;
+  const int64_t filters = shape_.transposed ? shape_.depth : shape_.columns;
+  const int64_t tap_elements = (shape_.transposed ? group_columns : depth) * filters;
+  const int64_t stride = round_up(columns.end - columns.begin, simd::vector_width<T>);
+  const int width = static_cast<int>(columns.end - columns.begin);
+  const int64_t taps = shape_.x.window.taps, joined = run_depth_ / depth;
+  for (int64_t run = piece.first_run; run < piece.last_run; ++run) {
+    const int64_t first_tap = run * joined;
+    for (int64_t step = piece.begin, count = 0; step < piece.begin + piece.depth; step += count) {
+      const int64_t tap = first_tap + step / depth, channel = step % depth;
+      count = std::min(depth - channel, piece.begin + piece.depth - step);
+      const T* from = weight + tap_row(tap / taps, tap % taps) * tap_elements;
+      if (shape_.transposed)  // (columns, filters): this group's filters are the steps
+        transpose_panel(from + columns.begin * filters + group * depth + channel, filters, count, width,
+                        packed, stride);
+      else
+        copy_panel(from + channel * filters + group * group_columns + columns.begin, filters, count, width,
+                   packed, stride);
+      packed += count * stride;
+    }
+  }
+}
+
+template <class T>
+void Correlation<T>::pack_all(const T* weight, T* packed) const {
+  for (int64_t group = 0; group < shape_.groups; ++group)
+    for (int64_t number = 0; number < pieces_; ++number)
+      for (int64_t s = 0; s < strips_; ++s, packed += panel_elements_)
+        pack(piece(number), group, strip(s), weight, packed);
+}
+
+template <class T>
+void Correlation<T>::run(int64_t task, const T* source, const T* weight, T* target,
+                         const Epilogue<T>& epilogue, T* scratch) const {
+  T* packed = scratch + band_elements_;
+  if (pack_once_) pack_all(weight, packed);
+  for_blocks(task, [&](const Block& block) {
+    const T* band = bands_.of(block, source, scratch);
+    if (depthwise_) return multiply_channels(block, band, weight, target, epilogue);
+    multiply(block, band, target, epilogue, [&](int64_t group, int64_t number, int64_t s) -> const T* {
+      const Piece p = piece(number);
+      if (in_place_) return weight + (p.first_run * run_depth_ + p.begin) * shape_.columns;
+      if (pack_once_) return packed + ((group * pieces_ + number) * strips_ + s) * panel_elements_;
+      pack(p, group, strip(s), weight, packed);
+      return packed;
+    });
+  });
+}
+
+// panel(group, piece, strip): a panel of B, which stays in the level-1 cache while all outputs of the block
+// are computed.
+template <class T>
+template <class Panel>
+void Correlation<T>::multiply(const Block& block, const T* band, T* target, const Epilogue<T>& epilogue,
+                              Panel panel) const {
+  constexpr int64_t w = simd::vector_width<T>;
+  const auto find = TileTable<T, TileA::RowMajorRuns>::find;
+  const int64_t depth = shape_.depth / shape_.groups, group_columns = shape_.columns / shape_.groups;
+  const int64_t outputs = block.x.end - block.x.begin;
+  const int64_t row_panels = ceil_div(outputs, gemm_blocks<T>().rows);
+  const int64_t row_step = shape_.y.window.step * bands_.row_stride();
+  TileCall<T> call{};
+  call.a_stride = shape_.x.window.step * shape_.depth;
+  call.c_stride = shape_.x.every * shape_.columns;
+  for (int64_t group = 0; group < shape_.groups; ++group)
+    for (int64_t number = 0; number < pieces_; ++number) {
+      const Piece p = piece(number);
+      const bool last = number + 1 == pieces_;
+      call.depth = p.depth;
+      call.runs = runs_.data() + p.first_run;
+      call.run_count = p.last_run - p.first_run;
+      call.accumulate = number > 0;
+      call.relu = epilogue.relu && last;
+      for (int64_t s = 0; s < strips_; ++s) {
+        const Range columns = strip(s);
+        const int64_t column = group * group_columns + columns.begin;
+        const int64_t vectors = ceil_div(columns.end - columns.begin, w);
+        call.last_columns = static_cast<int>(columns.end - columns.begin - (vectors - 1) * w);
+        call.b = panel(group, number, s);
+        call.b_stride = in_place_ ? shape_.columns : vectors * w;
+        call.bias = epilogue.bias != nullptr && last ? epilogue.bias + column : nullptr;
+        for (int64_t image = block.images.begin; image < block.images.end; ++image)
+          for (int64_t y = block.y.begin; y < block.y.end; ++y) {
+            const T* a = band + (image - block.images.begin) * bands_.image_stride() +
+                         (y - block.y.begin) * row_step + group * depth + p.begin;
+            const int64_t c = target_offset(image, y, block.x.begin) + column;
+            for (int64_t i = 0; i < row_panels; ++i) {
+              const Range rows = part_of(outputs, row_panels, i);
+              call.a = a + rows.begin * call.a_stride;
+              call.c = target + c + rows.begin * call.c_stride;
+              call.where = epilogue.where != nullptr && last ? epilogue.where + c + rows.begin * call.c_stride
+                                                             : nullptr;
+              find(static_cast<int>(rows.end - rows.begin), static_cast<int>(vectors),
+                   call.last_columns < w)(call);
+            }
+          }
+      }
+    }
+}
+
+template <class T>
+void Correlation<T>::multiply_channels(const Block& block, const T* band, const T* weight, T* target,
+                                       const Epilogue<T>& epilogue) const {
+  constexpr int64_t w = simd::vector_width<T>;
+  const int64_t channels = shape_.depth, outputs = block.x.end - block.x.begin;
+  const int64_t row_panels = ceil_div(outputs, channel_outputs);
+  const int64_t row_step = shape_.y.window.step * bands_.row_stride();
+  ChannelCall<T> call{};
+  call.taps = runs_.data();
+  call.weights = weights_.data();
+  call.tap_count = static_cast<int64_t>(runs_.size());
+  call.a_stride = shape_.x.window.step * channels;
+  call.c_stride = shape_.x.every * channels;
+  call.relu = epilogue.relu;
+  for (int64_t image = block.images.begin; image < block.images.end; ++image)
+    for (int64_t y = block.y.begin; y < block.y.end; ++y)
+      for (int64_t i = 0; i < row_panels; ++i) {
+        const Range rows = part_of(outputs, row_panels, i);
+        const T* a = band + (image - block.images.begin) * bands_.image_stride() +
+                     (y - block.y.begin) * row_step + rows.begin * call.a_stride;
+        const int64_t c = target_offset(image, y, block.x.begin) + rows.begin * call.c_stride;
+        for (int64_t channel = 0; channel < channels; channel += w) {
+          call.channels = static_cast<int>(std::min(w, channels - channel));
+          call.a = a + channel;
+          call.weight = weight + channel;
+          call.c = target + c + channel;
+          call.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + channel;
+          call.where = epilogue.where == nullptr ? nullptr : epilogue.where + c + channel;
+          channel_tile_table<T>[static_cast<size_t>(rows.end - rows.begin - 1)](call);
+        }
+      }
+}
+
+template class Correlation<float>;
+template class Correlation<double>;
+
+}  // namespace bpcore::kernels

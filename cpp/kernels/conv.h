@@ -1,0 +1,158 @@
+// Convolutions of channels-last images as matrix products whose left factor is read from the images in place.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/conv_blocks.h"
+#include "kernels/gemm.h"
+
+namespace bpcore::kernels {
+
+// Output o looks at positions o * stride - before + tap * dilation of the input; those outside it are zero.
+struct ConvAxis {
+  int64_t in, out, kernel, stride, before, dilation;
+};
+
+// x (images, y.in, x.in, channels), weight (y.kernel, x.kernel, channels / groups, filters), output (images,
+// y.out, x.out, filters); group g of the filters sees group g of the channels.
+struct ConvShape {
+  int64_t images, channels, filters, groups;
+  ConvAxis y, x;
+
+  int64_t group_channels() const { return channels / groups; }
+  int64_t group_filters() const { return filters / groups; }
+  bool depthwise() const { return groups > 1 && groups == channels && groups == filters; }
+  double products() const;  // multiplications of a pass
+};
+
+// The same products in fewer and longer runs: where windows lie side by side along x, what each sees is the
+// channels of one position; so it is along y where x has one position left; and with a kernel of a single
+// position, all images are one row.
+ConvShape merged(const ConvShape& shape);
+
+// A window slides over a source and meets some taps of the weight in an order of its own; every so many
+// elements of the target are written. The forward pass is one of them; so is the input gradient for each
+// residue class of the strides, of which the window sees only the taps that meet it.
+struct CorrelationAxis {
+  Window window;
+  int64_t target, first, every;         // output o goes to position first + o * every of `target`
+  int64_t kernel, tap_first, tap_step;  // tap j of the window is tap_first + j * tap_step of the weight's
+};
+
+struct CorrelationShape {
+  int64_t images, depth, columns, groups;  // depth: channels of the source; columns: of the target
+  bool transposed;  // a tap of the weight is (columns, depth) instead of (depth, columns), of each group
+  CorrelationAxis y, x;
+};
+
+CorrelationShape forward_correlation(const ConvShape& shape);
+std::vector<CorrelationShape> input_gradient_correlations(const ConvShape& shape);
+
+// target = epilogue(source correlated with weight); for T float and double. Every element is one chain of
+// fused multiply-adds in the order of the window's taps, and of channels within a tap: its bits depend on
+// neither blocks nor tasks. An object is immutable; a task runs once, on any thread.
+template <class T>
+class Correlation {
+ public:
+  Correlation(const CorrelationShape& shape, int64_t most_tasks);
+
+  int64_t tasks() const { return tasks_; }
+  int64_t scratch_elements() const { return scratch_elements_; }
+
+  void run(int64_t task, const T* source, const T* weight, T* target, const Epilogue<T>& epilogue,
+           T* scratch) const;
+
+  // body(offset, count) for each run of elements of the target that a task writes, if it writes every one.
+  template <class Body>
+  void each_row(int64_t task, Body&& body) const {
+    for_blocks(task, [&](const Block& block) {
+      for (int64_t image = block.images.begin; image < block.images.end; ++image)
+        for (int64_t y = block.y.begin; y < block.y.end; ++y)
+          body(target_offset(image, y, block.x.begin), (block.x.end - block.x.begin) * shape_.columns);
+    });
+  }
+
+ private:
+  template <class Body>
+  void for_blocks(int64_t task, Body&& body) const {
+    const Range share = part_of(blocks_.count(), tasks_, task);
+    for (int64_t block = share.begin; block < share.end; ++block) body(blocks_.at(block));
+  }
+  int64_t target_offset(int64_t image, int64_t y, int64_t x) const {
+    const CorrelationAxis &ay = shape_.y, &ax = shape_.x;
+    const int64_t row = image * ay.target + ay.first + y * ay.every;
+    return (row * ax.target + ax.first + x * ax.every) * shape_.columns;
+  }
+  int64_t tap_row(int64_t y_tap, int64_t x_tap) const {
+    return (shape_.y.tap_first + y_tap * shape_.y.tap_step) * shape_.x.kernel + shape_.x.tap_first +
+           x_tap * shape_.x.tap_step;
+  }
+
+  // A piece of the sum: runs [first_run, last_run), of each the steps [begin, begin + depth).
+  struct Piece {
+    int64_t first_run, last_run, begin, depth;
+  };
+  Piece piece(int64_t number) const;
+  Range strip(int64_t number) const;  // columns
+  void make_runs();
+  void pack(const Piece& piece, int64_t group, Range columns, const T* weight, T* packed) const;
+  void pack_all(const T* weight, T* packed) const;
+  template <class Panel>
+  void multiply(const Block& block, const T* band, T* target, const Epilogue<T>& epilogue, Panel panel) const;
+  void multiply_channels(const Block& block, const T* band, const T* weight, T* target,
+                         const Epilogue<T>& epilogue) const;
+
+  CorrelationShape shape_;
+  bool depthwise_, in_place_, pack_once_ = false;
+  int64_t strips_ = 1, pieces_ = 1;
+  int64_t run_depth_ = 0;       // steps of a run
+  int64_t run_pieces_ = 1;      // pieces of a run; or
+  int64_t panel_elements_ = 0;  // a packed panel of B
+  int64_t tasks_ = 1, band_elements_ = 0, scratch_elements_ = 0;
+  Blocks blocks_;
+  Bands bands_;
+  std::vector<int64_t> runs_;     // where each run begins in a band
+  std::vector<int64_t> weights_;  // depthwise: where each run's weights begin
+};
+
+// weight_gradient[tap, c, f] = sum over all outputs of x at the tap times the output's gradient. Each element
+// is one chain in the order of the outputs.
+template <class T>
+class WeightGradient {
+ public:
+  WeightGradient(const ConvShape& shape, int64_t most_tasks);
+
+  int64_t tasks() const { return tasks_; }
+  int64_t scratch_elements() const { return scratch_elements_; }
+
+  // x and gradient as ConvShape says, result as the weight.
+  void run(int64_t task, const T* x, const T* gradient, T* result, T* scratch) const;
+
+ private:
+  struct Panel {  // rows of the result that lie side by side in x
+    int64_t row, offset;
+    int rows;
+  };
+  void make_panels();
+  void multiply(const Block& block, Range units, const T* band, const T* gradient, T* result,
+                T* packed) const;
+  void multiply_channels(const Block& block, Range units, const T* band, const T* gradient, T* result) const;
+  Range strip(int64_t number) const;
+
+  ConvShape shape_;
+  int64_t strips_ = 1, units_ = 0, tasks_ = 1, band_elements_ = 0, scratch_elements_ = 0;
+  bool in_place_;
+  Blocks blocks_;
+  Bands bands_;
+  std::vector<int64_t> runs_;  // where each row of outputs of a block begins in its band
+  std::vector<Panel> panels_;
+  std::vector<int64_t> taps_;  // depthwise: where each tap lies in a band
+};
+
+extern template class Correlation<float>;
+extern template class Correlation<double>;
+extern template class WeightGradient<float>;
+extern template class WeightGradient<double>;
+
+}  // namespace bpcore::kernels

@@ -1,0 +1,169 @@
+// The gradient of a convolution's weight.
+#include <algorithm>
+
+#include "kernels/conv.h"
+#include "kernels/conv_depthwise.h"
+#include "kernels/gemm_blocks.h"
+#include "kernels/gemm_pack.h"
+#include "kernels/gemm_tile.h"
+
+namespace bpcore::kernels {
+namespace {
+
+// A task below this many multiplications is not worth handing out: each looks at all outputs.
+constexpr double task_products = 2e6;
+
+// Bytes of a block's outputs, where channels don't meet.
+constexpr int64_t channel_block_bytes = 12 << 10;
+
+}  // namespace
+
+template <class T>
+WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : shape_(shape) {
+  constexpr GemmBlocks table = gemm_blocks<T>();
+  constexpr int64_t w = simd::vector_width<T>;
+  const CorrelationShape forward = forward_correlation(shape);
+  const Window &y = forward.y.window, &x = forward.x.window;
+  const int64_t vectors = ceil_div(shape.group_filters(), w);
+  strips_ = ceil_div(vectors, table.vectors);
+  const int64_t strip_columns = ceil_div(vectors, strips_) * w;
+  // A block's panel of the gradient fills as much of the level-1 cache as one of a matrix product does; of
+  // channels by themselves, all of the block stays there.
+  const int64_t outputs = shape.depthwise()
+                              ? channel_block_bytes / (shape.channels * static_cast<int64_t>(sizeof(T)))
+                              : table.depth * table.vectors * w / strip_columns;
+  blocks_ = Blocks(shape.images, y.out, x.out, outputs, w);
+  bands_ = Bands(y, x, shape.channels, blocks_);
+  band_elements_ = round_up(bands_.elements(), line_elements<T>);
+  in_place_ = shape.groups == 1 && strips_ == 1;
+  const int64_t panel = blocks_.most_images() * blocks_.most_y() * blocks_.most_x() * strip_columns;
+  scratch_elements_ =
+      band_elements_ + (in_place_ || shape.depthwise() ? 0 : round_up(panel, line_elements<T>));
+  for (int64_t image = 0; image < blocks_.most_images(); ++image)
+    for (int64_t row = 0; row < blocks_.most_y(); ++row)
+      runs_.push_back(image * bands_.image_stride() + row * y.step * bands_.row_stride());
+  make_panels();
+  tasks_ = std::clamp<int64_t>(static_cast<int64_t>(shape.products() / task_products), 1,
+                               std::clamp<int64_t>(units_, 1, most_tasks));
+}
+
+// Taps that lie side by side in x make one run of rows of the result, if all of their channels count.
+template <class T>
+void WeightGradient<T>::make_panels() {
+  constexpr int64_t w = simd::vector_width<T>, rows = gemm_blocks<T>().rows;
+  const ConvAxis &y = shape_.y, &x = shape_.x;
+  const int64_t channels = shape_.group_channels();
+  if (shape_.depthwise()) {
+    for (int64_t i = 0; i < y.kernel; ++i)
+      for (int64_t j = 0; j < x.kernel; ++j)
+        taps_.push_back(i * y.dilation * bands_.row_stride() + j * x.dilation * shape_.channels);
+    units_ = ceil_div(shape_.channels, w) * ceil_div(y.kernel * x.kernel, channel_outputs);
+    return;
+  }
+  const bool joined = shape_.groups == 1 && (x.dilation == 1 || x.kernel == 1);
+  const int64_t length = joined ? x.kernel * channels : channels;
+  for (int64_t i = 0; i < y.kernel; ++i)
+    for (int64_t j = 0; j < (joined ? 1 : x.kernel); ++j) {
+      const int64_t run = i * y.dilation * bands_.row_stride() + j * x.dilation * shape_.channels;
+      const int64_t parts = ceil_div(length, rows);
+      for (int64_t part = 0; part < parts; ++part) {
+        const Range share = part_of(length, parts, part);
+        panels_.push_back({(i * x.kernel + j) * channels + share.begin, run + share.begin,
+                           static_cast<int>(share.end - share.begin)});
+      }
+    }
+  units_ = shape_.groups * strips_ * static_cast<int64_t>(panels_.size());
+}
+
+template <class T>
+Range WeightGradient<T>::strip(int64_t number) const {
+  constexpr int64_t w = simd::vector_width<T>;
+  const Range vectors = part_of(ceil_div(shape_.group_filters(), w), strips_, number);
+  return {vectors.begin * w, std::min(shape_.group_filters(), vectors.end * w)};
+}
+
+template <class T>
+void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* result, T* scratch) const {
+  const Range units = part_of(units_, tasks_, task);
+  if (blocks_.count() == 0) {
+    const int64_t elements = shape_.y.kernel * shape_.x.kernel * shape_.group_channels() * shape_.filters;
+    const Range share = part_of(elements, tasks_, task);
+    std::fill(result + share.begin, result + share.end, T(0));
+    return;
+  }
+  for (int64_t number = 0; number < blocks_.count(); ++number) {
+    const Block block = blocks_.at(number);
+    const T* band = bands_.of(block, x, scratch);
+    const int64_t row = block.images.begin * shape_.y.out + block.y.begin;
+    const T* from = gradient + (row * shape_.x.out + block.x.begin) * shape_.filters;
+    if (shape_.depthwise())
+      multiply_channels(block, units, band, from, result);
+    else
+      multiply(block, units, band, from, result, scratch + band_elements_);
+  }
+}
+
+template <class T>
+void WeightGradient<T>::multiply(const Block& block, Range units, const T* band, const T* gradient, T* result,
+                                 T* packed) const {
+  constexpr int64_t w = simd::vector_width<T>;
+  const auto find = TileTable<T, TileA::ByDepthRuns>::find;
+  const int64_t panel_count = static_cast<int64_t>(panels_.size());
+  TileCall<T> call{};
+  call.a_stride = shape_.x.stride * shape_.channels;
+  call.c_stride = shape_.filters;
+  call.depth = block.x.end - block.x.begin;
+  call.runs = runs_.data();
+  call.run_count = (block.images.end - block.images.begin) * (block.y.end - block.y.begin);
+  call.accumulate = block.images.begin > 0 || block.y.begin > 0 || block.x.begin > 0;
+  int64_t vectors = 0, column = 0;
+  for (int64_t unit = units.begin; unit < units.end; ++unit) {
+    const int64_t group = unit / (strips_ * panel_count);
+    if (unit == units.begin || unit % panel_count == 0) {
+      const Range columns = strip(unit / panel_count % strips_);
+      const int width = static_cast<int>(columns.end - columns.begin);
+      vectors = ceil_div(width, w);
+      column = group * shape_.group_filters() + columns.begin;
+      call.last_columns = static_cast<int>(width - (vectors - 1) * w);
+      call.b = in_place_ ? gradient : packed;
+      call.b_stride = in_place_ ? shape_.filters : vectors * w;
+      if (!in_place_)
+        copy_panel(gradient + column, shape_.filters, call.depth * call.run_count, width, packed,
+                   call.b_stride);
+    }
+    const Panel& panel = panels_[static_cast<size_t>(unit % panel_count)];
+    call.a = band + panel.offset + group * shape_.group_channels();
+    call.c = result + panel.row * shape_.filters + column;
+    find(panel.rows, static_cast<int>(vectors), call.last_columns < w)(call);
+  }
+}
+
+template <class T>
+void WeightGradient<T>::multiply_channels(const Block& block, Range units, const T* band, const T* gradient,
+                                          T* result) const {
+  constexpr int64_t w = simd::vector_width<T>;
+  const int64_t tap_count = static_cast<int64_t>(taps_.size());
+  const int64_t tap_groups = ceil_div(tap_count, channel_outputs);
+  ChannelSum<T> call{};
+  call.rows = runs_.data();
+  call.row_count = (block.images.end - block.images.begin) * (block.y.end - block.y.begin);
+  call.outputs = block.x.end - block.x.begin;
+  call.x_stride = shape_.x.stride * shape_.channels;
+  call.gradient_stride = call.sum_stride = shape_.channels;
+  call.accumulate = block.images.begin > 0 || block.y.begin > 0 || block.x.begin > 0;
+  for (int64_t unit = units.begin; unit < units.end; ++unit) {
+    const int64_t channel = unit / tap_groups * w;
+    const Range taps = part_of(tap_count, tap_groups, unit % tap_groups);
+    call.channels = static_cast<int>(std::min(w, shape_.channels - channel));
+    call.x = band + channel;
+    call.gradient = gradient + channel;
+    call.sum = result + taps.begin * shape_.channels + channel;
+    call.taps = taps_.data() + taps.begin;
+    channel_sum_table<T>[static_cast<size_t>(taps.end - taps.begin - 1)](call);
+  }
+}
+
+template class WeightGradient<float>;
+template class WeightGradient<double>;
+
+}  // namespace bpcore::kernels

@@ -1,0 +1,236 @@
+// conv2d and its two gradients. Each is linear in each of its two factors, and the derivative of any of them
+// consists of the other two.
+#include <memory>
+
+#include "graph/autodiff.h"
+#include "kernels/conv.h"
+#include "ops/activation.h"
+#include "ops/conv_shape.h"
+#include "ops/op_list.h"
+#include "ops/rules.h"
+
+namespace bpcore {
+
+namespace {
+
+double conv_cost(const kernels::ConvShape& shape) {
+  const auto outputs = static_cast<double>(shape.images * shape.y.out * shape.x.out * shape.filters);
+  return 1.2e-2 * shape.products() + 0.1 * outputs;
+}
+
+template <class T>
+int64_t scratch_bytes(int64_t elements) {
+  return elements * static_cast<int64_t>(sizeof(T));
+}
+
+// Lets a routine run body(correlation, frame, task) for each task of each correlation.
+template <class T, class Body>
+void run_correlations(Routine& routine, const std::vector<kernels::CorrelationShape>& shapes, Body body) {
+  const auto cut = [&](int64_t most_tasks) -> Work {
+    std::vector<kernels::Correlation<T>> parts;
+    std::vector<int64_t> ends;
+    int64_t tasks = 0;
+    for (const kernels::CorrelationShape& shape : shapes) {
+      parts.emplace_back(shape, most_tasks);
+      ends.push_back(tasks += parts.back().tasks());
+      routine.scratch_bytes =
+          std::max(routine.scratch_bytes, scratch_bytes<T>(parts.back().scratch_elements()));
+    }
+    return {[=](const Frame& frame, int64_t task) {
+              size_t part = 0;
+              while (task >= ends[part]) ++part;
+              body(parts[part], frame, task - (part == 0 ? 0 : ends[part - 1]));
+            },
+            tasks};
+  };
+  static_cast<Work&>(routine) = cut(16);
+  routine.alone = cut(1);
+  routine.pair = cut(4);
+}
+
+class Conv2d final : public Op {
+ public:
+  const char* name() const override { return "conv2d"; }
+
+  // x (images, height, width, channels), weight (kernel height, kernel width, channels / groups, filters)
+  // [, bias (filters)] → (images, output height, output width, filters)
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 2, 3);
+    expect_float(name(), node, 0);
+    for (int number = 1; number < node.count(); ++number) expect_same_dtype(name(), node, 0, number);
+    const kernels::ConvShape shape = shape_of(node);
+    if (node.count() == 3 && node.input(2).shape != Shape{shape.filters})
+      throw ValueError(concat(name(), ": bias of shape ", node.input(2).shape,
+                              " does not fit weight of shape ", node.input(1).shape, "; it must be (",
+                              shape.filters, ",)"));
+    activation_from_name(node.attributes.text("activation", ""));
+    return {node.input(0).dtype, {shape.images, shape.y.out, shape.x.out, shape.filters}};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const kernels::ConvShape shape = kernels::merged(shape_of(node));
+    const Activation activation = activation_from_name(node.attributes.text("activation", ""));
+    const bool has_bias = node.count() == 3;
+    Routine routine;
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      run_correlations<T>(routine, {kernels::forward_correlation(shape)},
+                          [=](const kernels::Correlation<T>& part, const Frame& frame, int64_t task) {
+                            part.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(),
+                                     {has_bias ? frame.input<T>(2) : nullptr, activation == Activation::Relu},
+                                     reinterpret_cast<T*>(frame.scratch));
+                            if (activation == Activation::None || activation == Activation::Relu) return;
+                            part.each_row(task, [&](int64_t offset, int64_t count) {
+                              activate(activation, count, frame.output<T>() + offset);
+                            });
+                          });
+    });
+    routine.cost = conv_cost(shape);
+    return routine;
+  }
+
+  void vjp(Vjp& node) const override {
+    const std::string activation = node.attributes().text("activation", "");
+    const Value x = node.input(0), weight = node.input(1);
+    const Value g =
+        activation.empty() ? node.seed() : activation_gradient(activation, node.seed(), node.output());
+    const Attributes window = window_of(node.attributes());
+    if (node.needs(0)) node.set(0, conv2d_input_gradient(g, weight, window, x.shape()));
+    if (node.needs(1)) node.set(1, conv2d_weight_gradient(x, g, window, weight.shape()));
+    if (node.count() == 3 && node.needs(2)) node.set(2, sum(g, {0, 1, 2}));
+  }
+
+  Value decompose(const std::vector<Value>& inputs, const Attributes& attributes) const override {
+    Value y = apply(name(), {inputs[0], inputs[1]}, window_of(attributes));
+    if (inputs.size() == 3) y = y + inputs[2];
+    const std::string activation = attributes.text("activation", "");
+    return activation.empty() ? y : apply(activation.c_str(), {y});
+  }
+
+ private:
+  kernels::ConvShape shape_of(const Signature& node) const {
+    return conv_shape(name(), node.attributes, node.input(0).shape, node.input(1).shape);
+  }
+};
+
+class Conv2dInputGradient final : public Op {
+ public:
+  const char* name() const override { return "conv2d_input_gradient"; }
+
+  // gradient (images, output height, output width, filters), weight as for conv2d, attribute "size" (height,
+  // width) → (images, height, width, channels)
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 2);
+    expect_float(name(), node, 0);
+    expect_same_dtype(name(), node, 0, 1);
+    const kernels::ConvShape shape = shape_of(node);
+    return {node.input(0).dtype, {shape.images, shape.y.in, shape.x.in, shape.channels}};
+  }
+
+  // A third input, which only the pass that fuses relu_grad gives, is the y of relu_grad(result, y).
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const kernels::ConvShape shape = kernels::merged(shape_of(node));
+    const bool has_where = node.count() == 3;
+    Routine routine;
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      run_correlations<T>(routine, kernels::input_gradient_correlations(shape),
+                          [=](const kernels::Correlation<T>& part, const Frame& frame, int64_t task) {
+                            kernels::Epilogue<T> epilogue;
+                            if (has_where) epilogue.where = frame.input<T>(2);
+                            part.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(), epilogue,
+                                     reinterpret_cast<T*>(frame.scratch));
+                          });
+    });
+    routine.cost = conv_cost(shape);
+    return routine;
+  }
+
+  void vjp(Vjp& node) const override {
+    const Value g = node.input(0), weight = node.input(1), seed = node.seed();
+    const Attributes window = window_of(node.attributes());
+    if (node.needs(0)) node.set(0, apply("conv2d", {seed, weight}, window));
+    if (node.needs(1)) node.set(1, conv2d_weight_gradient(seed, g, window, weight.shape()));
+  }
+
+ private:
+  kernels::ConvShape shape_of(const Signature& node) const {
+    const Shape &g = node.input(0).shape, &weight = node.input(1).shape;
+    expect_image(name(), "gradient", g);
+    expect_weight(name(), weight);
+    const auto& size = node.attributes.integers("size");
+    if (size.size() != 2) throw ValueError(concat(name(), ": size must be two numbers"));
+    const Shape x{g[0], size[0], size[1], weight[2] * node.attributes.integer("groups")};
+    const kernels::ConvShape shape = conv_shape(name(), node.attributes, x, weight);
+    expect_gradient(name(), shape, g);
+    return shape;
+  }
+};
+
+class Conv2dWeightGradient final : public Op {
+ public:
+  const char* name() const override { return "conv2d_weight_gradient"; }
+
+  // x (images, height, width, channels), gradient (images, output height, output width, filters), attribute
+  // "kernel" (height, width) → (kernel height, kernel width, channels / groups, filters)
+  TensorType infer(const Signature& node) const override {
+    expect_inputs(name(), node, 2);
+    expect_float(name(), node, 0);
+    expect_same_dtype(name(), node, 0, 1);
+    const kernels::ConvShape shape = shape_of(node);
+    return {node.input(0).dtype, {shape.y.kernel, shape.x.kernel, shape.group_channels(), shape.filters}};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    const kernels::ConvShape shape = kernels::merged(shape_of(node));
+    Routine routine;
+    with_float(output.dtype, [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      const auto cut = [&](int64_t most_tasks) -> Work {
+        const kernels::WeightGradient<T> product(shape, most_tasks);
+        routine.scratch_bytes = std::max(routine.scratch_bytes, scratch_bytes<T>(product.scratch_elements()));
+        return {[=](const Frame& frame, int64_t task) {
+                  product.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(),
+                              reinterpret_cast<T*>(frame.scratch));
+                },
+                product.tasks()};
+      };
+      static_cast<Work&>(routine) = cut(16);
+      routine.alone = cut(1);
+      routine.pair = cut(4);
+    });
+    routine.cost = conv_cost(shape);
+    return routine;
+  }
+
+  void vjp(Vjp& node) const override {
+    const Value x = node.input(0), g = node.input(1), seed = node.seed();
+    const Attributes window = window_of(node.attributes());
+    if (node.needs(0)) node.set(0, conv2d_input_gradient(g, seed, window, x.shape()));
+    if (node.needs(1)) node.set(1, apply("conv2d", {x, seed}, window));
+  }
+
+ private:
+  kernels::ConvShape shape_of(const Signature& node) const {
+    const Shape &x = node.input(0).shape, &g = node.input(1).shape;
+    expect_image(name(), "input", x);
+    expect_image(name(), "gradient", g);
+    const auto& kernel = node.attributes.integers("kernel");
+    if (kernel.size() != 2) throw ValueError(concat(name(), ": kernel must be two numbers"));
+    const int64_t groups = groups_of(name(), node.attributes, x.last());
+    const kernels::ConvShape shape =
+        conv_shape(name(), node.attributes, x, {kernel[0], kernel[1], x.last() / groups, g.last()});
+    expect_gradient(name(), shape, g);
+    return shape;
+  }
+};
+
+}  // namespace
+
+void add_conv_ops(OpList& ops) {
+  ops.push_back(std::make_unique<Conv2d>());
+  ops.push_back(std::make_unique<Conv2dInputGradient>());
+  ops.push_back(std::make_unique<Conv2dWeightGradient>());
+}
+
+}  // namespace bpcore

@@ -1,0 +1,262 @@
+"""conv2d and its two gradients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from bpcore.tensor import apply
+from tests.support import convolution
+from tests.support.check_op import Case
+from tests.support.draw import normal, positive
+from tests.support.graphs import Graph, f32, f64, i64, infer
+
+if TYPE_CHECKING:
+    from tests.support.graphs import Type
+
+Pair = tuple[int, int]
+# x (batch, height, width, channels), kernel, filters, strides, padding, dilation, groups
+Conv = tuple[tuple[int, int, int, int], Pair, int, Pair, tuple[int, int, int, int], Pair, int]
+
+NONE = (0, 0, 0, 0)
+SMALL: list[Conv] = [
+    ((1, 1, 1, 1), (1, 1), 1, (1, 1), NONE, (1, 1), 1),
+    ((1, 3, 1, 7), (3, 4), 1, (4, 1), (0, 0, 0, 4), (1, 1), 1),
+    ((2, 1, 1, 2), (1, 1), 2, (3, 3), (1, 1, 0, 1), (1, 1), 1),
+    ((2, 4, 5, 1), (3, 3), 2, (1, 1), NONE, (1, 1), 1),
+    ((2, 4, 4, 3), (1, 1), 2, (1, 1), NONE, (1, 1), 1),
+    ((2, 5, 4, 2), (1, 1), 2, (2, 3), NONE, (1, 1), 1),
+    ((3, 3, 2, 2), (3, 2), 4, (1, 1), NONE, (1, 1), 1),  # the kernel covers the image
+    ((1, 3, 2, 2), (3, 2), 3, (1, 1), (1, 0, 0, 2), (1, 1), 1),
+    ((2, 5, 4, 2), (3, 3), 2, (1, 1), (1, 1, 1, 1), (1, 1), 1),
+    ((1, 4, 5, 2), (2, 3), 2, (2, 1), (0, 1, 2, 0), (1, 1), 1),
+    ((1, 6, 5, 1), (3, 2), 2, (2, 2), (1, 1, 0, 1), (1, 1), 1),
+    ((1, 7, 5, 1), (2, 2), 2, (3, 4), NONE, (1, 1), 1),  # some of the input is never seen
+    ((1, 5, 7, 2), (2, 3), 1, (1, 1), NONE, (2, 3), 1),
+    ((1, 7, 6, 1), (3, 3), 2, (2, 2), (2, 2, 1, 1), (2, 2), 1),  # residue classes that no tap meets
+    ((1, 9, 6, 1), (3, 2), 1, (4, 3), (3, 2, 2, 2), (2, 3), 1),
+    ((1, 3, 4, 4), (2, 2), 6, (1, 1), (1, 0, 0, 1), (1, 1), 2),
+    ((1, 4, 4, 3), (2, 2), 6, (2, 1), (1, 1, 1, 1), (1, 2), 3),
+    ((1, 4, 5, 3), (3, 2), 3, (1, 1), (1, 1, 1, 0), (1, 1), 3),  # depthwise
+    ((1, 5, 5, 2), (2, 2), 2, (2, 2), (1, 0, 1, 0), (2, 1), 2),
+    ((2, 1, 9, 2), (1, 3), 2, (1, 2), (0, 0, 2, 0), (1, 2), 1),  # a signal
+    ((1, 2, 2, 1), (2, 2), 1, (1, 1), (4, 3, 3, 5), (1, 1), 1),  # outputs that see nothing but padding
+    ((2, 4, 6, 2), (2, 3), 3, (2, 3), NONE, (1, 1), 1),  # windows side by side
+    ((2, 5, 6, 1), (2, 3), 3, (1, 3), NONE, (1, 1), 1),
+    ((2, 6, 3, 1), (2, 3), 2, (2, 1), (0, 0, 0, 0), (1, 1), 1),
+    ((1, 3, 4, 1), (3, 2), 2, (1, 2), (0, 2, 0, 1), (1, 1), 1),
+    ((1, 3, 2, 1), (2, 2), 1, (9, 7), (1, 0, 0, 1), (1, 1), 1),  # strides beyond the image
+    ((1, 0, 3, 2), (2, 2), 1, (2, 1), (2, 1, 0, 0), (1, 1), 1),  # nothing but padding
+    ((0, 4, 4, 2), (2, 2), 3, (1, 1), (1, 1, 1, 1), (1, 1), 1),
+    ((0, 4, 4, 2), (2, 2), 2, (2, 2), NONE, (1, 1), 2),
+]
+# Of more than one block, panel, piece or task in each of the products.
+LARGE: list[Conv] = [
+    ((3, 28, 28, 1), (3, 3), 33, (1, 1), NONE, (1, 1), 1),
+    ((5, 13, 12, 8), (5, 5), 16, (1, 1), (2, 1, 0, 3), (1, 1), 1),
+    ((3, 26, 26, 32), (3, 3), 64, (1, 1), NONE, (1, 1), 1),
+    ((2, 15, 14, 70), (3, 3), 100, (1, 1), (1, 1, 1, 1), (1, 1), 1),
+    ((2, 21, 30, 17), (3, 4), 40, (2, 3), (1, 0, 2, 2), (1, 1), 1),
+    ((2, 14, 15, 24), (3, 2), 36, (1, 2), (2, 2, 1, 1), (2, 1), 3),
+    ((3, 20, 19, 37), (3, 3), 37, (1, 1), (1, 1, 1, 1), (1, 1), 37),
+    ((3, 20, 19, 21), (5, 2), 21, (2, 1), (2, 0, 1, 1), (1, 3), 21),
+    ((2, 12, 13, 6), (3, 3), 18, (1, 1), (1, 1, 1, 1), (1, 1), 6),
+    ((2, 1, 3000, 9), (1, 5), 20, (1, 1), (0, 0, 4, 0), (1, 1), 1),
+    ((2, 1, 700, 400), (1, 3), 24, (1, 1), NONE, (1, 1), 1),
+    ((7, 11, 9, 40), (1, 1), 70, (1, 1), NONE, (1, 1), 1),
+    ((3, 30, 32, 3), (6, 8), 40, (6, 8), NONE, (1, 1), 1),
+    ((300, 4, 3, 5), (4, 3), 20, (1, 1), NONE, (1, 1), 1),
+    ((70, 6, 6, 3), (3, 3), 8, (1, 1), NONE, (1, 1), 1),
+]  # fmt: skip
+
+
+def _window(conv: Conv) -> dict[str, Any]:
+    _, _, _, strides, padding, dilation, groups = conv
+    return {"strides": list(strides), "padding": list(padding), "dilation": list(dilation), "groups": groups}
+
+
+def _output(conv: Conv) -> tuple[int, ...]:
+    x, kernel, filters, _, padding, _, _ = conv
+    slid = convolution.Window(kernel, **_window(conv))
+    return (x[0], *slid.counts(np.zeros((1, x[1] + sum(padding[:2]), x[2] + sum(padding[2:]), 1))), filters)
+
+
+def _weight(conv: Conv) -> tuple[int, ...]:
+    x, kernel, filters, *_, groups = conv
+    return (*kernel, x[3] // groups, filters)
+
+
+def _forward(conv: Conv, bias: bool = False, activation: str = "") -> Case:
+    x, weight, shift = normal(conv[0]), normal(_weight(conv), key=1), normal((conv[2],), key=2)
+    if activation == "relu":  # sums of one sign for each filter, away from the kink at zero
+        x, weight, shift = positive(conv[0]), np.abs(weight) * np.sign(shift), shift + np.sign(shift)
+    weight /= np.sqrt(np.prod(weight.shape[:-1]))
+    errors = {"magnitudes": True, "epsilons": 32} if activation in ("", "relu") else {"floor": 4}
+    return Case(
+        "conv2d", convolution.conv2d, x, weight, *([shift] if bias else []), activation=activation,
+        order=1 if activation == "relu" else 2, **errors, **_window(conv),
+    )  # fmt: skip
+
+
+def _gradients(conv: Conv) -> list[Case]:
+    x, weight, g = normal(conv[0]), normal(_weight(conv), key=1), normal(_output(conv), key=2)
+    settings = {"magnitudes": True, "epsilons": 32, "order": 2, **_window(conv)}
+    size, kernel = list(conv[0][1:3]), list(conv[1])
+    return [
+        Case("conv2d_input_gradient", convolution.conv2d_input_gradient, g, weight, size=size, **settings),
+        Case("conv2d_weight_gradient", convolution.conv2d_weight_gradient, x, g, kernel=kernel, **settings),
+    ]
+
+
+CASES = [
+    *(_forward(conv) for conv in SMALL + LARGE),
+    *(case for conv in SMALL + LARGE for case in _gradients(conv)),
+    *(
+        _forward(conv, bias, activation)
+        for conv in (SMALL[7], SMALL[15], LARGE[0], LARGE[3], LARGE[6])
+        for bias, activation in (
+            (True, ""),
+            (True, "relu"),
+            (False, "relu"),
+            (True, "sigmoid"),
+            (True, "tanh"),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_values_and_derivatives(case: Case) -> None:
+    case.check()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("conv", [LARGE[1], LARGE[4], LARGE[6], LARGE[9]], ids=str)
+def test_an_image_has_the_same_bits_alone(conv: Conv, dtype: str) -> None:
+    x, weight, g = (
+        v.astype(dtype) for v in (normal(conv[0]), normal(_weight(conv), key=1), normal(_output(conv), key=2))
+    )
+    size = list(conv[0][1:3])
+    y = apply("conv2d", x, weight, **_window(conv))
+    back = apply("conv2d_input_gradient", g, weight, size=size, **_window(conv))
+    for i in range(len(x)):
+        alone = apply("conv2d", x[i : i + 1], weight, **_window(conv))
+        assert alone.tobytes() == y[i : i + 1].tobytes()
+        alone = apply("conv2d_input_gradient", g[i : i + 1], weight, size=size, **_window(conv))
+        assert alone.tobytes() == back[i : i + 1].tobytes()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_nan_stays_in_the_windows_that_see_it(channels: int) -> None:
+    x = np.ones((2, 6, 7, channels))
+    x[1, 2, 3, 0] = np.nan
+    for groups in {1, channels}:
+        weight = np.ones((2, 2, channels // groups, channels))
+        y = apply("conv2d", x, weight, strides=[1, 1], padding=[1, 1, 1, 1], dilation=[1, 1], groups=groups)
+        expected = np.zeros(y.shape, bool)
+        expected[1, 2:4, 3:5, : 1 if groups > 1 else None] = True
+        np.testing.assert_array_equal(np.isnan(y), expected)
+
+
+# Fusion
+
+WINDOW: dict[str, Any] = {"strides": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1}
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+def test_bias_and_activation_spelled_out_become_one_instruction(activation: str) -> None:
+    graph = Graph()
+    arrays = [normal((2, 5, 5, 3)), normal((3, 3, 3, 4), key=1), normal((4,), key=2)]
+    x, weight, bias = (graph.input(f64(*array.shape)) for array in arrays)
+    y = graph.add(activation, graph.add("add", graph.add("conv2d", x, weight, **WINDOW), bias))
+    plan = graph.plan(y)
+    assert plan.instructions == [f"conv2d[{activation}] (2, 3, 3, 4)"]
+    want = convolution.conv2d(*arrays, activation=activation, **WINDOW)
+    np.testing.assert_allclose(plan.run(None, arrays)[0], want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+def test_the_mask_of_relus_derivative_goes_into_the_input_gradient(strides: int) -> None:
+    arrays = [normal((2, 4, 4, 4)), normal((3, 3, 4, 5), key=1), normal((2, 5, 5, 5), key=3)]
+    size = 4 if strides == 1 else 9
+    arrays[2] = normal((2, size - 2 if strides == 1 else 4, size - 2 if strides == 1 else 4, 5), key=3)
+    arrays[0] = normal((2, size, size, 4))
+    graph = Graph()
+    y, weight, g = (graph.input(f64(*array.shape)) for array in arrays)
+    window = {**WINDOW, "strides": [strides, strides]}
+    back = graph.add("conv2d_input_gradient", g, weight, size=[size, size], **window)
+    plan = graph.plan(graph.add("relu_grad", back, y))
+    assert plan.instructions == [f"conv2d_input_gradient[relu_grad] (2, {size}, {size}, 4)"]
+    plain = convolution.conv2d_input_gradient(arrays[2], arrays[1], size=[size, size], **window)
+    want = np.where(arrays[0] > 0, plain, 0)
+    np.testing.assert_allclose(plan.run(None, arrays)[0], want, rtol=1e-12, atol=1e-12)
+
+
+# What is refused
+
+X, W = f64(2, 5, 6, 4), f64(3, 3, 4, 8)
+
+
+@pytest.mark.parametrize(
+    ("types", "changes", "error", "message"),
+    [
+        ([f64(5, 6, 4), W], {}, ValueError, r"input must be of shape \(batch, .*\), got \(5, 6, 4\)"),
+        ([X, f64(3, 3, 4)], {}, ValueError, r"weight must be of shape \(kernel height, .*got \(3, 3, 4\)"),
+        ([X, f64(3, 0, 4, 8)], {}, ValueError, "weight must be of shape .*none zero"),
+        ([X, f64(3, 3, 3, 8)], {}, ValueError, r"\(2, 5, 6, 4\) does not fit weight of shape .* 3 channels"),
+        (
+            [X, f64(6, 3, 4, 8)],
+            {},
+            ValueError,
+            "over 6 positions of the height does not fit into an input of 5",
+        ),
+        ([X, W], {"dilation": [1, 4]}, ValueError, "reaches over 9 positions of the width"),
+        ([X, f64(3, 8, 4, 8)], {"padding": [0, 0, 0, 1]}, ValueError, "input of 6 and a padding of 1"),
+        ([X, W], {"groups": 3}, ValueError, "4 channels can't be cut into 3 groups"),
+        ([X, f64(3, 3, 2, 7)], {"groups": 2}, ValueError, "7 filters can't be cut into 2 groups"),
+        ([X, W], {"groups": 0}, ValueError, "groups must be at least 1, got 0"),
+        ([X, W], {"strides": [1, 0]}, ValueError, "strides must be at least 1 .*got 0"),
+        ([X, W], {"strides": [1]}, ValueError, "strides must be 2 numbers, got 1"),
+        ([X, W], {"padding": [0, -1, 0, 0]}, ValueError, "padding must be at least 0 .*got -1"),
+        ([X, W], {"padding": [0, 1 << 40, 0, 0]}, ValueError, "padding must be .*at most"),
+        ([X, W], {"dilation": [0, 1]}, ValueError, "dilation must be at least 1 .*got 0"),
+        ([X, W, f64(4)], {}, ValueError, r"bias of shape \(4,\) does not fit .* must be \(8,\)"),
+        ([X, W], {"activation": "gelu"}, ValueError, "activation must be .* not gelu"),
+        ([X, f32(3, 3, 4, 8)], {}, TypeError, "dtypes float64 and float32 differ"),
+        ([X, W, f32(8)], {}, TypeError, "dtypes float64 and float32 differ"),
+        ([i64(2, 5, 6, 4), i64(3, 3, 4, 8)], {}, TypeError, "input 0 must be float32 or float64"),
+        ([X], {}, ValueError, "expected 2 to 3 inputs, got 1"),
+    ],
+)
+def test_wrong_arguments_of_conv2d(
+    types: list[Type], changes: dict[str, Any], error: type, message: str
+) -> None:
+    with pytest.raises(error, match=f"{message}"):
+        infer("conv2d", *types, **{**WINDOW, **changes})
+
+
+@pytest.mark.parametrize(
+    ("op", "types", "changes", "message"),
+    [
+        ("input", [f64(2, 3, 4, 8), f64(3, 3, 4)], {}, "the weight must be of shape"),
+        ("input", [f64(2, 3, 8), W], {}, "the gradient must be of shape"),
+        ("input", [f64(2, 3, 5, 8), W], {}, r"the gradient must have the output's shape \(2, 3, 4, 8\)"),
+        ("input", [f64(2, 3, 4, 8), W], {"size": [5]}, "size must be two numbers"),
+        ("input", [f64(2, 3, 4, 8), W], {"size": [2, 6]}, "does not fit into an input of 2"),
+        ("weight", [X, f64(2, 3, 4)], {}, "the gradient must be of shape"),
+        ("weight", [f64(2, 5, 6), f64(2, 3, 4, 8)], {}, "the input must be of shape"),
+        ("weight", [X, f64(2, 4, 4, 8)], {}, r"the gradient must have the output's shape \(2, 3, 4, 8\)"),
+        ("weight", [X, f64(2, 3, 4, 8)], {"kernel": [3]}, "kernel must be two numbers"),
+        ("weight", [X, f64(2, 3, 4, 8)], {"kernel": [0, 3]}, "none zero"),
+        ("weight", [X, f64(2, 3, 4, 9)], {"groups": 2}, "9 filters can't be cut into 2 groups"),
+    ],
+)
+def test_wrong_arguments_of_the_gradients(
+    op: str, types: list[Type], changes: dict[str, Any], message: str
+) -> None:
+    name = f"conv2d_{op}_gradient"
+    extra = {"size": [5, 6]} if op == "input" else {"kernel": [3, 3]}
+    with pytest.raises(ValueError, match=f"^{name}: .*{message}"):
+        infer(name, *types, **{**WINDOW, **extra, **changes})
