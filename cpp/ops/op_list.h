@@ -12,6 +12,7 @@ using OpList = std::vector<std::unique_ptr<const Op>>;
 
 void add_activation_ops(OpList& ops);
 void add_arithmetic_ops(OpList& ops);
+void add_attention_ops(OpList& ops);
 void add_comparison_ops(OpList& ops);
 void add_copy_ops(OpList& ops);
 void add_dense_ops(OpList& ops);

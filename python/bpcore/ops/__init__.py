@@ -6,6 +6,7 @@ name. "float" below means float32 or float64, "number" also int64. Every float o
 order.
 """
 
+from bpcore.ops.attention import scaled_dot_product_attention
 from bpcore.ops.elementwise import (
     abs,
     add,
@@ -103,6 +104,7 @@ __all__ = [
     "random_uniform",
     "relu",
     "reshape",
+    "scaled_dot_product_attention",
     "sigmoid",
     "sign",
     "softmax",
