@@ -19,6 +19,7 @@ void add_dense_ops(OpList& ops);
 void add_index_ops(OpList& ops);
 void add_loss_ops(OpList& ops);
 void add_matmul_ops(OpList& ops);
+void add_norm_ops(OpList& ops);
 void add_part_ops(OpList& ops);
 void add_random_ops(OpList& ops);
 void add_reduction_ops(OpList& ops);

@@ -26,6 +26,15 @@ from bpcore.nn.activations import (
     Tanh,
     Tanhshrink,
 )
+from bpcore.nn.attention import (
+    LearnedPositions,
+    MultiHeadAttention,
+    SinusoidalPositions,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from bpcore.nn.batch_norm import BatchNorm
 from bpcore.nn.containers import Sequential
 from bpcore.nn.dense import Dense
@@ -59,10 +68,12 @@ __all__ = [
     "InstanceNorm",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "LogSoftmax",
     "MaxNorm",
     "Mish",
     "Module",
+    "MultiHeadAttention",
     "NonNegative",
     "PReLU",
     "Parameter",
@@ -72,6 +83,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "Softmax",
     "Softplus",
     "Softsign",
@@ -79,6 +91,10 @@ __all__ = [
     "SwiGLU",
     "Tanh",
     "Tanhshrink",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "WeightNorm",
     "fold_batch_norm",
     "init",

@@ -44,6 +44,7 @@ from bpcore.ops.elementwise import (
     where,
 )
 from bpcore.ops.losses import binary_cross_entropy, cross_entropy, squared_error
+from bpcore.ops.norms import layer_norm, rms_norm
 from bpcore.ops.products import dense, matmul
 from bpcore.ops.random import dropout, random_normal, random_uniform
 from bpcore.ops.reductions import argmax, argmin, log_softmax, max, mean, min, softmax, sum
@@ -81,6 +82,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "identity",
+    "layer_norm",
     "less",
     "less_equal",
     "log",
@@ -104,6 +106,7 @@ __all__ = [
     "random_uniform",
     "relu",
     "reshape",
+    "rms_norm",
     "scaled_dot_product_attention",
     "sigmoid",
     "sign",

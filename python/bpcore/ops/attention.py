@@ -28,9 +28,9 @@ def scaled_dot_product_attention(
 ) -> Any:
     """softmax(q kᵀ · scale) v for each head: each query's mean of values, weighted by how its key fits.
 
-    `q` (batch, queries, heads, width), `k` and `v` (batch, keys, heads, width), result (batch, queries, heads,
-    width): what a product makes of (batch, time, features), reshaped, with no axes moved. Computed block by
-    block, so that memory does not grow with queries · keys.
+    `q` (batch, queries, heads, width), `k` and `v` (batch, keys, heads, width), result of the shape of `q`:
+    what a product makes of (batch, time, features), reshaped, with no axes moved. Computed block by block, so
+    that memory does not grow with queries · keys.
 
     Args:
         q, k, v: float, of one dtype.
