@@ -1,6 +1,7 @@
 #include "graph/autodiff.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "core/error.h"
 
@@ -18,6 +19,40 @@ Value unbroadcast(Value gradient, const Shape& target) {
     if (axis < extra || (target[axis - extra] == 1 && shape[axis] != 1)) axes.push_back(axis);
   return reshape(sum(gradient, axes), target);
 }
+
+// The nodes that derivative rules read: those of the forward pass, but in regions to be recomputed second
+// ones, which are added to the graph when the sweep first comes there. So they run after the backward pass of
+// all that follows them, and the first ones' values need not be kept.
+class ForwardNodes {
+ public:
+  explicit ForwardNodes(Graph& graph) : graph_(graph), regions_(graph.recomputed()) {}
+
+  NodeId of(NodeId id) {
+    for (const auto& [begin, end] : regions_)
+      if (begin <= id && id < end) {
+        if (second_.find(id) == second_.end()) repeat(begin, end);
+        return second_.at(id);
+      }
+    return id;
+  }
+
+ private:
+  void repeat(NodeId begin, NodeId end) {
+    for (NodeId id = begin; id < end; ++id) {
+      if (graph_.node(id).op == nullptr) {
+        second_[id] = id;
+        continue;
+      }
+      std::vector<NodeId> inputs = graph_.node(id).inputs;
+      for (NodeId& input : inputs) input = input >= begin ? second_.at(input) : input;
+      second_[id] = graph_.duplicate(id, std::move(inputs));
+    }
+  }
+
+  Graph& graph_;
+  const std::vector<std::pair<NodeId, NodeId>> regions_;  // a copy: rules add nodes meanwhile
+  std::unordered_map<NodeId, NodeId> second_;
+};
 
 }  // namespace
 
@@ -73,6 +108,7 @@ std::vector<NodeId> gradients(Graph& graph, NodeId output, const std::vector<Nod
 
   std::vector<NodeId> gradient(static_cast<size_t>(output) + 1, -1);
   gradient[static_cast<size_t>(output)] = seed;
+  ForwardNodes forward(graph);
   for (NodeId id = output; id >= 0; --id) {
     const Node& node = graph.node(id);
     const NodeId own = gradient[static_cast<size_t>(id)];
@@ -82,7 +118,7 @@ std::vector<NodeId> gradients(Graph& graph, NodeId output, const std::vector<Nod
       needed.push_back(depends[static_cast<size_t>(input)] && is_float(graph.type(input).dtype));
     if (std::none_of(needed.begin(), needed.end(), [](bool need) { return need; })) continue;
 
-    Vjp rule(graph, id, own, needed);
+    Vjp rule(graph, forward.of(id), own, needed);
     node.op->vjp(rule);
     for (int number = 0; number < rule.count(); ++number) {
       if (rule.gradient(number) < 0 || !rule.needs(number)) continue;

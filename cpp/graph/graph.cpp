@@ -1,5 +1,6 @@
 #include "graph/graph.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.h"
@@ -74,6 +75,26 @@ NodeId Graph::add(const std::string& op_name, std::vector<NodeId> inputs, Attrib
 
 NodeId Graph::fresh(NodeId id) {
   return append(Node{&find_op("identity"), Leaf::None, 0, {id}, {}, type(id), {}});
+}
+
+NodeId Graph::duplicate(NodeId id, std::vector<NodeId> inputs) {
+  Node copy = node(id);
+  copy.inputs = std::move(inputs);
+  return append(std::move(copy));
+}
+
+void Graph::recompute(NodeId begin, NodeId end) {
+  if (begin < 0 || end < begin || end > size())
+    throw ValueError(concat("recompute: there are no nodes ", begin, " to ", end, " in a graph of ", size()));
+  const auto inside = [&](const std::pair<NodeId, NodeId>& known) {
+    return begin <= known.first && known.second <= end;
+  };
+  recomputed_.erase(std::remove_if(recomputed_.begin(), recomputed_.end(), inside), recomputed_.end());
+  for (const auto& [first, last] : recomputed_)
+    if (begin < last && first < end)
+      throw ValueError(
+          concat("recompute: nodes ", begin, " to ", end, " overlap nodes ", first, " to ", last));
+  if (begin < end) recomputed_.emplace_back(begin, end);
 }
 
 void Graph::assign_state(NodeId state, NodeId value) {

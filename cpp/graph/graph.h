@@ -53,6 +53,14 @@ class Graph {
   // told from what is computed from `id`. A view: it costs nothing.
   NodeId fresh(NodeId id);
 
+  // Backward passes compute the nodes [begin, end) again instead of keeping their values. Regions are
+  // disjoint, or one holds the other and stands for both. Throws ValueError for nodes that aren't there.
+  void recompute(NodeId begin, NodeId end);
+  const std::vector<std::pair<NodeId, NodeId>>& recomputed() const { return recomputed_; }
+
+  // The same op on other inputs of the same types: a node of its own, equal to no other.
+  NodeId duplicate(NodeId id, std::vector<NodeId> inputs);
+
   // `value` is written to the state after everything has been read, by training plans only. Once per state.
   void assign_state(NodeId state, NodeId value);
 
@@ -78,7 +86,7 @@ class Graph {
 
   std::deque<Node> nodes_;  // references stay valid while the graph grows
   std::vector<std::shared_ptr<const Buffer>> constants_;
-  std::vector<std::pair<NodeId, NodeId>> assignments_;
+  std::vector<std::pair<NodeId, NodeId>> assignments_, recomputed_;
   std::unordered_map<std::string, NodeId> known_;
   int64_t inputs_ = 0;
 };

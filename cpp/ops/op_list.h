@@ -16,6 +16,7 @@ void add_attention_ops(OpList& ops);
 void add_comparison_ops(OpList& ops);
 void add_copy_ops(OpList& ops);
 void add_dense_ops(OpList& ops);
+void add_gelu_ops(OpList& ops);
 void add_index_ops(OpList& ops);
 void add_loss_ops(OpList& ops);
 void add_matmul_ops(OpList& ops);

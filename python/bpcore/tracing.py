@@ -103,7 +103,7 @@ class Trace:
     Parameters and states of `storage` become leaves of the graph, read in place by every run. Others (of
     another model) become inputs behind the ordinary ones, fed at each run; with `own_only`, for plans that
     have no such inputs, they are an error. A `building` trace is for finding sizes only: nothing needs to
-    exist yet.
+    exist yet. Without `recomputing`, `nn.Recompute` does nothing.
     """
 
     def __init__(
@@ -114,12 +114,14 @@ class Trace:
         dtype: str | None = None,
         own_only: bool = False,
         building: bool = False,
+        recomputing: bool = True,
     ) -> None:
         self.graph = core.Graph()
         self.training = training or mode() is not None
         self.storage = storage
         self.dtype: str | None = storage.dtype if storage is not None else dtype
         self.building = building
+        self.recomputing = recomputing
         self._own_only = own_only
         self.calls: list[tuple[str, int, int]] = []  # of modules: path, nodes from and to, inner ones first
         self._feeds: list[Leaf] = []

@@ -44,6 +44,7 @@ from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
 from bpcore.nn.norm import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from bpcore.nn.parameter import Parameter, State
 from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
+from bpcore.nn.recompute import Recompute
 from bpcore.nn.weight_norm import WeightNorm
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "RMSNorm",
     "ReLU",
     "ReLU6",
+    "Recompute",
     "Sequential",
     "SiLU",
     "Sigmoid",

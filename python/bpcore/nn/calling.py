@@ -48,6 +48,8 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
         if trace is not None:
             trace.calls.append((self._bpcore.path, begin, len(trace.graph)))
         self._bpcore.output = tree.rebuild(output, lambda leaf: getattr(leaf, "shape", ()))
+        plain = not options and all(isinstance(x, Tensor) for x in inputs)
+        self._bpcore.inputs = [(x.shape, str(x.dtype)) for x in inputs] if plain else []
         return output
 
     return wrapper

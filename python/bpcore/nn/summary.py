@@ -33,7 +33,7 @@ def table(model: Module) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
     rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:], rule, _totals(model)])
+    return "\n".join([lines[0], rule, *lines[1:], rule, _totals(model), *_recomputation(model)])
 
 
 def _shape(output: Any) -> str:
@@ -49,6 +49,16 @@ def _count(variables: list[Variable]) -> str:
     if not all(variable.known for variable in variables):
         return "?"
     return f"{sum(math.prod(variable.shape) for variable in variables):,}"
+
+
+def _recomputation(model: Module) -> list[str]:
+    from bpcore.nn.recompute import saving
+
+    found = saving(model)
+    if found is None:
+        return []
+    held, if_kept = (f"{size / 2**20:,.1f} MiB" for size in (found.bytes, found.bytes_if_kept))
+    return [f"recomputation: a training step of batch {found.batch} holds {held} instead of {if_kept}"]
 
 
 def _totals(model: Module) -> str:
