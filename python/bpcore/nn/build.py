@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -114,10 +114,18 @@ def sizing(model: Module, dtype: str) -> Iterator[Trace]:
         yield trace
 
 
-def size_by_tracing(model: Module, inputs: Sequence[tuple[Sequence[int], str]], dtype: str) -> None:
-    """Calls `model` on symbolic inputs of these shapes and dtypes, to find the sizes of its parameters."""
+def size_by_tracing(model: Module, inputs: Sequence[Any], dtype: str) -> None:
+    """Calls `model` on symbolic inputs to find the sizes of its parameters.
+
+    Each input is a pair of a shape and a dtype; anything else is passed on as it is.
+    """
     with sizing(model, dtype) as trace:
-        model(*(Tensor(trace, trace.graph.input(shape, kind)) for shape, kind in inputs))
+        model(
+            *(
+                Tensor(trace, trace.graph.input(*given)) if isinstance(given, tuple) else given
+                for given in inputs
+            )
+        )
 
 
 def pack(model: Module, seed: int, dtype: str) -> Storage:
@@ -186,10 +194,8 @@ def _initial(variable: Variable, seed: int, dtype: str) -> Array:
     return rounded
 
 
-def build_for(
-    model: Module, inputs: Sequence[tuple[Sequence[int], str]], dtype: str | None = None, seed: int = 0
-) -> None:
-    """Makes the parameters of `model` exist, sized by inputs of these shapes and dtypes.
+def build_for(model: Module, inputs: Sequence[Any], dtype: str | None = None, seed: int = 0) -> None:
+    """Makes the parameters of `model` exist, sized by `inputs` as of `size_by_tracing`.
 
     A model of which everything exists, in one storage or several, stays as it is. `dtype` is for a model of
     which nothing does, "float32" if None.

@@ -41,8 +41,10 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
             if not any(_is_symbolic(each) for each in inputs):
                 return _call_on_arrays(self, inputs, options)
         if trace is not None and not trace.building and not self._bpcore.built:
-            specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, (Operand, np.ndarray))]
-            build_for(self, specs, next((kind for _, kind in specs if kind in FLOATS), trace.dtype))
+            each = [x for x in inputs if not isinstance(x, (tuple, list))]
+            specs = [(x.shape, str(x.dtype)) if isinstance(x, (Operand, np.ndarray)) else x for x in each]
+            kinds = (spec[1] for spec in specs if isinstance(spec, tuple))
+            build_for(self, specs, next((kind for kind in kinds if kind in FLOATS), trace.dtype))
         begin = 0 if trace is None else len(trace.graph)
         output = call(self, *inputs, **options)
         if trace is not None:
@@ -157,7 +159,8 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
         dtype = storage.dtype if storage is not None else dtype_of(model) or "float32"
         arrays = [to_float(array, dtype, who) for array in arrays]
     if not model._bpcore.built:
-        build_for(model, [(array.shape, array.dtype.name) for array in arrays])
+        shapes = iter([(array.shape, array.dtype.name) for array in arrays])
+        build_for(model, [next(shapes) if dynamic[i] else each for i, each in enumerate(inputs)])
         storage = storage_of(model)
     fixed = tuple(each for each, is_array in zip(inputs, dynamic, strict=True) if not is_array)
     specs = [(array.shape, array.dtype.name) for array in arrays]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bpcore import activations as functions
 from bpcore import settings
 from bpcore.nn import activations
 from bpcore.nn.attention.sequences import sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Block", "Stack"]
+
+_HALVING = (functions.glu, functions.swiglu)
 
 
 class Block(Module):
@@ -40,12 +43,14 @@ class Block(Module):
         self.causal = settings.flag(who, "causal", causal)
         self.norm_first = settings.flag(who, "norm_first", norm_first)
         self.rate = settings.number(who, "dropout", dropout, least=0, most=1)
-        activations.resolve(activation)
+        self._activation = activations.resolve(activation)
+        self._halves = self._activation in _HALVING
+        if self._halves and hidden % 2:
+            raise ValueError(f"{who}: hidden {hidden} must be even for an activation that halves it")
 
-    def _add_network(self, activation: Any) -> None:
-        self.dense1 = Dense(self.hidden, activation, in_features=self.width)
-        halves = getattr(self.dense1.activation, "__name__", "") in ("glu", "swiglu")
-        self.dense2 = Dense(self.width, in_features=self.hidden // 2 if halves else self.hidden)
+    def _add_network(self) -> None:
+        self.dense1 = Dense(self.hidden, self._activation, in_features=self.width)
+        self.dense2 = Dense(self.width, in_features=self.hidden // 2 if self._halves else self.hidden)
         self.dropout = Dropout(self.rate)
 
     def _network(self, x: Any) -> Any:

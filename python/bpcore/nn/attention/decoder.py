@@ -45,7 +45,7 @@ class TransformerDecoderLayer(Block):
             heads, width=width, key_width=memory_width, value_width=memory_width, dropout=dropout
         )
         self.norm3 = LayerNorm(width)
-        self._add_network(activation)
+        self._add_network()
 
     def __call__(
         self,

@@ -51,7 +51,7 @@ class TransformerEncoderLayer(Block):
         self.norm1 = LayerNorm(width)
         self.attention = MultiHeadAttention(heads, width=width, dropout=dropout)
         self.norm2 = LayerNorm(width)
-        self._add_network(activation)
+        self._add_network()
 
     def __call__(self, x: Any, mask: Any = None, lengths: Any = None) -> Any:
         """`x` (batch, time, width), result the same; `mask` and `lengths` as for the attention."""

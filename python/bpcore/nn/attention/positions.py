@@ -35,7 +35,7 @@ class LearnedPositions(Module):
         self.length = count("LearnedPositions", "length", length, 1)
         if width is not None:
             width = count("LearnedPositions", "width", width, 1)
-        self.weight = Parameter((self.length, width), Normal(0.02))
+        self.weight = Parameter((self.length, width), Normal(std=0.02))
 
     @property
     def width(self) -> int | None:
