@@ -46,8 +46,10 @@ struct AttentionHead {
 template <class T>
 class Attention {
  public:
-  static constexpr int64_t forward_scratch(int64_t width) { return block * (block + width) + 3 * block; }
-  static constexpr int64_t backward_scratch(int64_t width) { return 2 * block * (block + width) + 2 * block; }
+  static constexpr int64_t forward_scratch(int64_t width) { return block * (block + 2 * width) + 3 * block; }
+  static constexpr int64_t backward_scratch(int64_t width) {
+    return block * (2 * block + 5 * width) + 2 * block;
+  }
 
   Attention(const AttentionSizes& sizes, const AttentionHead<T>& head, T* scratch)
       : s_(sizes), head_(head), scores_(scratch), packed_q_(scores_ + block * block) {}
@@ -59,6 +61,7 @@ class Attention {
     T* largest = packed_q_ + block * s_.width;
     T* sums = largest + block;
     T* factors = sums + block;
+    T* copied_v = factors + block;
     std::fill_n(largest, block, -std::numeric_limits<T>::infinity());
     std::fill_n(sums, block, T(0));
     Block b = block_of_queries(first);
@@ -77,7 +80,8 @@ class Attention {
       if (b.key > 0)
         for (int64_t i = 0; i < b.queries; ++i)
           if (factors[i] != T(1)) scale_row(out + i * s_.out_stride, factors[i]);
-      add_over_keys(b, scores_, head_.v, s_.v_stride, out, s_.out_stride);
+      const Rows v = within_reach(head_.v + b.key * s_.v_stride, s_.v_stride, b.keys, copied_v);
+      add_over_keys(b, scores_, v, out, s_.out_stride);
     }
     for (int64_t i = 0; i < b.queries; ++i) {
       if (sums[i] == T(0))
@@ -99,6 +103,9 @@ class Attention {
     T* packed_seed = slopes + block * block;
     T* sums = packed_seed + block * s_.width;  // log-sum-exp of the block's queries
     T* means = sums + block;                   // Σ weight · slope of each query, which is seed · out
+    T* copied_q = means + block;
+    T* copied_seed = copied_q + block * s_.width;
+    T* copied_k = copied_seed + block * s_.width;
     const int64_t seen = s_.causal || s_.queries == 0 ? std::min(head_.keys, s_.queries) : head_.keys;
     for (int64_t j = seen; j < s_.keys; ++j) {
       std::fill_n(dk + j * s_.k_stride, s_.width, T(0));
@@ -114,6 +121,8 @@ class Attention {
       std::copy_n(log_sums + first, b.queries, sums);
       for (int64_t i = 0; i < b.queries; ++i)
         means[i] = dot(block_seed + i * s_.out_stride, out + (first + i) * s_.out_stride);
+      const Rows q = within_reach(head_.q + first * s_.q_stride, s_.q_stride, b.queries, copied_q);
+      const Rows seeds = within_reach(block_seed, s_.out_stride, b.queries, copied_seed);
       const int64_t end = keys_seen(b);
       if (end == 0)
         for (int64_t i = 0; i < b.queries; ++i) std::fill_n(dq + (first + i) * s_.q_stride, s_.width, T(0));
@@ -130,10 +139,10 @@ class Attention {
         }
         if (s_.drops) drop(b, scores_);
         const bool begun = s_.causal ? b.key < first : first > 0;  // whether other queries have seen the keys
-        add_over_queries(b, scores_, block_seed, s_.out_stride, dv + b.key * s_.v_stride, s_.v_stride, begun);
-        add_over_queries(b, slopes, head_.q + first * s_.q_stride, s_.q_stride, dk + b.key * s_.k_stride,
-                         s_.k_stride, begun);
-        add_over_keys(b, slopes, head_.k, s_.k_stride, dq + first * s_.q_stride, s_.q_stride);
+        add_over_queries(b, scores_, seeds, dv + b.key * s_.v_stride, s_.v_stride, begun);
+        add_over_queries(b, slopes, q, dk + b.key * s_.k_stride, s_.k_stride, begun);
+        const Rows k = within_reach(head_.k + b.key * s_.k_stride, s_.k_stride, b.keys, copied_k);
+        add_over_keys(b, slopes, k, dq + first * s_.q_stride, s_.q_stride);
       }
     }
   }
@@ -186,24 +195,36 @@ class Attention {
     }
   }
 
-  // y (queries, width) += x (keys, queries)ᵀ times rows (keys, width); for the first keys, =.
-  void add_over_keys(const Block& b, const T* x, const T* from, int64_t stride, T* y,
-                     int64_t y_stride) const {
-    from += b.key * stride;
+  // Rows of `width` elements, `stride` apart.
+  struct Rows {
+    const T* first;
+    int64_t stride;
+  };
+
+  // `count` rows that a product reads again and again: as they are, or copied side by side where so many
+  // would fall in one set of the level-1 cache that they drive each other out.
+  Rows within_reach(const T* x, int64_t stride, int64_t count, T* copy) const {
+    if (stride == s_.width || stride * static_cast<int64_t>(sizeof(T)) % 1024 != 0) return {x, stride};
+    for (int64_t i = 0; i < count; ++i) std::copy_n(x + i * stride, s_.width, copy + i * s_.width);
+    return {copy, s_.width};
+  }
+
+  // y (queries, width) += x (keys, queries)ᵀ times the block's rows (keys, width); for the first keys, =.
+  void add_over_keys(const Block& b, const T* x, const Rows& from, T* y, int64_t y_stride) const {
     for (int64_t i = 0; i < b.queries; i += rows)
       multiply_panel<T>(TileA::ByDepth,
-                        {x + i, block, from, stride, y + i * y_stride, y_stride,
+                        {x + i, block, from.first, from.stride, y + i * y_stride, y_stride,
                          std::min(rows, b.queries - i), s_.width, keys_before(b, i + rows), b.key > 0});
   }
 
-  // y (keys, width) = x (keys, queries) times rows (queries, width), or += it.
-  void add_over_queries(const Block& b, const T* x, const T* from, int64_t stride, T* y, int64_t y_stride,
+  // y (keys, width) = x (keys, queries) times the block's rows (queries, width), or += it.
+  void add_over_queries(const Block& b, const T* x, const Rows& from, T* y, int64_t y_stride,
                         bool add) const {
     for (int64_t j = 0; j < b.keys; j += rows) {
       const int64_t first = first_query(b, j);
-      multiply_panel<T>(TileA::RowMajor,
-                        {x + j * block + first, block, from + first * stride, stride, y + j * y_stride,
-                         y_stride, std::min(rows, b.keys - j), s_.width, b.queries - first, add});
+      multiply_panel<T>(TileA::RowMajor, {x + j * block + first, block, from.first + first * from.stride,
+                                          from.stride, y + j * y_stride, y_stride, std::min(rows, b.keys - j),
+                                          s_.width, b.queries - first, add});
     }
   }
 
