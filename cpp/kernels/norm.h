@@ -15,8 +15,8 @@
 
 namespace bpcore::kernels {
 
-// Calls body(place, load, keep) for each vector of a row of `count`: load(p) reads p's vector, keep(v) zeroes
-// lanes behind the row, store(p, v) writes.
+// How a vector of a row is read and written: a whole one, or the last, of which only the first lanes lie in
+// the row. keep(v) zeroes the others.
 template <class T>
 struct WholeVector {
   BPCORE_INLINE simd::Vec<T> load(const T* p) const { return simd::load(p); }
@@ -38,6 +38,7 @@ struct LastVector {
   BPCORE_INLINE void store(T* p, simd::Vec<T> v) const { simd::store(p, v, mask); }
 };
 
+// body(place, access) for each vector of a row.
 template <class T, class Body>
 BPCORE_INLINE void for_vectors(int64_t count, Body body) {
   constexpr int64_t w = simd::vector_width<T>;

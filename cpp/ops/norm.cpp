@@ -3,6 +3,7 @@
 
 #include "graph/autodiff.h"
 #include "ops/op_list.h"
+#include "ops/record.h"
 #include "ops/rules.h"
 
 namespace bpcore {
@@ -43,9 +44,7 @@ struct Rows {
     return {number * rows_per_part(), std::min(rows, (number + 1) * rows_per_part())};
   }
   // The record of the gradients: by x; of each part by weight; of each part by bias.
-  int64_t sums_offset(int number) const {
-    return round_up(rows * count, 16) + number * round_up(parts() * count, 16);
-  }
+  int64_t sums_offset(int number) const { return padded(rows * count) + number * padded(parts() * count); }
 };
 
 Value mean_of_rows(Value x) {
@@ -166,10 +165,9 @@ class NormGrad final : public Op {
         const int64_t first = part.begin * rows.count;
         T* record = frame.output<T>();
         if (task == 0) {
-          std::fill(record + rows.rows * rows.count, record + rows.sums_offset(0), T(0));
+          clear_gap(record, rows.rows * rows.count);
           for (int number = 0; number < sums; ++number)
-            std::fill(record + rows.sums_offset(number) + rows.parts() * rows.count,
-                      record + rows.sums_offset(number + 1), T(0));
+            clear_gap(record + rows.sums_offset(number), rows.parts() * rows.count);
         }
         const auto own_sum = [&](int number) {
           return number < sums ? record + rows.sums_offset(number) + task * rows.count : nullptr;
@@ -191,22 +189,16 @@ class NormGrad final : public Op {
     const Value x(graph, graph.fresh(reshape(inputs[0], flat).id())), seed = reshape(inputs[1], flat);
     const Value y = normalized(x, centred_, attributes.number("eps"));
     const Value slope = inputs.size() < 3 ? seed : seed * reshape(inputs[2], {rows.count});
-    std::vector<Value> pieces;
-    const auto add = [&](Value value) {
-      const int64_t count = value.shape().elements(), gap = round_up(count, 16) - count;
-      pieces.push_back(reshape(value, {count}));
-      if (gap > 0) pieces.push_back(zeros(graph, {value.dtype(), {gap}}));
-    };
-    add({graph, gradients(graph, y.id(), {x.id()}, slope.id())[0]});
+    std::vector<Value> results{{graph, gradients(graph, y.id(), {x.id()}, slope.id())[0]}};
     const int64_t missing = rows.parts() * rows.rows_per_part() - rows.rows;
     for (int number = 0; number < sums_of(node); ++number) {
       Value terms = number == 0 ? seed * y : seed;
       if (missing > 0)
         terms = apply("concatenate", {terms, zeros(graph, {terms.dtype(), {missing, rows.count}})},
                       {{"axis", int64_t{0}}});
-      add(sum(reshape(terms, {rows.parts(), rows.rows_per_part(), rows.count}), {1}));
+      results.push_back(sum(reshape(terms, {rows.parts(), rows.rows_per_part(), rows.count}), {1}));
     }
-    return apply("concatenate", pieces, {{"axis", int64_t{0}}});
+    return as_record(results);
   }
 
  private:
