@@ -115,6 +115,7 @@ void register_plan(py::module_& module) {
                                return shapes;
                              })
       .def_property_readonly("arena_bytes", &Plan::arena_bytes)
+      .def_property_readonly("scratch_bytes", &Plan::scratch_bytes)
       .def_property_readonly("live_bytes", &Plan::live_bytes)
       .def("threads", &Plan::threads, py::arg("available"))
       .def_property_readonly("instructions",

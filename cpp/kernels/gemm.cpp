@@ -8,6 +8,7 @@
 #include "kernels/gemm_blocks.h"
 #include "kernels/gemm_column.h"
 #include "kernels/gemm_pack.h"
+#include "kernels/gemm_panel.h"
 #include "kernels/gemm_tile.h"
 
 namespace bpcore::kernels {
@@ -253,6 +254,33 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
     }
   }
 }
+
+template <class T>
+void multiply_panel(TileA layout, const PanelProduct<T>& product) {
+  constexpr int w = simd::vector_width<T>;
+  const auto find =
+      layout == TileA::ByDepth ? TileTable<T, TileA::ByDepth>::find : TileTable<T, TileA::RowMajor>::find;
+  const int64_t vectors = ceil_div(product.columns, w), strips = ceil_div(vectors, gemm_blocks<T>().vectors);
+  TileCall<T> call{};
+  call.a = product.a;
+  call.a_stride = product.a_stride;
+  call.b_stride = product.b_stride;
+  call.c_stride = product.c_stride;
+  call.depth = product.depth;
+  call.accumulate = product.accumulate;
+  for (int64_t strip = 0, begin = 0; strip < strips; ++strip) {
+    const int64_t end = strips == 1 ? vectors : vectors * (strip + 1) / strips;
+    const bool last = strip + 1 == strips;
+    call.last_columns = static_cast<int>(last ? product.columns - (vectors - 1) * w : w);
+    call.b = product.b + begin * w;
+    call.c = product.c + begin * w;
+    find(static_cast<int>(product.rows), static_cast<int>(end - begin), call.last_columns < w)(call);
+    begin = end;
+  }
+}
+
+template void multiply_panel(TileA, const PanelProduct<float>&);
+template void multiply_panel(TileA, const PanelProduct<double>&);
 
 template class Gemm<float>;
 template class Gemm<double>;

@@ -91,7 +91,7 @@ class Gru final : public Op {
     const Lengths lengths{has_lengths ? frame.input<int64_t>(4) : nullptr, s.steps};
     const T *x = frame.input<T>(0), *bias = frame.input<T>(2), *h0 = frame.input<T>(3);
     T* out = frame.output<T>();
-    if (task == 0) record.layout.fill_gaps(out);
+    if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
         [&](const Row& row) {
@@ -173,7 +173,7 @@ class GruGrad final : public Op {
     const T* saved = frame.input<T>(0);
     const T *seed = given.pointer<T>(frame, "output"), *last_h = given.pointer<T>(frame, "last_h");
     T* out = frame.output<T>();
-    if (task == 0) gradients.layout.fill_gaps(out);
+    if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
         [&](const Row& row) {
@@ -251,8 +251,7 @@ Value Gru::decompose(const std::vector<Value>& inputs, const Attributes&) const 
     output.push_back(mask.or_zero(t, next));
     h = mask.choose(t, next, h);
   }
-  return GruRecord(s).layout.join(
-      {join_steps(output), h, join_steps(previous), join_steps(gates), join_steps(inners)});
+  return as_record({join_steps(output), h, join_steps(previous), join_steps(gates), join_steps(inners)});
 }
 
 Value GruGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
@@ -280,7 +279,7 @@ Value GruGrad::decompose(const std::vector<Value>& inputs, const Attributes& att
     by_state.insert(by_state.begin(), mask.or_zero(t, recurrent));
     dh = mask.choose(t, product(recurrent, weight, false, true) + total * z, dh);
   }
-  return GruGradients(s).layout.join({join_steps(by_input), join_steps(by_state), dh});
+  return as_record({join_steps(by_input), join_steps(by_state), dh});
 }
 
 }  // namespace

@@ -92,7 +92,7 @@ class Lstm final : public Op {
     const Lengths lengths{has_lengths ? frame.input<int64_t>(4) : nullptr, s.steps};
     const T *x = frame.input<T>(0), *h0 = frame.input<T>(2), *c0 = frame.input<T>(3);
     T* out = frame.output<T>();
-    if (task == 0) record.layout.fill_gaps(out);
+    if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
         [&](const Row& row) {
@@ -181,7 +181,7 @@ class LstmGrad final : public Op {
     const T *seed = given.pointer<T>(frame, "output"), *last_h = given.pointer<T>(frame, "last_h"),
             *last_c = given.pointer<T>(frame, "last_c");
     T* out = frame.output<T>();
-    if (task == 0) gradients.layout.fill_gaps(out);
+    if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
         [&](const Row& row) {
@@ -259,8 +259,7 @@ Value Lstm::decompose(const std::vector<Value>& inputs, const Attributes&) const
     c = mask.choose(t, next, c);
     cells.push_back(c);
   }
-  return LstmRecord(s).layout.join(
-      {join_steps(output), h, c, join_steps(previous), join_steps(cells), join_steps(gates)});
+  return as_record({join_steps(output), h, c, join_steps(previous), join_steps(cells), join_steps(gates)});
 }
 
 Value LstmGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
@@ -288,7 +287,7 @@ Value LstmGrad::decompose(const std::vector<Value>& inputs, const Attributes& at
     dh = mask.choose(t, product(all, weight, false, true), dh);
     dc = mask.choose(t, inner * f, dc);
   }
-  return LstmGradients(s).layout.join({join_steps(gradients), dh, dc});
+  return as_record({join_steps(gradients), dh, dc});
 }
 
 }  // namespace

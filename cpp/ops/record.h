@@ -1,4 +1,4 @@
-// Records: where the parts of a multi-output op lie in its output (see ops/part.cpp).
+// How ops with several results lay them out in one record (see part.cpp).
 #pragma once
 
 #include <algorithm>
@@ -9,37 +9,46 @@
 
 namespace bpcore {
 
-// Where the parts of a record begin: at multiples of 16 elements.
+constexpr int64_t record_unit = 16;  // parts begin at multiples of it, zeros fill the gaps
+
+inline int64_t padded(int64_t elements) { return round_up(elements, record_unit); }
+
+// Zeros behind a part that ends at `end`, which no task of its own writes.
+template <class T>
+void clear_gap(T* record, int64_t end) {
+  std::fill(record + end, record + padded(end), T(0));
+}
+
+// The values as one record.
+inline Value as_record(const std::vector<Value>& values) {
+  std::vector<Value> pieces;
+  for (const Value& value : values) {
+    const int64_t count = value.shape().elements(), gap = padded(count) - count;
+    pieces.push_back(reshape(value, {count}));
+    if (gap > 0) pieces.push_back(zeros(value.graph(), {value.dtype(), {gap}}));
+  }
+  return apply("concatenate", pieces, {{"axis", int64_t{0}}});
+}
+
+// Where the parts of a record begin, one after the other.
 class RecordLayout {
  public:
   int64_t add(int64_t elements) {
     const int64_t offset = size();
-    parts_.push_back({offset, offset + elements});
+    ends_.push_back(offset + elements);
     return offset;
   }
 
-  int64_t size() const { return parts_.empty() ? 0 : round_up(parts_.back().end, 16); }
+  int64_t size() const { return ends_.empty() ? 0 : padded(ends_.back()); }
 
-  // Zeros between the parts.
+  // Zeros behind all parts.
   template <class T>
-  void fill_gaps(T* record) const {
-    for (const Range& part : parts_) std::fill(record + part.end, record + round_up(part.end, 16), T(0));
-  }
-
-  // The record as graph nodes made of its parts.
-  Value join(const std::vector<Value>& parts) const {
-    std::vector<Value> pieces;
-    for (size_t i = 0; i < parts.size(); ++i) {
-      const Range& place = parts_[i];
-      pieces.push_back(reshape(parts[i], {place.end - place.begin}));
-      if (const int64_t gap = round_up(place.end, 16) - place.end; gap > 0)
-        pieces.push_back(zeros(parts[i].graph(), {parts[i].dtype(), Shape{gap}}));
-    }
-    return apply("concatenate", pieces, {{"axis", int64_t{0}}});
+  void clear_gaps(T* record) const {
+    for (const int64_t end : ends_) clear_gap(record, end);
   }
 
  private:
-  std::vector<Range> parts_;
+  std::vector<int64_t> ends_;
 };
 
 }  // namespace bpcore

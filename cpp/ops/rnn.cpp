@@ -91,7 +91,7 @@ class Rnn final : public Op {
     const Lengths lengths{has_lengths ? frame.input<int64_t>(3) : nullptr, s.steps};
     const T *x = frame.input<T>(0), *h0 = frame.input<T>(2);
     T* out = frame.output<T>();
-    if (task == 0) record.layout.fill_gaps(out);
+    if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
         [&](const Row& row) {
@@ -167,7 +167,7 @@ class RnnGrad final : public Op {
     const T* saved = frame.input<T>(0);
     const T *seed = given.pointer<T>(frame, "output"), *last_h = given.pointer<T>(frame, "last_h");
     T* out = frame.output<T>();
-    if (task == 0) gradients.layout.fill_gaps(out);
+    if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
         [&](const Row& row) { lengths.check("rnn_grad", row.number, frame.status); },
@@ -221,7 +221,7 @@ Value Rnn::decompose(const std::vector<Value>& inputs, const Attributes& attribu
     output.push_back(mask.or_zero(t, next));
     h = mask.choose(t, next, h);
   }
-  return RnnRecord(s).layout.join({join_steps(output), h, join_steps(previous)});
+  return as_record({join_steps(output), h, join_steps(previous)});
 }
 
 Value RnnGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
@@ -239,7 +239,7 @@ Value RnnGrad::decompose(const std::vector<Value>& inputs, const Attributes& att
     gradients.insert(gradients.begin(), mask.or_zero(t, sum));
     dh = mask.choose(t, product(sum, weight, false, true), dh);
   }
-  return RnnGradients(s).layout.join({join_steps(gradients), dh});
+  return as_record({join_steps(gradients), dh});
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ from bpcore import ops
 from bpcore.arrays import FLOATS
 from bpcore.ops import identity, log_softmax, relu, sigmoid, softmax, tanh
 from bpcore.settings import integer, number
-from bpcore.tensor import getitem, operand, unify
+from bpcore.tensor import apply, getitem, operand, unify
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_swish", "hard_tanh", "identity", "leaky_relu",
@@ -91,7 +91,7 @@ def gelu(x: Any, approximate: Literal["none", "tanh"] = "none") -> Any:
     """
     x = _floats("gelu", x)
     if approximate == "none":
-        return ops.multiply(x, ops.multiply(0.5, ops.add(1, ops.erf(ops.multiply(x, math.sqrt(0.5))))))
+        return apply("gelu", x)
     if approximate != "tanh":
         raise ValueError(f'gelu: approximate must be "none" or "tanh", got {approximate!r}')
     cubic = ops.multiply(x, ops.add(1, ops.multiply(0.044715, ops.square(x))))

@@ -11,9 +11,11 @@ from bpcore.settings import number
 from bpcore.tensor import Tensor, add, apply, operand
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bpcore.tracing import Trace
 
-__all__ = ["beta", "check_rate", "draw", "dropout", "trains"]
+__all__ = ["beta", "check_rate", "draw", "dropout", "dropout_inside", "trains"]
 
 
 def check_rate(who: str, rate: Any) -> float:
@@ -36,6 +38,20 @@ def dropout(x: Any, rate: float, path: str = "") -> Any:
     if trace is not None and not isinstance(item, Tensor):  # a constant, with another mask at each run
         item = Tensor(trace, trace.graph.constant(item))
     return add("dropout", [item], {"rate": rate, "stream": _stream(trace, path)})
+
+
+def dropout_inside(rate: float, items: Sequence[Any], path: str = "") -> tuple[list[Any], dict[str, Any]]:
+    """What an op that drops some of its own values is given: its operands, and its "rate" and "stream".
+
+    For the module at `path`, with a `rate` that has been checked; `items` as of `operand`.
+    """
+    if not trains(*items) or rate == 0:
+        return list(items), {"rate": 0.0, "stream": 0}
+    trace = _trace(*items)
+    symbolic: list[Any] = list(items)
+    if trace is not None:  # constants too: another mask at each run
+        symbolic = [x if isinstance(x, Tensor) else Tensor(trace, trace.graph.constant(x)) for x in items]
+    return symbolic, {"rate": rate, "stream": _stream(trace, path)}
 
 
 def draw(op: str, shape: Any, dtype: str | None, path: str = "") -> Any:

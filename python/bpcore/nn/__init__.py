@@ -26,6 +26,15 @@ from bpcore.nn.activations import (
     Tanh,
     Tanhshrink,
 )
+from bpcore.nn.attention import (
+    LearnedPositions,
+    MultiHeadAttention,
+    SinusoidalPositions,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from bpcore.nn.batch_norm import BatchNorm
 from bpcore.nn.containers import Concatenate, Lambda, Residual, Sequential, TimeDistributed
 from bpcore.nn.convolution import (
@@ -114,12 +123,14 @@ __all__ = [
     "Lambda",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositions",
     "LogSoftmax",
     "MaxNorm",
     "MaxPool1D",
     "MaxPool2D",
     "Mish",
     "Module",
+    "MultiHeadAttention",
     "NonNegative",
     "PReLU",
     "Parameter",
@@ -134,6 +145,7 @@ __all__ = [
     "Sequential",
     "SiLU",
     "Sigmoid",
+    "SinusoidalPositions",
     "Softmax",
     "Softplus",
     "Softsign",
@@ -142,6 +154,10 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "TimeDistributed",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "UpSampling1D",
     "UpSampling2D",
     "WeightNorm",

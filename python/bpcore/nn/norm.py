@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore import checks, ops
-from bpcore.nn.moments import Normalization, check_eps, mean
+from bpcore.nn.moments import Normalization, check_eps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class LayerNorm(Normalization):
         x = self._checked(x, len(self._last_sizes))
         axes = _last_axes(x, self._last_sizes)
         self._check_count(_count(x, axes), x, "sample")
-        return self._affine(self._normalized(x, axes))
+        return ops.layer_norm(x, self.weight, self.bias, axes=len(axes), eps=self.eps)
 
     def __repr__(self) -> str:
         return f"LayerNorm({self.normalized_shape})"
@@ -101,8 +101,7 @@ class RMSNorm(Normalization):
         """`x` (..., *normalized_shape), result the same."""
         x = self._checked(x, len(self._last_sizes))
         eps = self.eps or float(np.finfo(x.dtype).eps)
-        square = mean(x * x, _last_axes(x, self._last_sizes))
-        return self._affine(x * (1 / ops.sqrt(square + eps)))
+        return ops.rms_norm(x, self.weight, axes=len(self._last_sizes), eps=eps)
 
     def __repr__(self) -> str:
         return f"RMSNorm({self.normalized_shape})"

@@ -6,6 +6,7 @@ name. "float" below means float32 or float64, "number" also int64. Every float o
 order.
 """
 
+from bpcore.ops.attention import scaled_dot_product_attention
 from bpcore.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from bpcore.ops.elementwise import (
     abs,
@@ -44,6 +45,7 @@ from bpcore.ops.elementwise import (
     where,
 )
 from bpcore.ops.losses import binary_cross_entropy, cross_entropy, ctc, squared_error
+from bpcore.ops.norms import layer_norm, rms_norm
 from bpcore.ops.pooling import avg_pool2d, max_pool2d
 from bpcore.ops.products import dense, matmul
 from bpcore.ops.random import dropout, random_normal, random_uniform
@@ -92,6 +94,7 @@ __all__ = [
     "greater_equal",
     "gru",
     "identity",
+    "layer_norm",
     "less",
     "less_equal",
     "log",
@@ -118,7 +121,9 @@ __all__ = [
     "random_uniform",
     "relu",
     "reshape",
+    "rms_norm",
     "rnn",
+    "scaled_dot_product_attention",
     "sequence_mask",
     "sigmoid",
     "sign",

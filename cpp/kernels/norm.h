@@ -1,0 +1,159 @@
+// Normalisation of rows: (x - mean) / sqrt(variance + eps), or x / sqrt(mean(x²) + eps), scaled and shifted.
+//
+// A row is read several times, from the level-1 cache: its mean first, then what is left of it, so that the
+// digits of values close to each other are not lost. The first element is taken off before the mean: a mean
+// of large values, rounded, may lie as far from the true one as the values do; their differences are exact.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/lanes.h"
+#include "kernels/reduce.h"
+#include "kernels/simd.h"
+
+namespace bpcore::kernels {
+
+// How a vector of a row is read and written: a whole one, or the last, of which only the first lanes lie in
+// the row. keep(v) zeroes the others.
+template <class T>
+struct WholeVector {
+  BPCORE_INLINE simd::Vec<T> load(const T* p) const { return simd::load(p); }
+  BPCORE_INLINE simd::Vec<T> keep(simd::Vec<T> v) const { return v; }
+  BPCORE_INLINE void store(T* p, simd::Vec<T> v) const { simd::store(p, v); }
+};
+
+template <class T>
+struct LastVector {
+  simd::Mask<T> mask;
+  simd::Vec<T> lanes, count;
+
+  BPCORE_INLINE explicit LastVector(int64_t count_)
+      : mask(static_cast<int>(count_)),
+        lanes(simd::count_up<T>()),
+        count(simd::broadcast(static_cast<T>(count_))) {}
+  BPCORE_INLINE simd::Vec<T> load(const T* p) const { return simd::load(p, mask); }
+  BPCORE_INLINE simd::Vec<T> keep(simd::Vec<T> v) const { return lanes < count ? v : simd::Vec<T>{}; }
+  BPCORE_INLINE void store(T* p, simd::Vec<T> v) const { simd::store(p, v, mask); }
+};
+
+// body(place, access) for each vector of a row.
+template <class T, class Body>
+BPCORE_INLINE void for_vectors(int64_t count, Body body) {
+  constexpr int64_t w = simd::vector_width<T>;
+  int64_t i = 0;
+  for (; i + w <= count; i += w) body(i, WholeVector<T>{});
+  if (i < count) body(i, LastVector<T>(count - i));
+}
+
+// Sums of `Terms` values over a row: terms(place, access, sums) adds a vector's. Four chains side by side, in
+// blocks of 64 vectors, so that rounding errors don't grow with the length.
+template <class T, int Terms, class Function>
+BPCORE_INLINE void sum_row(int64_t count, T (&result)[Terms], Function terms) {
+  using Vec = simd::Vec<T>;
+  constexpr int64_t w = simd::vector_width<T>, chains = 4, block = 64 * w;
+  Vec total[Terms] = {};
+  for (int64_t begin = 0; begin < count; begin += block) {
+    Vec part[chains][Terms] = {};
+    const int64_t end = std::min(count, begin + block);
+    int64_t i = begin;
+    for (; i + chains * w <= end; i += chains * w) {
+#pragma GCC unroll 4
+      for (int64_t chain = 0; chain < chains; ++chain) terms(i + chain * w, WholeVector<T>{}, part[chain]);
+    }
+#pragma GCC unroll 4
+    for (int64_t chain = 0; chain < chains; ++chain, i += w) {
+      if (i + w <= end)
+        terms(i, WholeVector<T>{}, part[chain]);
+      else if (i < end)
+        terms(i, LastVector<T>(end - i), part[chain]);
+    }
+#pragma GCC unroll 4
+    for (int term = 0; term < Terms; ++term)
+      total[term] += (part[0][term] + part[1][term]) + (part[2][term] + part[3][term]);
+  }
+#pragma GCC unroll 4
+  for (int term = 0; term < Terms; ++term) result[term] = simd::combine_lanes<T>(total[term], Sum{})[0];
+}
+
+// What a row is normalised by: x becomes ((x - first) - mean) · factor; without `Centred`, x · factor.
+template <class T, bool Centred>
+struct RowMoments {
+  T first = T(0), mean = T(0), factor;
+
+  BPCORE_INLINE RowMoments(const T* x, int64_t count, T eps) {
+    const T size = static_cast<T>(count);
+    T sum[1];
+    if constexpr (Centred) {
+      first = x[0];
+      sum_row<T>(count, sum, [&](int64_t i, auto access, auto& sums) {
+        sums[0] += access.keep(access.load(x + i) - first);
+      });
+      mean = sum[0] / size;
+    }
+    sum_row<T>(count, sum, [&](int64_t i, auto access, auto& sums) {
+      const simd::Vec<T> rest = access.keep(difference(access.load(x + i)));
+      sums[0] = simd::fma(rest, rest, sums[0]);
+    });
+    factor = T(1) / std::sqrt(sum[0] / size + eps);
+  }
+
+  BPCORE_INLINE simd::Vec<T> difference(simd::Vec<T> x) const {
+    if constexpr (Centred) return (x - first) - mean;
+    return x;
+  }
+};
+
+// weight (count) and bias (count) may be null.
+template <class T, bool Centred>
+void normalize_rows(const T* x /* (rows, count) */, const T* weight, const T* bias, int64_t rows,
+                    int64_t count, T eps, T* out /* (rows, count) */) {
+  for (int64_t row = 0; row < rows; ++row, x += count, out += count) {
+    const RowMoments<T, Centred> moments(x, count, eps);
+    for_vectors<T>(count, [&](int64_t i, auto access) {
+      simd::Vec<T> y = moments.difference(access.load(x + i)) * moments.factor;
+      if (weight != nullptr) y = y * access.load(weight + i);
+      if (bias != nullptr) y = y + access.load(bias + i);
+      access.store(out + i, y);
+    });
+  }
+}
+
+// The gradient by x, and what these rows add to those by weight and bias, where these are not null. With n
+// the normalised x and h = seed · weight, that by x is (h - mean(h) - n · mean(h · n)) · factor; without
+// `Centred`, there is no mean(h).
+template <class T, bool Centred>
+void normalize_rows_gradient(const T* x /* (rows, count) */, const T* weight,
+                             const T* seed /* (rows, count) */, int64_t rows, int64_t count, T eps,
+                             T* dx /* (rows, count) */, T* dweight, T* dbias) {
+  using Vec = simd::Vec<T>;
+  if (dweight != nullptr) std::fill_n(dweight, count, T(0));
+  if (dbias != nullptr) std::fill_n(dbias, count, T(0));
+  for (int64_t row = 0; row < rows; ++row, x += count, seed += count, dx += count) {
+    const RowMoments<T, Centred> moments(x, count, eps);
+    const auto slope = [&](int64_t i, auto access) {
+      const Vec g = access.load(seed + i);
+      return weight != nullptr ? g * access.load(weight + i) : g;
+    };
+    T sums[2];
+    sum_row<T>(count, sums, [&](int64_t i, auto access, auto& parts) {
+      const Vec h = slope(i, access);
+      parts[0] += h;
+      parts[1] = simd::fma(h, moments.difference(access.load(x + i)), parts[1]);
+    });
+    const T size = static_cast<T>(count), mean = sums[0] / size;
+    const T share = sums[1] / size * moments.factor * moments.factor;
+    for_vectors<T>(count, [&](int64_t i, auto access) {
+      const Vec g = access.load(seed + i), difference = moments.difference(access.load(x + i));
+      Vec h = weight != nullptr ? g * access.load(weight + i) : g;
+      if constexpr (Centred) h -= mean;
+      access.store(dx + i, simd::fma(difference, simd::broadcast(-share), h) * moments.factor);
+      if (dweight != nullptr)
+        access.store(dweight + i, simd::fma(g, difference * moments.factor, access.load(dweight + i)));
+      if (dbias != nullptr) access.store(dbias + i, access.load(dbias + i) + g);
+    });
+  }
+}
+
+}  // namespace bpcore::kernels

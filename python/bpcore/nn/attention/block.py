@@ -1,0 +1,92 @@
+"""What the layers of encoder and decoder share: residual parts, each with its normalisation and dropout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bpcore import activations as functions
+from bpcore import settings
+from bpcore.nn import activations
+from bpcore.nn.attention.sequences import sequence
+from bpcore.nn.dense import Dense
+from bpcore.nn.module import Module
+from bpcore.nn.noise import Dropout
+from bpcore.nn.norm import LayerNorm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Block", "Stack"]
+
+_HALVING = (functions.glu, functions.swiglu)
+
+
+class Block(Module):
+    """A layer of residual parts, of which the last is a network of two dense layers."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        causal: bool,
+        dropout: float,
+        activation: Any,
+        norm_first: bool,
+    ) -> None:
+        who = type(self).__name__
+        self.width = settings.count(who, "width", width, 1)
+        self.heads = settings.count(who, "heads", heads, 1)
+        self.hidden = settings.count(who, "hidden", hidden, 1)
+        if width % heads:
+            raise ValueError(f"{who}: width {width} can't be cut into {heads} heads")
+        self.causal = settings.flag(who, "causal", causal)
+        self.norm_first = settings.flag(who, "norm_first", norm_first)
+        self.rate = settings.number(who, "dropout", dropout, least=0, most=1)
+        self._activation = activations.resolve(activation)
+        self._halves = self._activation in _HALVING
+        if self._halves and hidden % 2:
+            raise ValueError(f"{who}: hidden {hidden} must be even for an activation that halves it")
+
+    def _add_network(self) -> None:
+        self.dense1 = Dense(self.hidden, self._activation, in_features=self.width)
+        self.dense2 = Dense(self.width, in_features=self.hidden // 2 if self._halves else self.hidden)
+        self.dropout = Dropout(self.rate)
+
+    def _network(self, x: Any) -> Any:
+        return self.dense2(self.dropout(self.dense1(x)))
+
+    def _residual(self, x: Any, norm: LayerNorm, part: Callable[[Any], Any]) -> Any:
+        """x + part(norm(x)), or norm(x + part(x)) unless `norm_first`."""
+        if self.norm_first:
+            return x + self.dropout(part(norm(x)))
+        return norm(x + self.dropout(part(x)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.width}, {self.heads}, {self.hidden}, causal={self.causal})"
+
+
+class Stack(Module):
+    """Layers one after the other, and a normalisation of what the last one gives."""
+
+    layers: list[Any]
+    norm: LayerNorm | None
+
+    def _fill(self, count: int, make: Callable[[], Block], final_norm: bool) -> None:
+        who = type(self).__name__
+        self.layers = [make() for _ in range(settings.count(who, "layers", count, 1))]
+        self.width: int = self.layers[0].width
+        self.norm = LayerNorm(self.width) if settings.flag(who, "final_norm", final_norm) else None
+
+    def _through(self, x: Any, *others: Any) -> Any:
+        x = sequence(self, "input", x, self.width)
+        for layer in self.layers:
+            x = layer(x, *others)
+        return x if self.norm is None else self.norm(x)
+
+    def __repr__(self) -> str:
+        first = self.layers[0]
+        return (
+            f"{type(self).__name__}({len(self.layers)}, {self.width}, {first.heads}, {first.hidden}, "
+            f"causal={first.causal})"
+        )
