@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dense_network import DenseNetwork
 
 State = Any  # (weights, first moments, second moments, steps done)
@@ -16,9 +18,13 @@ State = Any  # (weights, first moments, second moments, steps done)
 
 def state_of(network: DenseNetwork) -> State:
     """The weights, and Adam before its first step."""
-    weights = [(jnp.asarray(weight), jnp.asarray(bias)) for weight, bias in network.weights()]
-    zeros = jax.tree.map(jnp.zeros_like, weights)
-    return weights, zeros, jax.tree.map(jnp.zeros_like, weights), jnp.float32(0)
+    return before_adam([(jnp.asarray(weight), jnp.asarray(bias)) for weight, bias in network.weights()])
+
+
+def before_adam(weights: Any) -> State:
+    """What Adam knows before its first step."""
+    first, second = (jax.tree.map(jnp.zeros_like, weights) for _ in range(2))
+    return weights, first, second, jnp.float32(0)
 
 
 def logits(weights: Any, x: jax.Array) -> jax.Array:
@@ -36,8 +42,13 @@ def _loss(weights: Any, x: jax.Array, y: jax.Array) -> jax.Array:
 
 def step(state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
     """One step of Adam: the new state, and the loss before it."""
+    return adam(_loss, state, x, y)
+
+
+def adam(of: Callable[..., jax.Array], state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
+    """The same for the loss `of(weights, x, y)`."""
     weights, first, second, count = state
-    loss, gradients = jax.value_and_grad(_loss)(weights, x, y)
+    loss, gradients = jax.value_and_grad(of)(weights, x, y)
     count = count + 1
     first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
     second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)

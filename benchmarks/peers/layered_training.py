@@ -1,0 +1,58 @@
+"""Time of one training step of convolutional, recurrent and attention networks: bpcore, PyTorch and JAX.
+
+    python benchmarks/peers/layered_training.py [--threads 1] [--only LSTM] [--quick] [--json results.json]
+
+A step is forward, cross-entropy, backward and Adam on one shuffled batch, float32.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from measuring import Record, arguments, parse, take_turns
+
+if TYPE_CHECKING:
+    from layered_networks import LayeredNetwork
+
+
+def make_contenders(network: LayeredNetwork, threads: int) -> dict[str, Any]:
+    """bpcore and what else is installed. Stops unless their first losses agree, as `contenders` does."""
+    import layered_bpcore
+
+    made: dict[str, Any] = {"bpcore": layered_bpcore.Contender(network, threads)}
+    if find_spec("torch"):
+        import layered_pytorch
+
+        made["pytorch"] = layered_pytorch.Contender(network, threads)
+    if find_spec("jax"):
+        import layered_jax
+
+        made["jax_jit"] = layered_jax.Contender(network, threads)
+    losses = {name: contender.losses(5) for name, contender in made.items()}
+    tolerance = np.array([1e-5] + 4 * [1e-3])
+    for name, found in losses.items():
+        if not np.allclose(found, losses["bpcore"], rtol=tolerance, atol=1e-5):
+            raise SystemExit(f"{network.name}: {name} computes something else: {losses}")
+    return made
+
+
+def main() -> None:
+    parser = arguments(__doc__, rounds=9)
+    parser.add_argument("--only", default="", help="the networks whose names begin with this")
+    options = parse(parser)
+    # Libraries are loaded once their threads are settled.
+    from layered_networks import layered_networks
+
+    record = Record("a training step", "s", options.threads)
+    for network in layered_networks(5 if options.quick else 20):
+        if network.name.startswith(options.only):
+            made = make_contenders(network, options.threads)
+            times = take_turns({name: each.epoch for name, each in made.items()}, options.rounds)
+            record.add(network.name, times)
+    record.write(options.json)
+
+
+if __name__ == "__main__":
+    main()
