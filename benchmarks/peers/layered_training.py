@@ -7,6 +7,7 @@ A step is forward, cross-entropy, backward and Adam on one shuffled batch, float
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +18,27 @@ if TYPE_CHECKING:
     from layered_networks import LayeredNetwork
 
 
+# Name -> its module and the package that it needs.
+CONTENDERS = {
+    "bpcore": ("layered_bpcore", "bpcore"),
+    "pytorch": ("layered_pytorch", "torch"),
+    "jax_jit": ("layered_jax", "jax"),
+}
+
+
+def installed() -> list[str]:
+    """The contenders that can take part here."""
+    return [name for name, (_, package) in CONTENDERS.items() if find_spec(package)]
+
+
+def make_contender(name: str, network: LayeredNetwork, threads: int) -> Any:
+    """The one of that name."""
+    return import_module(CONTENDERS[name][0]).Contender(network, threads)
+
+
 def make_contenders(network: LayeredNetwork, threads: int) -> dict[str, Any]:
-    """bpcore and what else is installed. Stops unless their first losses agree, as `contenders` does."""
-    import layered_bpcore
-
-    made: dict[str, Any] = {"bpcore": layered_bpcore.Contender(network, threads)}
-    if find_spec("torch"):
-        import layered_pytorch
-
-        made["pytorch"] = layered_pytorch.Contender(network, threads)
-    if find_spec("jax"):
-        import layered_jax
-
-        made["jax_jit"] = layered_jax.Contender(network, threads)
+    """All that are installed. Stops unless their first losses agree, as `contenders` does."""
+    made = {name: make_contender(name, network, threads) for name in installed()}
     losses = {name: contender.losses(5) for name, contender in made.items()}
     tolerance = np.array([1e-5] + 4 * [1e-3])
     for name, found in losses.items():

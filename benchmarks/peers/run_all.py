@@ -46,6 +46,7 @@ def main() -> None:
     for threads in options.threads:
         workloads: dict[str, list[str]] = {
             "dense_training": [],
+            "layered_training": [],
             "products": [],
             "growth": ["--png", str(options.out / f"growth_{threads}.png")],
             "memory": [],

@@ -1,12 +1,33 @@
-"""What a script says, without running it: those that make golden files import PyTorch."""
+"""Scripts: what they print when they run, and what they say without running, since some import PyTorch."""
 
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.training.problems import child_environment
+
+__all__ = ["ROOT", "constant", "run_script"]
+
+ROOT = Path(__file__).resolve().parents[2]  # of the repository
+
+
+def run_script(folder: Path, script: Path, *arguments: str | Path, fails: bool = False) -> str:
+    """What `script` prints in a fresh Python in `folder`; if it `fails`, as it then must, its complaint."""
+    done = subprocess.run(
+        [sys.executable, *map(str, (script, *arguments))],
+        cwd=folder,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode != 0) == fails, done.stderr
+    return done.stderr if fails else done.stdout
 
 
 def constant(script: Path, name: str) -> Any:
