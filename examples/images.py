@@ -62,7 +62,7 @@ def draw(
     predicted = scores.argmax(1)
     wrong = np.flatnonzero(predicted != labels)
     surest = wrong[np.argsort(-scores[wrong].max(1))][:24]
-    right.suptitle("the surest of the wrong predictions (true class below)", fontsize=11)
+    right.suptitle("the surest of the wrong predictions: predicted above, true below", fontsize=11)
     for cell, index in zip(right.subplots(3, 8).flat, surest, strict=False):
         cell.imshow(images[index], cmap="gray_r")
         cell.set_title(names[predicted[index]], fontsize=8)
