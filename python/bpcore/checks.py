@@ -168,11 +168,12 @@ def _out_of_range(what: str, array: Array, at: int, takes: str, low: int, high: 
 
 def order_is_free(who: str, model: Module) -> None:
     """ValueError if a layer, told by ``stateful``, goes on in a batch where the one before has ended."""
-    for _, module in model.named_modules():
+    for path, module in model.named_modules():
         if getattr(module, "stateful", False) is True:
+            place = f" layer {path!r}" if path else ""  # which a module knows only once it is trained
             raise ValueError(
-                f"{who}: {module._title()} carries its state from batch to batch, so samples must keep their "
-                "order; pass shuffle=False"
+                f"{who}: {type(module).__name__}{place} carries its state from batch to batch, so samples "
+                "must keep their order; pass shuffle=False"
             )
 
 
