@@ -25,25 +25,34 @@ struct TensorType {
   bool operator==(const TensorType& other) const { return dtype == other.dtype && shape == other.shape; }
 };
 
-// The first wrong index that a kernel met. Kernels never throw: they note it here, skip the element, and the
-// run ends with an error before anything is updated.
+// The first wrong index or length that a kernel met. Kernels never throw: they note it here, skip the
+// element, and the run ends with an error before anything is updated.
 class Status {
  public:
-  void wrong_index(const char* op, int64_t value, int64_t bound, int64_t least = 0) {
-    if (claimed_.exchange(true)) return;
-    op_ = op;
-    value_ = value;
-    bound_ = bound;
-    least_ = least;
+  // An index that is not in [0, bound).
+  void wrong_index(const char* op, int64_t value, int64_t bound) { note(op, "index", value, 0, bound - 1); }
+  // A length that is not in [least, most].
+  void wrong_length(const char* op, int64_t value, int64_t least, int64_t most) {
+    note(op, "length", value, least, most);
   }
   bool ok() const { return !claimed_.load(); }
   void reset() { claimed_.store(false); }
   std::string message() const;
 
  private:
+  void note(const char* op, const char* what, int64_t value, int64_t least, int64_t most) {
+    if (claimed_.exchange(true)) return;
+    op_ = op;
+    what_ = what;
+    value_ = value;
+    least_ = least;
+    most_ = most;
+  }
+
   std::atomic<bool> claimed_{false};
   const char* op_ = "";
-  int64_t value_ = 0, bound_ = 0, least_ = 0;
+  const char* what_ = "";
+  int64_t value_ = 0, least_ = 0, most_ = 0;
 };
 
 // What a routine sees of one run.

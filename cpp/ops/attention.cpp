@@ -85,7 +85,7 @@ struct Heads {
     if (layout.lengths >= 0) {
       const int64_t length = frame.input<int64_t>(layout.lengths)[place.batch];
       if (length < 0 || length > layout.keys) {
-        frame.status->wrong_index("attention", length, layout.keys + 1);
+        frame.status->wrong_length("attention", length, 0, layout.keys);
         return false;
       }
       head->keys = length;

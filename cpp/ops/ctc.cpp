@@ -55,14 +55,17 @@ struct CtcSequence {
 
   // Whether lengths and labels are in range; tells `status` if not.
   bool is_valid(const CtcSizes& sizes, Status* status) const {
-    const auto expect = [status](int64_t value, int64_t bound) {
-      const bool within = value >= 0 && value < bound;
-      if (!within) status->wrong_index("ctc", value, bound);
+    const auto expect_length = [status](int64_t value, int64_t most) {
+      const bool within = value >= 0 && value <= most;
+      if (!within) status->wrong_length("ctc", value, 0, most);
       return within;
     };
-    if (!expect(frame_count, sizes.frames + 1) || !expect(label_count, sizes.labels + 1)) return false;
-    for (int64_t i = 0; i < label_count; ++i)
-      if (!expect(labels[i], sizes.classes)) return false;
+    if (!expect_length(frame_count, sizes.frames) || !expect_length(label_count, sizes.labels)) return false;
+    for (int64_t i = 0; i < label_count; ++i) {
+      if (labels[i] >= 0 && labels[i] < sizes.classes) continue;
+      status->wrong_index("ctc", labels[i], sizes.classes);
+      return false;
+    }
     return true;
   }
 };

@@ -60,7 +60,7 @@ struct Lengths {
   bool good(int64_t row) const { return given == nullptr || (given[row] >= 1 && given[row] <= steps); }
   int64_t of(int64_t row) const { return given == nullptr || !good(row) ? steps : given[row]; }
   void check(const char* op, int64_t row, Status* status) const {
-    if (!good(row)) status->wrong_index(op, given[row], steps + 1, 1);
+    if (!good(row)) status->wrong_length(op, given[row], 1, steps);
   }
 };
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bpcore._core import Plan
+    from bpcore.nn.module import Module
 
 __all__ = [
     "Samples",
@@ -24,6 +25,7 @@ __all__ = [
     "check_labels",
     "count",
     "inputs_of",
+    "order_is_free",
     "samples",
     "split_at",
 ]
@@ -162,6 +164,17 @@ def check_labels(who: str, data: Samples, loss: str, classes: int, ignored: int 
 def _out_of_range(what: str, array: Array, at: int, takes: str, low: int, high: int) -> ValueError:
     index = ", ".join(str(i) for i in np.unravel_index(at, array.shape))
     return ValueError(f"{what}[{index}] is {array.flat[at]}, but {takes} integers from {low} to {high - 1}")
+
+
+def order_is_free(who: str, model: Module) -> None:
+    """ValueError if a layer, told by ``stateful``, goes on in a batch where the one before has ended."""
+    for path, module in model.named_modules():
+        if getattr(module, "stateful", False) is True:
+            place = f" layer {path!r}" if path else ""  # which a module knows only once it is trained
+            raise ValueError(
+                f"{who}: {type(module).__name__}{place} carries its state from batch to batch, so samples "
+                "must keep their order; pass shuffle=False"
+            )
 
 
 def callback_list(given: Any) -> list[Callback]:

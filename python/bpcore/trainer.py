@@ -166,7 +166,8 @@ class Trainer:
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch; with an objective,
                 its inputs.
             validation_split: fraction of the samples, the last ones, that are kept for validation instead.
-            shuffle: draw a new order for each epoch, keyed by the seed and the epoch.
+            shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
+                layers that carry a state from batch to batch.
             sample_weight: how much each sample counts, shape (samples,).
             accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
                 epoch may have fewer.
@@ -184,6 +185,8 @@ class Trainer:
             batch_size = checks.count("fit", "batch_size", batch_size, 1)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks)
+            if shuffle:
+                checks.order_is_free("fit", self.model)
             data = self._samples("fit", x, y, sample_weight, check_finite)
             held_out = self._validation(validation_data, check_finite)
             if validation_split:

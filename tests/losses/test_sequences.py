@@ -65,7 +65,7 @@ def test_zero_infinity_is_0_where_there_is_no_alignment() -> None:
         (ValueError, r"y\[3, 1\], -2, is neither a label nor -1", Z, [[1, 1]] * 3 + [[1, -2]], {}),
         (ValueError, r"y\[0, 1\], -1, comes before the last label", Z, [[1, -1, 2]] + [[1, 1, 1]] * 3, {}),
         (ValueError, r"index 5 is out of range \[0, 5\)", Z, [[5]] * 4, {}),
-        (ValueError, r"index 8 is out of range \[0, 8\)", (Z, [1, 2, 8, 1]), Y, {}),
+        (ValueError, r"length 8 is out of range \[0, 7\]", (Z, [1, 2, 8, 1]), Y, {}),
         (ValueError, r"shape \(4, most labels\), got \(3, 3\)", Z, Y[:3], {}),
         (ValueError, r"shape \(4, most labels\), got \(4,\)", Z, Y[:, 0], {}),
         (ValueError, r"\(n, frames, classes\) .*, got \(7, 5\)", Z[0], Y, {}),

@@ -209,6 +209,11 @@ class _Language(nn.Module):
 
 
 @pytest.mark.skipif(not core.openmp(), reason="built without threads")
+def test_positions_of_no_steps() -> None:
+    for layer in (nn.SinusoidalPositions(), nn.LearnedPositions(3)):
+        assert layer(np.zeros((2, 0, 5), "float32")).shape == (2, 0, 5)
+
+
 def test_training_gives_the_same_bits_for_any_number_of_threads() -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 11, (40, 24))
@@ -305,7 +310,7 @@ _X = normal((2, 5, 8)).astype(np.float32)
         (
             lambda: nn.MultiHeadAttention(2)(_X, None, None, None, np.array([5, 6])),
             ValueError,
-            "index 6 is out of",
+            "length 6 is out of",
         ),
         (
             lambda: nn.TransformerEncoder(1, 4, 2, 8)(_X),

@@ -213,6 +213,14 @@ def test_it_is_shown_with_its_settings(layer: nn.Module, text: str) -> None:
             ValueError,
             'ConvTranspose1D: output_padding must be 0 with padding "same"',
         ),
+        (
+            lambda: nn.ConvTranspose2D(4, 3, 2**62),
+            ValueError,
+            "ConvTranspose2D: strides must be at most 2684",
+        ),
+        (lambda: nn.Conv1D(4, 3, dilation=2**70), ValueError, "Conv1D: dilation must be at most 2684"),
+        (lambda: nn.Conv2D(4, 3, padding=2**40), ValueError, "Conv2D: padding must be at most 2684"),
+        (lambda: nn.MaxPool2D(2**31), ValueError, "MaxPool2D: size must be at most 2684"),
     ],
 )
 def test_wrong_settings_are_refused_when_the_layer_is_made(make: Any, error: type, message: str) -> None:
@@ -243,6 +251,11 @@ def test_wrong_settings_are_refused_when_the_layer_is_made(make: Any, error: typ
             "a window of 3 x 3 with dilation 4 x 4 is larger than the input of 5 x 9, 7 x 11 with padding",
         ),
         (lambda: nn.ConvTranspose2D(4, 3, padding=3), (1, 3, 4, 3), "ConvTranspose2D: nothing is left"),
+        (
+            lambda: nn.ConvTranspose2D(4, 3),
+            (1, 0, 4, 3),
+            "ConvTranspose2D: expected input with elements along",
+        ),
         (lambda: nn.ConvTranspose2D(4, 3, in_channels=3), (1, 3, 4, 2), "expected input with 3 channels"),
         (lambda: nn.DepthwiseConv2D(3, in_channels=3), (1, 3, 4, 2), "expected input with 3 channels"),
     ],

@@ -100,6 +100,8 @@ def test_an_error_names_the_layer_by_its_place_in_the_model() -> None:
 
 
 def test_a_number_is_no_input() -> None:
+    with pytest.raises(ValueError, match=r"Parameter 'weight' .* can't have shape \(0, 3\): every size"):
+        nn.Dense(3)(np.zeros((2, 0)))
     with pytest.raises(ValueError, match="got a number"):
         nn.Dense(3, in_features=1)(np.float32(1.0))
 

@@ -176,10 +176,10 @@ def test_there_is_no_second_derivative() -> None:
     [
         ({1: [[1, 5]]}, r"^ctc: index 5 is out of range \[0, 3\)"),
         ({1: [[-1, 1]]}, r"^ctc: index -1 is out of range \[0, 3\)"),
-        ({2: [5]}, r"^ctc: index 5 is out of range \[0, 5\)"),
-        ({2: [-1]}, r"^ctc: index -1 is out of range \[0, 5\)"),
-        ({3: [3]}, r"^ctc: index 3 is out of range \[0, 3\)"),
-        ({3: [-(2**62)]}, r"^ctc: index -4611686018427387904 is out of range \[0, 3\)"),
+        ({2: [5]}, r"^ctc: length 5 is out of range \[0, 4\]$"),
+        ({2: [-1]}, r"^ctc: length -1 is out of range \[0, 4\]$"),
+        ({3: [3]}, r"^ctc: length 3 is out of range \[0, 2\]$"),
+        ({3: [-(2**62)]}, r"^ctc: length -4611686018427387904 is out of range \[0, 2\]$"),
     ],
 )
 def test_numbers_out_of_range_are_a_value_error(change: dict[int, Any], message: str) -> None:

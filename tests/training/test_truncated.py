@@ -118,6 +118,14 @@ def test_batches_of_another_size_are_refused(kind: str) -> None:
         _fit(_trainer(model), x, x)
 
 
+def test_samples_in_another_order_are_refused() -> None:
+    x = normal((2 * ROWS, CHUNK, 2)).astype("float32")
+    trainer = _trainer(_model("GRU", stateful=True))
+    with pytest.raises(ValueError, match=r"^fit: GRU layer '0' carries .* shuffle=False"):
+        trainer.fit(x, x, epochs=1, batch_size=ROWS, progress=False)
+    assert trainer.steps == 0
+
+
 def test_a_layer_without_state_has_none_to_reset() -> None:
     with pytest.raises(RuntimeError, match="stateful=True"):
         nn.GRU(2).reset_state()

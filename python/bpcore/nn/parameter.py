@@ -103,6 +103,8 @@ class Variable(Operand):
         )
         if not fits:
             raise ValueError(f"{self!r} can't have shape {tuple(shape)}")
+        if 0 in shape:
+            raise ValueError(f"{self!r} can't have shape {tuple(shape)}: every size must be at least 1")
         if not self.known:
             self.sizes = tuple(_check_size(size) for size in shape)
 

@@ -173,6 +173,8 @@ def transposed_size(
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """A transposed convolution's output sizes, and the padding of the convolution that it transposes."""
     check_output_padding(who, output_padding, strides, padding)
+    if 0 in sizes:
+        raise ValueError(f"{who}: expected input with elements along each axis, got sizes {tuple(sizes)}")
     if padding == "same":
         found = tuple(size * stride for size, stride in zip(sizes, strides, strict=True))
         return found, windows.explicit_padding(who, padding, found, kernel, strides, dilation)

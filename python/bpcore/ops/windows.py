@@ -26,6 +26,8 @@ __all__ = [
 Sides: TypeAlias = tuple[tuple[int, int], ...]  # (before, after) of each axis
 Padding: TypeAlias = str | Sides  # "valid", "same", or these
 
+_MOST = 1 << 28  # of a setting: what the core takes, so that no product of two of them overflows
+
 
 def per_axis(who: str, name: str, value: Any, axes: int, least: int = 1) -> tuple[int, ...]:
     """`value`, an integer for all of the `axes` or one for each, as a tuple of ints of at least `least`.
@@ -37,8 +39,12 @@ def per_axis(who: str, name: str, value: Any, axes: int, least: int = 1) -> tupl
             raise ValueError(
                 f"{who}: {name} must be an integer or one for each of {_axes(axes)}, got {value!r}"
             )
-        return tuple(count(who, name, each, least) for each in value)
-    return (count(who, name, value, least),) * axes
+        found = tuple(count(who, name, each, least) for each in value)
+    else:
+        found = (count(who, name, value, least),) * axes
+    if max(found, default=0) > _MOST:
+        raise ValueError(f"{who}: {name} must be at most {_MOST}, got {value!r}")
+    return found
 
 
 def check_padding(who: str, padding: Any, axes: int) -> Padding:
@@ -55,8 +61,7 @@ def check_sides(who: str, name: str, value: Any, axes: int, words: str = "") -> 
     after). ValueError if it is made of other things, or of negative numbers, TypeError for other numbers.
     """
     if isinstance(value, (int, np.integer)):
-        side = count(who, name, value, 0)
-        return ((side, side),) * axes
+        return tuple((side, side) for side in per_axis(who, name, value, axes, least=0))
     entries = value if isinstance(value, (tuple, list, np.ndarray)) else None
     if entries is None or len(entries) != axes:
         raise ValueError(

@@ -70,7 +70,7 @@ class SinusoidalPositions(Module):
         x = sequence(self, "input", x, None)
         _, time, width = x.shape
         angles = _angles(time, (width + 1) // 2, width / 2)
-        waves = np.stack([np.sin(angles), np.cos(angles)], -1).reshape(time, -1)[:, :width]
+        waves = np.stack([np.sin(angles), np.cos(angles)], -1).reshape(time, 2 * len(angles.T))[:, :width]
         return x + waves.astype(str(x.dtype))
 
     def __repr__(self) -> str:

@@ -193,8 +193,9 @@ class LSTM(Recurrent):
         stateful: True begins with the state in which the training step before has ended, row by row, for
             truncated backpropagation through time: no gradient flows back through it. Batches must all have
             the same number of rows and follow each other in time (``fit(..., shuffle=False)``); the
-            first call says how many. Inference begins there too, but leaves it as it is. `reset_state`
-            begins anew.
+            first call says how many, and with another order `fit` raises ValueError. Inference begins there
+            too, but leaves it as it is. Epochs follow each other as batches do, and files keep the state,
+            unless `reset_state` begins anew.
         unit_forget_bias: True begins with a bias of 1 for the forget gate.
         use_bias: False leaves biases out.
         in_features: size of the input's last axis; taken from the first input if None.
