@@ -1,6 +1,7 @@
 // The gradient of a convolution's weight.
 #include <algorithm>
 
+#include "kernels/channels.h"
 #include "kernels/conv.h"
 #include "kernels/conv_depthwise.h"
 #include "kernels/gemm_blocks.h"
@@ -83,12 +84,14 @@ Range WeightGradient<T>::strip(int64_t number) const {
 }
 
 template <class T>
-void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* result, T* scratch) const {
+void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* result, T* sums,
+                            T* scratch) const {
   const Range units = part_of(units_, tasks_, task);
   if (blocks_.count() == 0) {
     const int64_t elements = shape_.y.kernel * shape_.x.kernel * shape_.group_channels() * shape_.filters;
     const Range share = part_of(elements, tasks_, task);
     std::fill(result + share.begin, result + share.end, T(0));
+    if (task == 0 && sums != nullptr) std::fill_n(sums, shape_.filters, T(0));
     return;
   }
   for (int64_t number = 0; number < blocks_.count(); ++number) {
@@ -97,15 +100,15 @@ void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* resu
     const int64_t row = block.images.begin * shape_.y.out + block.y.begin;
     const T* from = gradient + (row * shape_.x.out + block.x.begin) * shape_.filters;
     if (shape_.depthwise())
-      multiply_channels(block, units, band, from, result);
+      multiply_channels(block, units, band, from, result, sums);
     else
-      multiply(block, units, band, from, result, scratch + band_elements_);
+      multiply(block, units, band, from, result, sums, scratch + band_elements_);
   }
 }
 
 template <class T>
 void WeightGradient<T>::multiply(const Block& block, Range units, const T* band, const T* gradient, T* result,
-                                 T* packed) const {
+                                 T* sums, T* packed) const {
   constexpr int64_t w = simd::vector_width<T>;
   const auto find = TileTable<T, TileA::ByDepthRuns>::find;
   const int64_t panel_count = static_cast<int64_t>(panels_.size());
@@ -130,6 +133,9 @@ void WeightGradient<T>::multiply(const Block& block, Range units, const T* band,
       if (!in_place_)
         copy_panel(gradient + column, shape_.filters, call.depth * call.run_count, width, packed,
                    call.b_stride);
+      if (sums != nullptr && unit % panel_count == 0)
+        add_columns(call.b, call.depth * call.run_count, width, call.b_stride, call.accumulate,
+                    sums + column);
     }
     const Panel& panel = panels_[static_cast<size_t>(unit % panel_count)];
     call.a = band + panel.offset + group * shape_.group_channels();
@@ -140,7 +146,7 @@ void WeightGradient<T>::multiply(const Block& block, Range units, const T* band,
 
 template <class T>
 void WeightGradient<T>::multiply_channels(const Block& block, Range units, const T* band, const T* gradient,
-                                          T* result) const {
+                                          T* result, T* sums) const {
   constexpr int64_t w = simd::vector_width<T>;
   const int64_t tap_count = static_cast<int64_t>(taps_.size());
   const int64_t tap_groups = ceil_div(tap_count, channel_outputs);
@@ -159,6 +165,9 @@ void WeightGradient<T>::multiply_channels(const Block& block, Range units, const
     call.gradient = gradient + channel;
     call.sum = result + taps.begin * shape_.channels + channel;
     call.taps = taps_.data() + taps.begin;
+    if (sums != nullptr && taps.begin == 0)
+      add_columns(call.gradient, call.outputs * call.row_count, call.channels, call.gradient_stride,
+                  call.accumulate, sums + channel);
     channel_sum_table<T>[static_cast<size_t>(taps.end - taps.begin - 1)](call);
   }
 }
