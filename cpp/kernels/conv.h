@@ -105,7 +105,7 @@ class Correlation {
 
   CorrelationShape shape_;
   bool depthwise_, in_place_, pack_once_ = false;
-  int64_t strips_ = 1, pieces_ = 1;
+  int64_t tile_rows_, strips_ = 1, pieces_ = 1;
   int64_t run_depth_ = 0;       // steps of a run
   int64_t run_pieces_ = 1;      // pieces of a run; or
   int64_t panel_elements_ = 0;  // a packed panel of B
@@ -143,7 +143,7 @@ class WeightGradient {
   Range strip(int64_t number) const;
 
   ConvShape shape_;
-  int64_t strips_ = 1, units_ = 0, tasks_ = 1, band_elements_ = 0, scratch_elements_ = 0;
+  int64_t tile_rows_, strips_ = 1, units_ = 0, tasks_ = 1, band_elements_ = 0, scratch_elements_ = 0;
   bool in_place_;
   Blocks blocks_;
   Bands bands_;

@@ -26,13 +26,17 @@ WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : 
   const CorrelationShape forward = forward_correlation(shape);
   const Window &y = forward.y.window, &x = forward.x.window;
   const int64_t vectors = ceil_div(shape.group_filters(), w);
-  strips_ = ceil_div(vectors, table.vectors);
+  const TileLimits tile = tile_limits<T>(shape.y.kernel * shape.x.kernel * shape.group_channels(), vectors);
+  tile_rows_ = tile.rows;
+  strips_ = ceil_div(vectors, tile.vectors);
   const int64_t strip_columns = ceil_div(vectors, strips_) * w;
-  // A block's panel of the gradient fills as much of the level-1 cache as one of a matrix product does; of
-  // channels by themselves, all of the block stays there.
+  // A block's panel of the gradient and the band that it meets, which many panels of rows pass over, fill as
+  // much of the level-1 cache as a panel of a matrix product does, if that leaves steps enough to be worth
+  // going on from sums in memory; of channels by themselves, all of the block stays there.
+  const int64_t read = strip_columns + shape.channels * shape.y.stride * shape.x.stride;  // by an output
   const int64_t outputs = shape.depthwise()
                               ? channel_block_bytes / (shape.channels * static_cast<int64_t>(sizeof(T)))
-                              : table.depth * table.vectors * w / strip_columns;
+                              : std::max<int64_t>(table.depth / 2, table.depth * table.vectors * w / read);
   blocks_ = Blocks(shape.images, y.out, x.out, outputs, w);
   bands_ = Bands(y, x, shape.channels, blocks_);
   band_elements_ = round_up(bands_.elements(), line_elements<T>);
@@ -51,7 +55,7 @@ WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : 
 // Taps that lie side by side in x make one run of rows of the result, if all of their channels count.
 template <class T>
 void WeightGradient<T>::make_panels() {
-  constexpr int64_t w = simd::vector_width<T>, rows = gemm_blocks<T>().rows;
+  constexpr int64_t w = simd::vector_width<T>;
   const ConvAxis &y = shape_.y, &x = shape_.x;
   const int64_t channels = shape_.group_channels();
   if (shape_.depthwise()) {
@@ -66,7 +70,7 @@ void WeightGradient<T>::make_panels() {
   for (int64_t i = 0; i < y.kernel; ++i)
     for (int64_t j = 0; j < (joined ? 1 : x.kernel); ++j) {
       const int64_t run = i * y.dilation * bands_.row_stride() + j * x.dilation * shape_.channels;
-      const int64_t parts = ceil_div(length, rows);
+      const int64_t parts = ceil_div(length, tile_rows_);
       for (int64_t part = 0; part < parts; ++part) {
         const Range share = part_of(length, parts, part);
         panels_.push_back({(i * x.kernel + j) * channels + share.begin, run + share.begin,
