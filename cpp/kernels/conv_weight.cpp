@@ -14,8 +14,9 @@ namespace {
 // A task below this many multiplications is not worth handing out: each looks at all outputs.
 constexpr double task_products = 2e6;
 
-// Bytes of a block's outputs, where channels don't meet.
-constexpr int64_t channel_block_bytes = 12 << 10;
+// Bytes of a block's outputs, where channels don't meet: they and their band stay in the level-2 cache, and
+// most rows of the band are copied once.
+constexpr int64_t channel_block_bytes = 64 << 10;
 
 }  // namespace
 
@@ -32,7 +33,7 @@ WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : 
   const int64_t strip_columns = ceil_div(vectors, strips_) * w;
   // A block's panel of the gradient and the band that it meets, which many panels of rows pass over, fill as
   // much of the level-1 cache as a panel of a matrix product does, if that leaves steps enough to be worth
-  // going on from sums in memory; of channels by themselves, all of the block stays there.
+  // going on from sums in memory.
   const int64_t read = strip_columns + shape.channels * shape.y.stride * shape.x.stride;  // by an output
   const int64_t outputs = shape.depthwise()
                               ? channel_block_bytes / (shape.channels * static_cast<int64_t>(sizeof(T)))
@@ -62,7 +63,7 @@ void WeightGradient<T>::make_panels() {
     for (int64_t i = 0; i < y.kernel; ++i)
       for (int64_t j = 0; j < x.kernel; ++j)
         taps_.push_back(i * y.dilation * bands_.row_stride() + j * x.dilation * shape_.channels);
-    units_ = ceil_div(shape_.channels, w) * ceil_div(y.kernel * x.kernel, channel_outputs);
+    units_ = ceil_div(shape_.channels, w) * ceil_div(y.kernel * x.kernel, channel_taps);
     return;
   }
   const bool joined = shape_.groups == 1 && (x.dilation == 1 || x.kernel == 1);
@@ -153,7 +154,7 @@ void WeightGradient<T>::multiply_channels(const Block& block, Range units, const
                                           T* result, T* sums) const {
   constexpr int64_t w = simd::vector_width<T>;
   const int64_t tap_count = static_cast<int64_t>(taps_.size());
-  const int64_t tap_groups = ceil_div(tap_count, channel_outputs);
+  const int64_t tap_groups = ceil_div(tap_count, channel_taps);
   ChannelSum<T> call{};
   call.rows = runs_.data();
   call.row_count = (block.images.end - block.images.begin) * (block.y.end - block.y.begin);

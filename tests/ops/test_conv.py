@@ -108,7 +108,8 @@ def _gradients(conv: Conv) -> list[Case]:
         Case("conv2d_input_gradient", convolution.conv2d_input_gradient, g, weight, size=size, **settings),
         Case("conv2d_weight_gradient", convolution.conv2d_weight_gradient, x, g, kernel=kernel, **settings),
         Case(
-            "conv2d_parameter_gradients", convolution.conv2d_parameter_gradients, x, g, kernel=kernel, **settings
+            "conv2d_parameter_gradients", convolution.conv2d_parameter_gradients, x, g, kernel=kernel,
+            **settings,
         ),
     ]  # fmt: skip
 
