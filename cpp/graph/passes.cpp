@@ -82,6 +82,19 @@ std::optional<Fusion> product_with_relu_grad(const Chains& chains, const Item& i
   return Fusion{{item.id, node.op, {node.inputs[0], node.inputs[1], y}, attributes}, product};
 }
 
+// relu_grad(max_pool2d_gradient(y, g), y) → max_pool2d_gradient[relu_grad](y, g): only where a window's
+// largest element is positive does its gradient go on.
+std::optional<Fusion> max_pool_with_relu_grad(const Chains& chains, const Item& item) {
+  if (std::strcmp(item.op->name(), "relu_grad") != 0) return {};
+  const NodeId pooled = item.inputs[0], y = item.inputs[1];
+  if (!chains.graph.is(pooled, "max_pool2d_gradient") || !chains.only_user(pooled)) return {};
+  const Node& node = chains.graph.node(pooled);
+  if (node.inputs[0] != y) return {};
+  Attributes attributes = node.attributes;
+  attributes.set("then", std::string("relu_grad"));
+  return Fusion{{item.id, node.op, node.inputs, attributes}, pooled};
+}
+
 // Elementwise items of one shape whose values nobody else reads go into the item that reads them. Each chain
 // is grown from its end: an item joins when all its readers have.
 class ChainFuser {
@@ -192,6 +205,7 @@ Program optimize(const Graph& graph, const std::vector<NodeId>& roots) {
     std::optional<Fusion> fusion = layer_with_bias(chains, item);
     if (!fusion) fusion = layer_with_activation(chains, item, input);
     if (!fusion) fusion = product_with_relu_grad(chains, item);
+    if (!fusion) fusion = max_pool_with_relu_grad(chains, item);
     if (fusion) {
       absorbed[static_cast<size_t>(place[static_cast<size_t>(fusion->absorbed)])] = true;
       item = std::move(fusion->item);

@@ -111,19 +111,20 @@ Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks) :
   const double products = static_cast<double>(outputs) * static_cast<double>(y.taps * x.taps) *
                           static_cast<double>(depth * shape.columns);
   const int64_t wanted = tasks_worth(products, most_tasks);
+  const int64_t vectors = ceil_div(columns, w);
+  const TileLimits tile = tile_limits<T>(x.out, vectors);
+  tile_rows_ = tile.rows;
   const int64_t output_bytes =
       (shape.depth * y.step * x.step + shape.columns) * static_cast<int64_t>(sizeof(T));
   blocks_ = Blocks(shape.images, y.out, x.out,
                    std::min(ceil_div(outputs, wanted), block_bytes / std::max<int64_t>(output_bytes, 1)),
-                   table.rows);
+                   tile.rows);
   bands_ = Bands(y, x, shape.depth, blocks_);
   band_elements_ = round_up(bands_.elements(), line_elements<T>);
   tasks_ = std::clamp<int64_t>(blocks_.count(), 1, wanted);
   make_runs();
 
-  const int64_t vectors = ceil_div(columns, w);
-  const int most_vectors = x.out <= table.wide_rows ? table.wide_vectors : table.vectors;
-  strips_ = ceil_div(vectors, most_vectors);
+  strips_ = ceil_div(vectors, tile.vectors);
   const int64_t strip_columns = ceil_div(vectors, strips_) * w;
   // A packed panel fills as much of the level-1 cache as one of a matrix product does.
   const int64_t most_depth = table.depth * table.vectors * w / strip_columns;
@@ -242,7 +243,7 @@ void Correlation<T>::multiply(const Block& block, const T* band, T* target, cons
   const auto find = TileTable<T, TileA::RowMajorRuns>::find;
   const int64_t depth = shape_.depth / shape_.groups, group_columns = shape_.columns / shape_.groups;
   const int64_t outputs = block.x.end - block.x.begin;
-  const int64_t row_panels = ceil_div(outputs, gemm_blocks<T>().rows);
+  const int64_t row_panels = ceil_div(outputs, tile_rows_);
   const int64_t row_step = shape_.y.window.step * bands_.row_stride();
   TileCall<T> call{};
   call.a_stride = shape_.x.window.step * shape_.depth;

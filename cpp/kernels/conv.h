@@ -105,7 +105,7 @@ class Correlation {
 
   CorrelationShape shape_;
   bool depthwise_, in_place_, pack_once_ = false;
-  int64_t strips_ = 1, pieces_ = 1;
+  int64_t tile_rows_, strips_ = 1, pieces_ = 1;
   int64_t run_depth_ = 0;       // steps of a run
   int64_t run_pieces_ = 1;      // pieces of a run; or
   int64_t panel_elements_ = 0;  // a packed panel of B
@@ -117,7 +117,8 @@ class Correlation {
 };
 
 // weight_gradient[tap, c, f] = sum over all outputs of x at the tap times the output's gradient. Each element
-// is one chain in the order of the outputs.
+// is one chain in the order of the outputs. The sums over all outputs of the gradient itself, which a bias
+// wants, come along while its panels are in the level-1 cache; their order depends on the shape alone.
 template <class T>
 class WeightGradient {
  public:
@@ -126,8 +127,8 @@ class WeightGradient {
   int64_t tasks() const { return tasks_; }
   int64_t scratch_elements() const { return scratch_elements_; }
 
-  // x and gradient as ConvShape says, result as the weight.
-  void run(int64_t task, const T* x, const T* gradient, T* result, T* scratch) const;
+  // x and gradient as ConvShape says, result as the weight, sums (filters) or null.
+  void run(int64_t task, const T* x, const T* gradient, T* result, T* sums, T* scratch) const;
 
  private:
   struct Panel {  // rows of the result that lie side by side in x
@@ -135,13 +136,14 @@ class WeightGradient {
     int rows;
   };
   void make_panels();
-  void multiply(const Block& block, Range units, const T* band, const T* gradient, T* result,
+  void multiply(const Block& block, Range units, const T* band, const T* gradient, T* result, T* sums,
                 T* packed) const;
-  void multiply_channels(const Block& block, Range units, const T* band, const T* gradient, T* result) const;
+  void multiply_channels(const Block& block, Range units, const T* band, const T* gradient, T* result,
+                         T* sums) const;
   Range strip(int64_t number) const;
 
   ConvShape shape_;
-  int64_t strips_ = 1, units_ = 0, tasks_ = 1, band_elements_ = 0, scratch_elements_ = 0;
+  int64_t tile_rows_, strips_ = 1, units_ = 0, tasks_ = 1, band_elements_ = 0, scratch_elements_ = 0;
   bool in_place_;
   Blocks blocks_;
   Bands bands_;

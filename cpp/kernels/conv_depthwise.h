@@ -45,6 +45,8 @@ void channel_tile(const ChannelCall<T>& t) {
   }
 }
 
+inline constexpr int channel_taps = 9;  // taps whose sums run side by side: those of a window of 3 × 3
+
 template <class T>
 struct ChannelSum {
   const T* x;                  // element (p, tap) of a row of outputs at p * x_stride + taps[tap]
@@ -68,7 +70,7 @@ void channel_sum(const ChannelSum<T>& t) {
     const T* x = t.x + t.rows[row];
     for (int64_t p = 0; p < t.outputs; ++p) {
       const V g = simd::load(gradient, mask);
-#pragma GCC unroll 8
+#pragma GCC unroll 9
       for (int i = 0; i < Taps; ++i) acc[i] = simd::fma(simd::load(x + t.taps[i], mask), g, acc[i]);
       x += t.x_stride;
       gradient += t.gradient_stride;
@@ -91,6 +93,6 @@ template <class T>
 inline constexpr auto channel_tile_table =
     channel_tiles<T>(std::make_integer_sequence<int, channel_outputs>{});
 template <class T>
-inline constexpr auto channel_sum_table = channel_sums<T>(std::make_integer_sequence<int, channel_outputs>{});
+inline constexpr auto channel_sum_table = channel_sums<T>(std::make_integer_sequence<int, channel_taps>{});
 
 }  // namespace bpcore::kernels

@@ -1,6 +1,7 @@
 // The gradient of a convolution's weight.
 #include <algorithm>
 
+#include "kernels/channels.h"
 #include "kernels/conv.h"
 #include "kernels/conv_depthwise.h"
 #include "kernels/gemm_blocks.h"
@@ -13,8 +14,9 @@ namespace {
 // A task below this many multiplications is not worth handing out: each looks at all outputs.
 constexpr double task_products = 2e6;
 
-// Bytes of a block's outputs, where channels don't meet.
-constexpr int64_t channel_block_bytes = 12 << 10;
+// Bytes of a block's outputs, where channels don't meet: they and their band stay in the level-2 cache, and
+// most rows of the band are copied once.
+constexpr int64_t channel_block_bytes = 64 << 10;
 
 }  // namespace
 
@@ -25,13 +27,17 @@ WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : 
   const CorrelationShape forward = forward_correlation(shape);
   const Window &y = forward.y.window, &x = forward.x.window;
   const int64_t vectors = ceil_div(shape.group_filters(), w);
-  strips_ = ceil_div(vectors, table.vectors);
+  const TileLimits tile = tile_limits<T>(shape.y.kernel * shape.x.kernel * shape.group_channels(), vectors);
+  tile_rows_ = tile.rows;
+  strips_ = ceil_div(vectors, tile.vectors);
   const int64_t strip_columns = ceil_div(vectors, strips_) * w;
-  // A block's panel of the gradient fills as much of the level-1 cache as one of a matrix product does; of
-  // channels by themselves, all of the block stays there.
+  // A block's panel of the gradient and the band that it meets, which many panels of rows pass over, fill as
+  // much of the level-1 cache as a panel of a matrix product does, if that leaves steps enough to be worth
+  // going on from sums in memory.
+  const int64_t read = strip_columns + shape.channels * shape.y.stride * shape.x.stride;  // by an output
   const int64_t outputs = shape.depthwise()
                               ? channel_block_bytes / (shape.channels * static_cast<int64_t>(sizeof(T)))
-                              : table.depth * table.vectors * w / strip_columns;
+                              : std::max<int64_t>(table.depth / 2, table.depth * table.vectors * w / read);
   blocks_ = Blocks(shape.images, y.out, x.out, outputs, w);
   bands_ = Bands(y, x, shape.channels, blocks_);
   band_elements_ = round_up(bands_.elements(), line_elements<T>);
@@ -50,14 +56,14 @@ WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : 
 // Taps that lie side by side in x make one run of rows of the result, if all of their channels count.
 template <class T>
 void WeightGradient<T>::make_panels() {
-  constexpr int64_t w = simd::vector_width<T>, rows = gemm_blocks<T>().rows;
+  constexpr int64_t w = simd::vector_width<T>;
   const ConvAxis &y = shape_.y, &x = shape_.x;
   const int64_t channels = shape_.group_channels();
   if (shape_.depthwise()) {
     for (int64_t i = 0; i < y.kernel; ++i)
       for (int64_t j = 0; j < x.kernel; ++j)
         taps_.push_back(i * y.dilation * bands_.row_stride() + j * x.dilation * shape_.channels);
-    units_ = ceil_div(shape_.channels, w) * ceil_div(y.kernel * x.kernel, channel_outputs);
+    units_ = ceil_div(shape_.channels, w) * ceil_div(y.kernel * x.kernel, channel_taps);
     return;
   }
   const bool joined = shape_.groups == 1 && (x.dilation == 1 || x.kernel == 1);
@@ -65,7 +71,7 @@ void WeightGradient<T>::make_panels() {
   for (int64_t i = 0; i < y.kernel; ++i)
     for (int64_t j = 0; j < (joined ? 1 : x.kernel); ++j) {
       const int64_t run = i * y.dilation * bands_.row_stride() + j * x.dilation * shape_.channels;
-      const int64_t parts = ceil_div(length, rows);
+      const int64_t parts = ceil_div(length, tile_rows_);
       for (int64_t part = 0; part < parts; ++part) {
         const Range share = part_of(length, parts, part);
         panels_.push_back({(i * x.kernel + j) * channels + share.begin, run + share.begin,
@@ -83,12 +89,14 @@ Range WeightGradient<T>::strip(int64_t number) const {
 }
 
 template <class T>
-void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* result, T* scratch) const {
+void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* result, T* sums,
+                            T* scratch) const {
   const Range units = part_of(units_, tasks_, task);
   if (blocks_.count() == 0) {
     const int64_t elements = shape_.y.kernel * shape_.x.kernel * shape_.group_channels() * shape_.filters;
     const Range share = part_of(elements, tasks_, task);
     std::fill(result + share.begin, result + share.end, T(0));
+    if (task == 0 && sums != nullptr) std::fill_n(sums, shape_.filters, T(0));
     return;
   }
   for (int64_t number = 0; number < blocks_.count(); ++number) {
@@ -97,15 +105,15 @@ void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* resu
     const int64_t row = block.images.begin * shape_.y.out + block.y.begin;
     const T* from = gradient + (row * shape_.x.out + block.x.begin) * shape_.filters;
     if (shape_.depthwise())
-      multiply_channels(block, units, band, from, result);
+      multiply_channels(block, units, band, from, result, sums);
     else
-      multiply(block, units, band, from, result, scratch + band_elements_);
+      multiply(block, units, band, from, result, sums, scratch + band_elements_);
   }
 }
 
 template <class T>
 void WeightGradient<T>::multiply(const Block& block, Range units, const T* band, const T* gradient, T* result,
-                                 T* packed) const {
+                                 T* sums, T* packed) const {
   constexpr int64_t w = simd::vector_width<T>;
   const auto find = TileTable<T, TileA::ByDepthRuns>::find;
   const int64_t panel_count = static_cast<int64_t>(panels_.size());
@@ -130,6 +138,9 @@ void WeightGradient<T>::multiply(const Block& block, Range units, const T* band,
       if (!in_place_)
         copy_panel(gradient + column, shape_.filters, call.depth * call.run_count, width, packed,
                    call.b_stride);
+      if (sums != nullptr && unit % panel_count == 0)
+        add_columns(call.b, call.depth * call.run_count, width, call.b_stride, call.accumulate,
+                    sums + column);
     }
     const Panel& panel = panels_[static_cast<size_t>(unit % panel_count)];
     call.a = band + panel.offset + group * shape_.group_channels();
@@ -140,10 +151,10 @@ void WeightGradient<T>::multiply(const Block& block, Range units, const T* band,
 
 template <class T>
 void WeightGradient<T>::multiply_channels(const Block& block, Range units, const T* band, const T* gradient,
-                                          T* result) const {
+                                          T* result, T* sums) const {
   constexpr int64_t w = simd::vector_width<T>;
   const int64_t tap_count = static_cast<int64_t>(taps_.size());
-  const int64_t tap_groups = ceil_div(tap_count, channel_outputs);
+  const int64_t tap_groups = ceil_div(tap_count, channel_taps);
   ChannelSum<T> call{};
   call.rows = runs_.data();
   call.row_count = (block.images.end - block.images.begin) * (block.y.end - block.y.begin);
@@ -159,6 +170,9 @@ void WeightGradient<T>::multiply_channels(const Block& block, Range units, const
     call.gradient = gradient + channel;
     call.sum = result + taps.begin * shape_.channels + channel;
     call.taps = taps_.data() + taps.begin;
+    if (sums != nullptr && taps.begin == 0)
+      add_columns(call.gradient, call.outputs * call.row_count, call.channels, call.gradient_stride,
+                  call.accumulate, sums + channel);
     channel_sum_table<T>[static_cast<size_t>(taps.end - taps.begin - 1)](call);
   }
 }

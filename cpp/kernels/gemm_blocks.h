@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/ranges.h"
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
@@ -22,7 +23,7 @@ struct GemmBlocks {
 template <class T>
 constexpr GemmBlocks gemm_blocks() {
 #if defined(__AVX512F__)
-  return {8, 3, 4, 4, 192, 340 / static_cast<int>(sizeof(T))};  // 32 registers of 64 bytes: 24 + 3 + 1
+  return {8, 3, 6, 4, 192, 340 / static_cast<int>(sizeof(T))};  // 32 registers of 64 bytes: 24 + 3 + 1
 #elif defined(__AVX2__)
   return {6, 2, 2, 4, 256, 352 / static_cast<int>(sizeof(T))};  // 16 registers of 32 bytes: 12 + 2 + 1
 #elif defined(__aarch64__)
@@ -30,6 +31,22 @@ constexpr GemmBlocks gemm_blocks() {
 #else
   return {4, 2, 2, 4, 256, 512 / static_cast<int>(sizeof(T))};  // 16 of 16 bytes, some for unfused products
 #endif
+}
+
+// Most rows and most vectors of a tile.
+struct TileLimits {
+  int rows, vectors;
+};
+
+// Of tiles for `rows` rows and `vectors` vectors of C: wide ones where the others would have too few chains,
+// or where as large ones make fewer strips of columns: larger tiles have less around their products.
+template <class T>
+constexpr TileLimits tile_limits(int64_t rows, int64_t vectors) {
+  constexpr GemmBlocks table = gemm_blocks<T>();
+  const bool as_large = table.wide_rows * table.wide_vectors >= table.rows * table.vectors;
+  const bool fewer = ceil_div(vectors, table.wide_vectors) < ceil_div(vectors, table.vectors);
+  if (rows <= table.wide_rows || (as_large && fewer)) return {table.wide_rows, table.wide_vectors};
+  return {table.rows, table.vectors};
 }
 
 template <class T>

@@ -102,9 +102,15 @@ BPCORE_INLINE void for_windows(const Pool& pool, Range share, Body body) {
   }
 }
 
-// The number of the first of the largest elements of a window, in every lane by itself.
+// The first of the largest elements of a window, in every lane by itself.
+template <class T>
+struct Largest {
+  simd::Vec<simd::Lanes<T>> tap;
+  simd::Vec<T> value;
+};
+
 template <class T, class Window, class Access>
-BPCORE_INLINE simd::Vec<simd::Lanes<T>> largest_tap(const T* x, const Window& taps, const Access& access) {
+BPCORE_INLINE Largest<T> largest_of(const T* x, const Window& taps, const Access& access) {
   using Numbers = simd::Vec<simd::Lanes<T>>;
   simd::Vec<T> best = access.load(x);
   Numbers number{};
@@ -114,7 +120,7 @@ BPCORE_INLINE simd::Vec<simd::Lanes<T>> largest_tap(const T* x, const Window& ta
     best = wins ? value : best;
     number = wins ? static_cast<simd::Lanes<T>>(tap) - Numbers{} : number;
   });
-  return number;
+  return {number, best};
 }
 
 template <class T>
@@ -142,7 +148,7 @@ void max_pool_pick_rows(const Pool& pool, Range share, const T* x /* (images, ro
                         const T* v /* as x */, T* y /* (images, windows, windows, channels) */) {
   for_windows(pool, share, [&](int64_t window, int64_t first, const auto& taps) {
     for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
-      const auto number = largest_tap(x + first + channel, taps, access);
+      const auto number = largest_of(x + first + channel, taps, access).tap;
       simd::Vec<T> picked{};
       for_taps(taps, [&](int64_t tap, int64_t offset) {
         picked = is_tap<T>(number, tap) ? access.load(v + first + channel + offset) : picked;
@@ -160,8 +166,9 @@ void clear_beyond(const Pool& pool, bool tiles, int64_t row, T* out /* (columns,
 }
 
 // The reverse of max_pool_rows for rows `band` of one image: each window's g goes to its largest element,
-// and an element adds up what it gets in the order of the windows.
-template <class T>
+// and an element adds up what it gets in the order of the windows. With `Positive`, only elements > 0 get it:
+// x is the output of a relu, whose derivative is taken along.
+template <bool Positive, class T>
 void max_pool_gradient_rows(const Pool& pool, Range band, const T* x /* (rows, columns, channels) */,
                             const T* g /* (windows, windows, channels) */, T* out /* as x */) {
   const bool tiles = pool.tiles();
@@ -178,12 +185,12 @@ void max_pool_gradient_rows(const Pool& pool, Range band, const T* x /* (rows, c
     for (int64_t column = 0; column < pool.columns.windows; ++column)
       with_taps(pool, row, inside, column, [&](int64_t first, const auto& taps) {
         for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
-          const auto number = largest_tap(x + first + channel, taps, access);
-          const simd::Vec<T> seed =
-              access.load(g + row * pool.pooled_row() + column * pool.channels + channel);
+          const Largest<T> largest = largest_of(x + first + channel, taps, access);
+          simd::Vec<T> seed = access.load(g + row * pool.pooled_row() + column * pool.channels + channel);
+          if constexpr (Positive) seed = largest.value > simd::Vec<T>{} ? seed : simd::Vec<T>{};
           const auto add = [&](int64_t tap, int64_t offset) {
             T* to = out + first + channel + offset;
-            const simd::Vec<T> part = is_tap<T>(number, tap) ? seed : simd::Vec<T>{};
+            const simd::Vec<T> part = is_tap<T>(largest.tap, tap) ? seed : simd::Vec<T>{};
             access.store(to, tiles ? part : access.load(to) + part);
           };
           if (kept.begin == 0 && kept.end == last) return for_taps(taps, add);

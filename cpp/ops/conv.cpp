@@ -1,6 +1,7 @@
-// conv2d and its two gradients. Each is linear in each of its two factors, and the derivative of any of them
-// consists of the other two.
+// conv2d and its gradients. Each is linear in each of its two factors, and the derivative of any of them
+// consists of the others.
 #include <memory>
+#include <optional>
 
 #include "graph/autodiff.h"
 #include "kernels/conv.h"
@@ -96,8 +97,17 @@ class Conv2d final : public Op {
         activation.empty() ? node.seed() : activation_gradient(activation, node.seed(), node.output());
     const Attributes window = window_of(node.attributes());
     if (node.needs(0)) node.set(0, conv2d_input_gradient(g, weight, window, x.shape()));
-    if (node.needs(1)) node.set(1, conv2d_weight_gradient(x, g, window, weight.shape()));
-    if (node.count() == 3 && node.needs(2)) node.set(2, sum(g, {0, 1, 2}));
+    const bool for_bias = node.count() == 3 && node.needs(2);
+    if (node.needs(1) && for_bias) {  // in one pass over g
+      const Value record = conv2d_parameter_gradients(x, g, window, weight.shape());
+      const ParameterGradients parts(weight.shape());
+      node.set(1, parts.weight_of(record));
+      node.set(2, parts.bias_of(record));
+    } else if (node.needs(1)) {
+      node.set(1, conv2d_weight_gradient(x, g, window, weight.shape()));
+    } else if (for_bias) {
+      node.set(2, sum(g, {0, 1, 2}));
+    }
   }
 
   Value decompose(const std::vector<Value>& inputs, const Attributes& attributes) const override {
@@ -167,40 +177,66 @@ class Conv2dInputGradient final : public Op {
   }
 };
 
+// x (images, height, width, channels), gradient (images, output height, output width, filters), attribute
+// "kernel" (height, width).
+kernels::ConvShape weight_gradient_shape(const char* op, const Signature& node) {
+  expect_inputs(op, node, 2);
+  expect_float(op, node, 0);
+  expect_same_dtype(op, node, 0, 1);
+  const Shape &x = node.input(0).shape, &g = node.input(1).shape;
+  expect_image(op, "input", x);
+  expect_image(op, "gradient", g);
+  const auto& kernel = node.attributes.integers("kernel");
+  if (kernel.size() != 2) throw ValueError(concat(op, ": kernel must be two numbers"));
+  const int64_t groups = groups_of(op, node.attributes, x.last());
+  const kernels::ConvShape shape =
+      conv_shape(op, node.attributes, x, {kernel[0], kernel[1], x.last() / groups, g.last()});
+  expect_gradient(op, shape, g);
+  return shape;
+}
+
+Shape weight_of(const kernels::ConvShape& shape) {
+  return {shape.y.kernel, shape.x.kernel, shape.group_channels(), shape.filters};
+}
+
+// The gradient by weight; or the record of it and that by bias.
+Routine weight_gradient_routine(const kernels::ConvShape& unmerged, DType dtype,
+                                const std::optional<ParameterGradients>& record) {
+  const kernels::ConvShape shape = kernels::merged(unmerged);
+  Routine routine;
+  with_float(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const auto cut = [&](int64_t most_tasks) -> Work {
+      const kernels::WeightGradient<T> product(shape, most_tasks);
+      routine.scratch_bytes = std::max(routine.scratch_bytes, scratch_bytes<T>(product.scratch_elements()));
+      return {[=](const Frame& frame, int64_t task) {
+                T* result = frame.output<T>();
+                product.run(task, frame.input<T>(0), frame.input<T>(1),
+                            record ? result + record->weight_at : result,
+                            record ? result + record->bias_at : nullptr, reinterpret_cast<T*>(frame.scratch));
+                if (record && task == 0) record->layout.clear_gaps(result);
+              },
+              product.tasks()};
+    };
+    static_cast<Work&>(routine) = cut(16);
+    routine.alone = cut(1);
+    routine.pair = cut(4);
+  });
+  routine.cost = conv_cost(shape);
+  return routine;
+}
+
 class Conv2dWeightGradient final : public Op {
  public:
   const char* name() const override { return "conv2d_weight_gradient"; }
 
-  // x (images, height, width, channels), gradient (images, output height, output width, filters), attribute
-  // "kernel" (height, width) → (kernel height, kernel width, channels / groups, filters)
+  // → (kernel height, kernel width, channels / groups, filters)
   TensorType infer(const Signature& node) const override {
-    expect_inputs(name(), node, 2);
-    expect_float(name(), node, 0);
-    expect_same_dtype(name(), node, 0, 1);
-    const kernels::ConvShape shape = shape_of(node);
-    return {node.input(0).dtype, {shape.y.kernel, shape.x.kernel, shape.group_channels(), shape.filters}};
+    return {node.input(0).dtype, weight_of(weight_gradient_shape(name(), node))};
   }
 
   Routine compile(const Signature& node, const TensorType& output) const override {
-    const kernels::ConvShape shape = kernels::merged(shape_of(node));
-    Routine routine;
-    with_float(output.dtype, [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      const auto cut = [&](int64_t most_tasks) -> Work {
-        const kernels::WeightGradient<T> product(shape, most_tasks);
-        routine.scratch_bytes = std::max(routine.scratch_bytes, scratch_bytes<T>(product.scratch_elements()));
-        return {[=](const Frame& frame, int64_t task) {
-                  product.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(),
-                              reinterpret_cast<T*>(frame.scratch));
-                },
-                product.tasks()};
-      };
-      static_cast<Work&>(routine) = cut(16);
-      routine.alone = cut(1);
-      routine.pair = cut(4);
-    });
-    routine.cost = conv_cost(shape);
-    return routine;
+    return weight_gradient_routine(weight_gradient_shape(name(), node), output.dtype, {});
   }
 
   void vjp(Vjp& node) const override {
@@ -209,19 +245,34 @@ class Conv2dWeightGradient final : public Op {
     if (node.needs(0)) node.set(0, conv2d_input_gradient(g, seed, window, x.shape()));
     if (node.needs(1)) node.set(1, apply("conv2d", {x, seed}, window));
   }
+};
+
+// The gradients by weight and bias of a convolution that has both, as one record.
+class Conv2dParameterGradients final : public Op {
+ public:
+  const char* name() const override { return "conv2d_parameter_gradients"; }
+
+  TensorType infer(const Signature& node) const override {
+    return {node.input(0).dtype, {parts_of(node).layout.size()}};
+  }
+
+  Routine compile(const Signature& node, const TensorType& output) const override {
+    return weight_gradient_routine(weight_gradient_shape(name(), node), output.dtype, parts_of(node));
+  }
+
+  void vjp(Vjp& node) const override {
+    const Value x = node.input(0), g = node.input(1);
+    const Attributes window = window_of(node.attributes());
+    const ParameterGradients parts(
+        weight_of(weight_gradient_shape(name(), {{x.type(), g.type()}, node.attributes()})));
+    const Value weight = parts.weight_of(node.seed()), bias = parts.bias_of(node.seed());
+    if (node.needs(0)) node.set(0, conv2d_input_gradient(g, weight, window, x.shape()));
+    if (node.needs(1)) node.set(1, apply("conv2d", {x, weight, bias}, window));
+  }
 
  private:
-  kernels::ConvShape shape_of(const Signature& node) const {
-    const Shape &x = node.input(0).shape, &g = node.input(1).shape;
-    expect_image(name(), "input", x);
-    expect_image(name(), "gradient", g);
-    const auto& kernel = node.attributes.integers("kernel");
-    if (kernel.size() != 2) throw ValueError(concat(name(), ": kernel must be two numbers"));
-    const int64_t groups = groups_of(name(), node.attributes, x.last());
-    const kernels::ConvShape shape =
-        conv_shape(name(), node.attributes, x, {kernel[0], kernel[1], x.last() / groups, g.last()});
-    expect_gradient(name(), shape, g);
-    return shape;
+  ParameterGradients parts_of(const Signature& node) const {
+    return ParameterGradients(weight_of(weight_gradient_shape(name(), node)));
   }
 };
 
@@ -231,6 +282,7 @@ void add_conv_ops(OpList& ops) {
   ops.push_back(std::make_unique<Conv2d>());
   ops.push_back(std::make_unique<Conv2dInputGradient>());
   ops.push_back(std::make_unique<Conv2dWeightGradient>());
+  ops.push_back(std::make_unique<Conv2dParameterGradients>());
 }
 
 }  // namespace bpcore

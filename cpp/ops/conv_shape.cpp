@@ -102,4 +102,9 @@ Value conv2d_weight_gradient(Value x, Value gradient, Attributes window, const S
   return apply("conv2d_weight_gradient", {x, gradient}, std::move(window));
 }
 
+Value conv2d_parameter_gradients(Value x, Value gradient, Attributes window, const Shape& weight) {
+  window.set("kernel", std::vector<int64_t>{weight[0], weight[1]});
+  return apply("conv2d_parameter_gradients", {x, gradient}, std::move(window));
+}
+
 }  // namespace bpcore

@@ -3,6 +3,7 @@
 
 #include "graph/value.h"
 #include "kernels/conv.h"
+#include "ops/record.h"
 
 namespace bpcore {
 
@@ -21,5 +22,21 @@ Attributes window_of(const Attributes& attributes);
 
 Value conv2d_input_gradient(Value gradient, Value weight, Attributes window, const Shape& x);
 Value conv2d_weight_gradient(Value x, Value gradient, Attributes window, const Shape& weight);
+
+// The record of conv2d_parameter_gradients: by weight, by bias.
+struct ParameterGradients {
+  Shape weight, bias;
+  RecordLayout layout;
+  int64_t weight_at, bias_at;
+
+  explicit ParameterGradients(const Shape& weight_)
+      : weight(weight_),
+        bias{weight.last()},
+        weight_at(layout.add(weight.elements())),
+        bias_at(layout.add(bias.elements())) {}
+  Value weight_of(Value record) const { return part(record, weight_at, weight); }
+  Value bias_of(Value record) const { return part(record, bias_at, bias); }
+};
+Value conv2d_parameter_gradients(Value x, Value gradient, Attributes window, const Shape& weight);
 
 }  // namespace bpcore

@@ -150,8 +150,10 @@ class MaxPoolGradient final : public Op {
     return node.input(0);
   }
 
+  // The attribute "then", which only the pass that fuses relu_grad sets, makes it relu_grad(result, x).
   Routine compile(const Signature& node, const TensorType& output) const override {
     const Pool pool = pool_of(name(), node.input(0).shape, node.attributes);
+    const bool positive = !node.attributes.text("then", "").empty();
     // Bands of rows of an image, few windows of which are looked at for two bands.
     const int64_t work = std::max<int64_t>(1, pool.row() * ceil_div(pool.rows.span(), pool.rows.stride));
     const int64_t least = std::max(ceil_div(16384, work), 4 * (pool.rows.span() - pool.rows.stride));
@@ -164,14 +166,15 @@ class MaxPoolGradient final : public Op {
                        static_cast<double>(node.input(1).shape.elements());
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      routine.run = [pool, band, bands, images](const Frame& frame, int64_t task) {
+      const auto kernel =
+          positive ? kernels::max_pool_gradient_rows<true, T> : kernels::max_pool_gradient_rows<false, T>;
+      routine.run = [pool, band, bands, images, kernel](const Frame& frame, int64_t task) {
         if (images == 0) return;
         const int64_t image = task / bands, first = task % bands * band;
         const int64_t size = pool.rows.size * pool.row();
-        kernels::max_pool_gradient_rows(pool, {first, std::min(first + band, pool.rows.size)},
-                                        frame.input<T>(0) + image * size,
-                                        frame.input<T>(1) + image * pool.rows.windows * pool.pooled_row(),
-                                        frame.output<T>() + image * size);
+        kernel(pool, {first, std::min(first + band, pool.rows.size)}, frame.input<T>(0) + image * size,
+               frame.input<T>(1) + image * pool.rows.windows * pool.pooled_row(),
+               frame.output<T>() + image * size);
       };
     });
     return routine;

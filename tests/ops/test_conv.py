@@ -107,7 +107,11 @@ def _gradients(conv: Conv) -> list[Case]:
     return [
         Case("conv2d_input_gradient", convolution.conv2d_input_gradient, g, weight, size=size, **settings),
         Case("conv2d_weight_gradient", convolution.conv2d_weight_gradient, x, g, kernel=kernel, **settings),
-    ]
+        Case(
+            "conv2d_parameter_gradients", convolution.conv2d_parameter_gradients, x, g, kernel=kernel,
+            **settings,
+        ),
+    ]  # fmt: skip
 
 
 CASES = [
@@ -146,6 +150,22 @@ def test_an_image_has_the_same_bits_alone(conv: Conv, dtype: str) -> None:
         assert alone.tobytes() == y[i : i + 1].tobytes()
         alone = apply("conv2d_input_gradient", g[i : i + 1], weight, size=size, **_window(conv))
         assert alone.tobytes() == back[i : i + 1].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("conv", LARGE, ids=str)
+def test_the_gradient_by_the_bias_comes_along_and_threads_change_no_bit(conv: Conv, dtype: str) -> None:
+    graph = Graph()
+    x, g = graph.input((conv[0], dtype)), graph.input((_output(conv), dtype))
+    settings = {"kernel": list(conv[1]), **_window(conv)}
+    record = graph.plan(graph.add("conv2d_parameter_gradients", x, g, **settings))
+    alone = graph.plan(graph.add("conv2d_weight_gradient", x, g, **settings))
+    arrays = [normal(conv[0]).astype(dtype), normal(_output(conv), key=2).astype(dtype)]
+    (found,) = record.run(None, arrays, threads=1)
+    (weight,) = alone.run(None, arrays, threads=1)
+    assert found[: weight.size].tobytes() == weight.tobytes()
+    for threads in (2, 3, 8):
+        assert record.run(None, arrays, threads=threads)[0].tobytes() == found.tobytes()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -192,6 +212,19 @@ def test_the_mask_of_relus_derivative_goes_into_the_input_gradient(strides: int)
     plain = convolution.conv2d_input_gradient(arrays[2], arrays[1], size=[size, size], **window)
     want = np.where(arrays[0] > 0, plain, 0)
     np.testing.assert_allclose(plan.run(None, arrays)[0], want, rtol=1e-12, atol=1e-12)
+
+
+def test_a_layers_parameter_gradients_are_one_instruction() -> None:
+    graph = Graph()
+    types = f64(2, 5, 5, 3), f64(3, 3, 3, 4), f64(4)
+    x, weight, bias = (graph.input(each) for each in types)
+    loss = graph.sum(graph.add("conv2d", x, weight, bias, activation="relu", **WINDOW))
+    names = [line.split()[0] for line in graph.plan(*graph.core.gradients(loss, [weight, bias])).instructions]
+    assert names.count("conv2d_parameter_gradients") == 1
+    assert not {"conv2d_weight_gradient", "sum"} & set(names)
+    for parameter, op in ((weight, "conv2d_weight_gradient"), (bias, "sum")):
+        plan = graph.plan(*graph.core.gradients(loss, [parameter]))
+        assert op in {line.split()[0] for line in plan.instructions}
 
 
 # What is refused

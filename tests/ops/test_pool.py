@@ -157,6 +157,32 @@ def test_the_number_of_threads_changes_no_bit(case: tuple[Any, ...], dtype: str)
         assert [each.tobytes() for each in plan.run(None, arrays, threads=threads)] == one
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", POOLS + DILATED + LARGE, ids=str)
+def test_the_mask_of_relus_derivative_goes_into_the_gradient(case: tuple[Any, ...], dtype: str) -> None:
+    graph, settings = Graph(), _settings(case)
+    y, g = graph.input((case[0], dtype)), graph.input((_pooled(case), dtype))
+    back = graph.add("max_pool2d_gradient", y, g, **settings)
+    masked = graph.add("relu_grad", back, y)
+    arrays = [normal(case[0]).astype(dtype), normal(_pooled(case), key=1).astype(dtype)]
+    arrays[0][arrays[0] < 0.5] = 0  # windows of zeros, too
+    arrays[0][:, -1:, -1:] = np.nan
+    fused, plain = graph.plan(masked), graph.plan(masked, back)
+    assert [line.split()[0] for line in fused.instructions] == ["max_pool2d_gradient[relu_grad]"]
+    assert len(plain.instructions) == 2
+    assert fused.run(None, arrays)[0].tobytes() == plain.run(None, arrays)[0].tobytes()
+
+
+def test_the_mask_of_something_else_does_not_go_into_the_gradient() -> None:
+    settings = _settings(POOLS[0])
+    graph = Graph()
+    y, other, g = graph.input(f64(*POOLS[0][0])), graph.input(f64(*POOLS[0][0])), graph.input(f64(2, 2, 3, 3))
+    back = graph.add("max_pool2d_gradient", y, g, **settings)
+    for gradient in (graph.add("relu_grad", back, other), graph.add("relu_grad", y, back)):
+        names = [line.split()[0] for line in graph.plan(gradient).instructions]
+        assert names == ["max_pool2d_gradient", "relu_grad"]
+
+
 def test_an_image_has_the_same_bits_in_any_batch() -> None:
     x = normal((5, 9, 11, 7)).astype("float32")
     for function in (ops.max_pool2d, ops.avg_pool2d):

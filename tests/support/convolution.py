@@ -90,3 +90,9 @@ def conv2d_weight_gradient(x: Array, gradient: Array, *, kernel: list[int], **wi
         for c, f in slid.shares(channels, filters):
             found[..., f] += np.einsum("nuvc,nf->uvcf", patch[..., c], gradient[:, i, j, f])
     return found
+
+
+def conv2d_parameter_gradients(x: Array, gradient: Array, **settings: Any) -> Array:
+    """The record: by weight and by bias, each filled up with zeros to a multiple of 16."""
+    parts = conv2d_weight_gradient(x, gradient, **settings), gradient.sum((0, 1, 2))
+    return np.concatenate([np.pad(part.ravel(), (0, -part.size % 16)) for part in parts])
