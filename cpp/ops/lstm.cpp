@@ -72,7 +72,7 @@ class Lstm final : public Op {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
       run_recurrence<T>(
-          routine, s, Blocks::Direction::Forward, 4,
+          routine, s, Blocks::Direction::Forward, {}, 4,
           [s, has_lengths, record = LstmRecord(s)](const Blocks& blocks, const Frame& frame, int64_t task) {
             run_forward<T>(s, record, has_lengths, blocks, frame, task);
           });
@@ -94,7 +94,7 @@ class Lstm final : public Op {
     T* out = frame.output<T>();
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {},
         [&](const Row& row) {
           lengths.check("lstm", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
@@ -150,7 +150,7 @@ class LstmGrad final : public Op {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
       run_recurrence<T>(
-          routine, s, Blocks::Direction::Backward, 2,
+          routine, s, Blocks::Direction::Backward, {}, 2,
           [s, record = LstmRecord(s), gradients = LstmGradients(s), given = optional(node.attributes)](
               const Blocks& blocks, const Frame& frame, int64_t task) {
             run_backward<T>(s, record, gradients, given, blocks, frame, task);
@@ -183,7 +183,7 @@ class LstmGrad final : public Op {
     T* out = frame.output<T>();
     if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {},
         [&](const Row& row) {
           lengths.check("lstm_grad", row.number, frame.status);
           if (last_c != nullptr)
