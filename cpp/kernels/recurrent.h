@@ -69,13 +69,23 @@ class Recurrence {
     T* gates = nullptr;
   };
 
+  // What step(row, t) reads first, `columns` elements of each row: fetched while the product runs.
+  struct Read {
+    const T* begin;
+    int64_t row_step, time_step, columns;
+
+    ReadNext<T> at(int64_t row, int64_t t) const {
+      return {begin + row * row_step + t * time_step, row_step, columns};
+    }
+  };
+
   // Forward: begin(row) sets state and own; then at each step, in order, gates = state · weight and
   // step(row, t), which makes the next state of them. Backward: from the last step to the first, step(row, t)
   // makes the gradients of the gates of what `state` holds, then state = gates · weightᵀ. At last end(row).
   // weight (units, gates · units).
   template <class Begin, class Step, class End>
-  void run(int64_t task, const T* weight, T* scratch, const Kept& kept, Begin begin, Step step,
-           End end) const {
+  void run(int64_t task, const T* weight, T* scratch, const Kept& kept, const Read& read, Begin begin,
+           Step step, End end) const {
     const Range range = rows_of(task);
     const int64_t count = range.end - range.begin;
     if (count <= 0) return;
@@ -100,19 +110,20 @@ class Recurrence {
                  own + i * own_stride_});
     };
     const bool forward = direction_ == Direction::Forward;
-    const auto multiply = [&](int64_t t) {
+    const auto multiply = [&](int64_t t, const ReadNext<T>& next) {
       T *states = states_of(t), *gates = gates_of(t);
       for (int64_t tile = 0; tile < gemm.tasks(); ++tile)
-        gemm.run_packed(tile, forward ? states : gates, packed, forward ? gates : states, {}, gemm_scratch);
+        gemm.run_packed(tile, forward ? states : gates, packed, forward ? gates : states, {}, next,
+                        gemm_scratch);
     };
     gemm.pack_b(weight, packed);
     const int64_t last = shape_.steps - 1;
     each_row(forward ? 0 : last, begin);
     for (int64_t i = 0; i < shape_.steps; ++i) {
       const int64_t t = forward ? i : last - i;
-      if (forward) multiply(t);
+      if (forward) multiply(t, read.at(range.begin, t));
       each_row(t, [&](const Row& row) { step(row, t); });
-      if (!forward) multiply(t);
+      if (!forward) multiply(t, t == 0 ? ReadNext<T>{} : read.at(range.begin, t - 1));
     }
     each_row(forward ? last : 0, end);
   }

@@ -98,7 +98,7 @@ class Gru final : public Op {
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
-        {out + record.previous, out + record.gates},
+        {out + record.previous, out + record.gates}, {x, s.steps * s.wide(), s.wide(), s.wide()},
         [&](const Row& row) {
           lengths.check("gru", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
@@ -176,6 +176,7 @@ class GruGrad final : public Op {
     if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {nullptr, out + gradients.recurrent},
+        {saved + record.gates, kept_gates * units, s.batch * kept_gates * units, kept_gates * units},
         [&](const Row& row) {
           lengths.check("gru_grad", row.number, frame.status);
           std::fill_n(row.state, units, T(0));

@@ -95,6 +95,7 @@ class Lstm final : public Op {
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {},
+        {x, s.steps * s.wide(), s.wide(), s.wide()},
         [&](const Row& row) {
           lengths.check("lstm", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
@@ -184,6 +185,7 @@ class LstmGrad final : public Op {
     if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {},
+        {saved + record.gates, s.steps * s.wide(), s.wide(), s.wide()},
         [&](const Row& row) {
           lengths.check("lstm_grad", row.number, frame.status);
           if (last_c != nullptr)
