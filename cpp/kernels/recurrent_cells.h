@@ -24,14 +24,13 @@ BPCORE_INLINE void each_vector(int64_t count, Body body) {
 
 template <class T>
 struct LstmForward {
-  const T* x;        // (4, units), the input's part of the gates
-  const T* product;  // (4, units), the state's part
-  const T* cell;     // (units), before
-  T* state;          // (units): the old one becomes the new one
-  T* previous;       // (units): the old one
-  T* gates;          // (4, units)
-  T* next_cell;      // (units)
-  T* output;         // (units): the new state
+  const T* x;     // (4, units), the input's part of the gates
+  const T* cell;  // (units), before
+  T* state;       // (units): the old one becomes the new one
+  T* previous;    // (units): the old one
+  T* gates;       // (4, units): the state's part becomes the gates
+  T* next_cell;   // (units)
+  T* output;      // (units): the new state
 };
 
 template <class T>
@@ -39,7 +38,7 @@ void lstm_step(int64_t units, const LstmForward<T>& row) {
   using V = simd::Vec<T>;
   each_vector<T>(units, [&](int64_t j, auto load, auto store) {
     const auto sum = [&](int64_t gate) {
-      return load(row.x + gate * units + j) + load(row.product + gate * units + j);
+      return load(row.x + gate * units + j) + load(row.gates + gate * units + j);
     };
     const V i = sigmoid<T>(sum(0)), f = sigmoid<T>(sum(1)), g = hyperbolic_tangent<T>(sum(2)),
             o = sigmoid<T>(sum(3));

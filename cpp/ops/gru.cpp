@@ -262,7 +262,7 @@ Value GruGrad::decompose(const std::vector<Value>& inputs, const Attributes& att
   const Value previous = part(saved, record.previous, {rows, s.units});
   const Value gates = part(saved, record.gates, {rows, kept_gates * s.units});
   const Value seed =
-      given.value(inputs, "output", zeros_like(part(saved, record.output, {s.batch, s.steps, s.units})));
+      given.value(inputs, "output", zeros(saved.graph(), {saved.dtype(), {s.batch, s.steps, s.units}}));
   const StepMask mask(given.lengths(inputs));
   Value dh = given.value(inputs, "last_h", zeros_like(h0)), bias = zeros_like(h0);
   std::vector<Value> by_input, by_state;

@@ -50,18 +50,20 @@ def _rnn(x: Any, weight: Any, h0: Any, lengths: Any = None, activation: str = "t
 
 def _lstm(x: Any, weight: Any, h0: Any, c0: Any, lengths: Any = None) -> list[Any]:
     units = weight.shape[0]
-    output, previous, cells = (np.zeros((*x.shape[:2], units)) for _ in range(3))
-    gates, h, c = np.zeros_like(x), h0.copy(), c0.copy()
+    batch, steps = x.shape[:2]
+    output, previous = np.zeros((batch, steps, units)), np.zeros((batch, steps, units))
+    cells, gates = np.zeros((steps, batch, units)), np.zeros((steps, batch, 4 * units))
+    h, c = h0.copy(), c0.copy()
     for n, end in enumerate(_ends(lengths, x)):
-        for t in range(x.shape[1]):
+        for t in range(steps):
             previous[n, t] = h[n]
             if t < end:
                 i, f, g, o = np.split(x[n, t] + h[n] @ weight, 4)
                 i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
-                gates[n, t] = np.concatenate([i, f, g, o])
+                gates[t, n] = np.concatenate([i, f, g, o])
                 c[n] = f * c[n] + i * g
                 h[n] = output[n, t] = o * np.tanh(c[n])
-            cells[n, t] = c[n]
+            cells[t, n] = c[n]
     return [output, h, c, previous, cells, gates]
 
 
@@ -154,7 +156,7 @@ def _shapes(kind: str, batch: int, steps: int, units: int) -> list[tuple[int, ..
         return [all_, state, all_]
     if kind == "gru":
         return [all_, state, (steps, batch, units), (steps, batch, 4 * units)]
-    return [all_, state, state, all_, all_, (batch, steps, 4 * units)]
+    return [all_, state, state, all_, (steps, batch, units), (steps, batch, 4 * units)]
 
 
 def _rnn_back(
@@ -173,14 +175,14 @@ def _rnn_back(
 def _lstm_back(
     record: Any, weight: Any, c0: Any, seed: Any, last: Any, last_c: Any, lengths: Any, steps: int
 ) -> Any:
-    shapes = _shapes("lstm", c0.shape[0], steps, c0.shape[1])
-    _, _, _, _, cells, gates = _parts(record, shapes)
-    gradient, dh, dc = np.zeros_like(gates), last.copy(), last_c.copy()
-    for n, end in enumerate(_ends(lengths, gates)):
+    batch, units = c0.shape
+    _, _, _, _, cells, gates = _parts(record, _shapes("lstm", batch, steps, units))
+    gradient, dh, dc = np.zeros((batch, steps, 4 * units)), last.copy(), last_c.copy()
+    for n, end in enumerate(_ends(lengths, gradient)):
         for t in reversed(range(end)):
-            i, f, g, o = np.split(gates[n, t], 4)
-            before = c0[n] if t == 0 else cells[n, t - 1]
-            total, tanh_c = dh[n] + seed[n, t], np.tanh(cells[n, t])
+            i, f, g, o = np.split(gates[t, n], 4)
+            before = c0[n] if t == 0 else cells[t - 1, n]
+            total, tanh_c = dh[n] + seed[n, t], np.tanh(cells[t, n])
             inner = dc[n] + total * o * (1 - tanh_c**2)
             gradient[n, t] = np.concatenate(
                 [inner * g * i * (1 - i), inner * before * f * (1 - f), inner * i * (1 - g * g),
