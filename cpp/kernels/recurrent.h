@@ -69,12 +69,14 @@ class Recurrence {
     T* gates = nullptr;
   };
 
-  // What step(row, t) reads first, `columns` elements of each row: fetched while the product runs.
+  // What step(row, t) reads, `columns` elements of each row: fetched while the product before it runs. Null:
+  // nothing, which is best where little is read.
   struct Read {
-    const T* begin;
-    int64_t row_step, time_step, columns;
+    const T* begin = nullptr;
+    int64_t row_step = 0, time_step = 0, columns = 0;
 
     ReadNext<T> at(int64_t row, int64_t t) const {
+      if (begin == nullptr) return {};
       return {begin + row * row_step + t * time_step, row_step, columns};
     }
   };
@@ -92,15 +94,15 @@ class Recurrence {
     const Gemm<T>& gemm = count == rows_ ? whole_ : rest_;
     T* packed = scratch;
     T* own = packed + packed_;
-    T* scratch_states = own + rows_ * own_stride_;
-    T* scratch_gates = scratch_states + rows_ * this->scratch_states();
-    T* gemm_scratch = scratch_gates + rows_ * this->scratch_gates();
+    T* own_states = own + rows_ * own_stride_;
+    T* own_gates = own_states + rows_ * scratch_states();
+    T* gemm_scratch = own_gates + rows_ * scratch_gates();
     const auto states_of = [&](int64_t t) {
-      return kept.states == nullptr ? scratch_states
+      return kept.states == nullptr ? own_states
                                     : kept.states + (t * shape_.batch + range.begin) * state_stride_;
     };
     const auto gates_of = [&](int64_t t) {
-      return kept.gates == nullptr ? scratch_gates
+      return kept.gates == nullptr ? own_gates
                                    : kept.gates + (t * shape_.batch + range.begin) * gates_stride_;
     };
     const auto each_row = [&](int64_t t, auto&& body) {
@@ -131,6 +133,7 @@ class Recurrence {
  private:
   // Rows whole cache lines apart, but not a power of two of them: those would share sets of the cache.
   static int64_t padded(int64_t size) { return round_up(size, 16) + 16; }
+  // Of a row, in scratch.
   int64_t scratch_states() const { return kept_.states > 0 ? 0 : state_stride_; }
   int64_t scratch_gates() const { return kept_.gates > 0 ? 0 : gates_stride_; }
 

@@ -93,8 +93,7 @@ class Rnn final : public Op {
     T* out = frame.output<T>();
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {},
-        {x, s.steps * s.wide(), s.wide(), s.wide()},
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {}, {},
         [&](const Row& row) {
           lengths.check("rnn", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
@@ -170,8 +169,7 @@ class RnnGrad final : public Op {
     T* out = frame.output<T>();
     if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {},
-        {saved + record.output, s.steps * s.wide(), s.wide(), s.wide()},
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {}, {},
         [&](const Row& row) { lengths.check("rnn_grad", row.number, frame.status); },
         [&](const Row& row, int64_t t) {
           const int64_t at = (row.number * s.steps + t) * units, length = lengths.of(row.number);
