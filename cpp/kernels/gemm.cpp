@@ -141,6 +141,15 @@ Ahead<T> Gemm<T>::next_of_a(const T* a_block, int64_t depth, int64_t row) const 
   return {a_block + row, steps * shape_.lda, shape_.lda, static_cast<int>(steps)};
 }
 
+// Part `part` of `parts` of the lines of each row from `row`.
+template <class T>
+Ahead<T> share_of(const ReadNext<T>& next, int64_t row, int64_t part, int64_t parts) {
+  const int64_t lines = ceil_div(next.columns, line_elements<T>);
+  const int64_t begin = lines * part / parts, end = lines * (part + 1) / parts;
+  return {next.begin + row * next.stride + begin * line_elements<T>, next.stride, line_elements<T>,
+          static_cast<int>(end - begin)};
+}
+
 template <class T>
 void Gemm<T>::run_column(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const {
   const GemmShape& s = shape_;
@@ -189,7 +198,7 @@ void Gemm<T>::pack_b(const T* b, T* packed) const {
 // packed on their first use if that pays, stream past it from the level-2 cache.
 template <class T>
 void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, T* c,
-                       const Epilogue<T>& epilogue, T* scratch) const {
+                       const Epilogue<T>& epilogue, const ReadNext<T>& next, T* scratch) const {
   constexpr int w = simd::vector_width<T>;
   const GemmShape& s = shape_;
   if (s.m == 0 || s.n == 0) return;
@@ -204,6 +213,7 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
   call.a_stride = pack_a_ ? packed_stride<T> : s.lda;
   const bool pack = packed_b == nullptr && pack_b_;
   call.b_stride = pack || packed_b != nullptr ? panel_columns_ : s.ldb;
+  const int64_t strips = tile.column_end - tile.column_begin;
   for (int64_t block = 0; block < depth_blocks_; ++block) {
     const int64_t step = part_begin(block, s.k, depth_blocks_);
     const bool last_block = block + 1 == depth_blocks_;
@@ -239,12 +249,15 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
         call.c = c + row * s.ldc + column;
         call.where =
             epilogue.where != nullptr && last_block ? epilogue.where + row * s.ldc + column : nullptr;
-        if (fetch_) {
+        if (fetch_ || next.begin != nullptr) {
           call.next_c = last_panel ? c + row_begin(tile.row_begin) * s.ldc +
                                          column_begin(last_strip ? tile.column_begin : strip + 1)
                                    : c + row_begin(panel + 1) * s.ldc + column;
           call.ahead = {};
-          if (first_strip && !last_panel)
+          if (next.begin != nullptr)
+            call.ahead =
+                share_of(next, row, block * strips + strip - tile.column_begin, depth_blocks_ * strips);
+          else if (first_strip && !last_panel)
             call.ahead = next_of_a(a_block, call.depth, row_begin(panel + 1));
           else if (!last_strip && packed_b == nullptr)
             call.ahead = next_of_b(b_block, call.depth, column_begin(strip + 1), panel - tile.row_begin);

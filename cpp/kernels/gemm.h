@@ -25,6 +25,14 @@ struct Epilogue {
       nullptr;  // (m, n), rows ldc apart: only elements where this is > 0 stay, others become zero
 };
 
+// A matrix of m rows, `stride` elements apart, that is read right after a product: its lines are fetched
+// while the product runs, and so are those of C, which need not be in the caches either.
+template <class T>
+struct ReadNext {
+  const T* begin = nullptr;  // null: nothing
+  int64_t stride = 0, columns = 0;
+};
+
 // C (m, n) = op(A) (m, k) op(B) (k, n), then the epilogue; for T float and double.
 //
 // But for n = 1, every element of C is one chain acc = fma(a[i, p], b[p, j], acc), p = 0 ... k - 1, from zero
@@ -55,7 +63,7 @@ class Gemm {
   // a, b, c: as the shape says, c not overlapping the others. Writes tile(task) of c only, reads nothing
   // outside the matrices.
   void run(int64_t task, const T* a, const T* b, T* c, const Epilogue<T>& epilogue, T* scratch) const {
-    multiply(task, a, b, nullptr, c, epilogue, scratch);
+    multiply(task, a, b, nullptr, c, epilogue, {}, scratch);
   }
 
   // For many products with one B: it is packed once, 64-byte aligned, and run_packed, which has the bits of
@@ -63,8 +71,8 @@ class Gemm {
   int64_t packed_b_elements() const;
   void pack_b(const T* b, T* packed) const;
   void run_packed(int64_t task, const T* a, const T* packed_b, T* c, const Epilogue<T>& epilogue,
-                  T* scratch) const {
-    multiply(task, a, nullptr, packed_b, c, epilogue, scratch);
+                  const ReadNext<T>& next, T* scratch) const {
+    multiply(task, a, nullptr, packed_b, c, epilogue, next, scratch);
   }
 
  private:
@@ -85,7 +93,7 @@ class Gemm {
   Panels panels(int64_t task) const;
   // One of b and packed_b is null.
   void multiply(int64_t task, const T* a, const T* b, const T* packed_b, T* c, const Epilogue<T>& epilogue,
-                T* scratch) const;
+                const ReadNext<T>& next, T* scratch) const;
   const T* block_of_b(const T* b, int64_t step) const {  // (depth, n) or (n, depth)
     return shape_.transpose_b ? b + step : b + step * shape_.ldb;
   }

@@ -24,14 +24,13 @@ BPCORE_INLINE void each_vector(int64_t count, Body body) {
 
 template <class T>
 struct LstmForward {
-  const T* x;        // (4, units), the input's part of the gates
-  const T* product;  // (4, units), the state's part
-  const T* cell;     // (units), before
-  T* state;          // (units): the old one becomes the new one
-  T* previous;       // (units): the old one
-  T* gates;          // (4, units)
-  T* next_cell;      // (units)
-  T* output;         // (units): the new state
+  const T* x;     // (4, units), the input's part of the gates
+  const T* cell;  // (units), before
+  T* state;       // (units): the old one becomes the new one
+  T* previous;    // (units): the old one
+  T* gates;       // (4, units): the state's part becomes the gates
+  T* next_cell;   // (units)
+  T* output;      // (units): the new state
 };
 
 template <class T>
@@ -39,7 +38,7 @@ void lstm_step(int64_t units, const LstmForward<T>& row) {
   using V = simd::Vec<T>;
   each_vector<T>(units, [&](int64_t j, auto load, auto store) {
     const auto sum = [&](int64_t gate) {
-      return load(row.x + gate * units + j) + load(row.product + gate * units + j);
+      return load(row.x + gate * units + j) + load(row.gates + gate * units + j);
     };
     const V i = sigmoid<T>(sum(0)), f = sigmoid<T>(sum(1)), g = hyperbolic_tangent<T>(sum(2)),
             o = sigmoid<T>(sum(3));
@@ -95,14 +94,12 @@ void lstm_step_back(int64_t units, const LstmBackward<T>& row) {
 
 template <class T>
 struct GruForward {
-  const T* x;        // (3, units), the input's part of the gates
-  const T* product;  // (3, units), the state's part
-  const T* bias;     // (units), inside of the reset
-  T* state;          // (units): the old one becomes the new one
-  T* previous;       // (units): the old one
-  T* gates;          // (3, units)
-  T* inner;          // (units): what the reset gate is a factor of
-  T* output;         // (units): the new state
+  const T* x;      // (3, units), the input's part of the gates
+  const T* bias;   // (units), inside of the reset
+  const T* state;  // (units)
+  T* gates;        // (4, units): the state's part becomes r, z, what r is a factor of; then n
+  T* next;         // (units): the new state
+  T* output;       // (units), the same
 };
 
 template <class T>
@@ -110,18 +107,17 @@ void gru_step(int64_t units, const GruForward<T>& row) {
   using V = simd::Vec<T>;
   each_vector<T>(units, [&](int64_t j, auto load, auto store) {
     const auto sum = [&](int64_t gate) {
-      return load(row.x + gate * units + j) + load(row.product + gate * units + j);
+      return load(row.x + gate * units + j) + load(row.gates + gate * units + j);
     };
     const V r = sigmoid<T>(sum(0)), z = sigmoid<T>(sum(1));
-    const V inner = load(row.product + 2 * units + j) + load(row.bias + j);
+    const V inner = load(row.gates + 2 * units + j) + load(row.bias + j);
     const V n = hyperbolic_tangent<T>(simd::fma(r, inner, load(row.x + 2 * units + j)));
     const V before = load(row.state + j), h = simd::fma(z, before - n, n);
     store(row.gates + j, r);
     store(row.gates + units + j, z);
-    store(row.gates + 2 * units + j, n);
-    store(row.inner + j, inner);
-    store(row.previous + j, before);
-    store(row.state + j, h);
+    store(row.gates + 2 * units + j, inner);
+    store(row.gates + 3 * units + j, n);
+    store(row.next + j, h);
     store(row.output + j, h);
   });
 }
@@ -130,13 +126,12 @@ template <class T>
 struct GruBackward {
   const T* seed;      // (units), or null: gradient of the output
   const T* carried;   // (units): gradient of the state, from the next step's product
-  const T* gates;     // (3, units)
-  const T* inner;     // (units)
+  const T* gates;     // (4, units): r, z, what r is a factor of, n
   const T* previous;  // (units)
   T* direct;     // (units): gradient of the state past the product, from the next step; becomes this one's
+  T* bias;       // (units), of the bias: this step's is added
   T* gradient;   // (3, units), of the input's part of the gates
   T* recurrent;  // (3, units), of the state's part
-  T* copy;       // (3, units), the same
 };
 
 template <class T>
@@ -145,18 +140,20 @@ void gru_step_back(int64_t units, const GruBackward<T>& row) {
   each_vector<T>(units, [&](int64_t j, auto load, auto store) {
     V dh = load(row.carried + j) + load(row.direct + j);
     if (row.seed != nullptr) dh += load(row.seed + j);
-    const V r = load(row.gates + j), z = load(row.gates + units + j), n = load(row.gates + 2 * units + j);
+    const V r = load(row.gates + j), z = load(row.gates + units + j), inner = load(row.gates + 2 * units + j),
+            n = load(row.gates + 3 * units + j);
     const V dz = dh * (load(row.previous + j) - n) * (z * (T(1) - z));
     const V dn = dh * (T(1) - z) * simd::fma(-n, n, simd::broadcast(T(1)));
-    const V dr = dn * load(row.inner + j) * (r * (T(1) - r));
+    const V dr = dn * inner * (r * (T(1) - r));
     const auto put = [&](int64_t gate, V by_input, V by_state) {
       store(row.gradient + gate * units + j, by_input);
       store(row.recurrent + gate * units + j, by_state);
-      store(row.copy + gate * units + j, by_state);
     };
+    const V inner_gradient = dn * r;
     put(0, dr, dr);
     put(1, dz, dz);
-    put(2, dn, dn * r);
+    put(2, dn, inner_gradient);
+    store(row.bias + j, load(row.bias + j) + inner_gradient);
     store(row.direct + j, dh * z);
   });
 }

@@ -18,33 +18,37 @@ namespace {
 
 constexpr int64_t gate_count = 3;
 
+// What is kept for the way back lies in the order in which it is made and read, step by step. Of each row:
+constexpr int64_t kept_gates = 4;  // r, z, h W_n + b, n
+
 // What comes out: the first two are for all to see, the others are what the way back reads.
 struct GruRecord {
   RecordLayout layout;
-  int64_t output, last_h;          // (batch, steps, units), (batch, units)
-  int64_t previous, gates, inner;  // h before each step; all three gates; h W_n + b
+  int64_t output, last_h;   // (batch, steps, units), (batch, units)
+  int64_t previous, gates;  // h before each step (steps, batch, units), and (steps, batch, 4 · units)
 
   explicit GruRecord(const RecurrentShape& s) {
     const int64_t states = s.batch * s.units, all = states * s.steps;
     output = layout.add(all);
     last_h = layout.add(states);
     previous = layout.add(all);
-    gates = layout.add(gate_count * all);
-    inner = layout.add(all);
+    gates = layout.add(kept_gates * all);
   }
 };
 
-// What comes out of the way back: gradients of gates_x and of the state's part of the gates, both (batch,
-// steps, 3 · units), which differ in n by the factor r; and of h0 (batch, units).
+// What comes out of the way back: gradients of gates_x (batch, steps, 3 · units) and of the state's part of
+// the gates (steps, batch, 3 · units), which differ in n by the factor r; of h0, and of the bias by each row
+// (batch, units).
 struct GruGradients {
   RecordLayout layout;
-  int64_t gates, recurrent, h0;
+  int64_t gates, recurrent, h0, bias;
 
   explicit GruGradients(const RecurrentShape& s) {
     const int64_t states = s.batch * s.units;
     gates = layout.add(gate_count * states * s.steps);
     recurrent = layout.add(gate_count * states * s.steps);
     h0 = layout.add(states);
+    bias = layout.add(states);
   }
 };
 
@@ -71,7 +75,7 @@ class Gru final : public Op {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
       run_recurrence<T>(
-          routine, s, Blocks::Direction::Forward, 3,
+          routine, s, Blocks::Direction::Forward, {s.units, kept_gates * s.units}, 3,
           [s, has_lengths, record = GruRecord(s)](const Blocks& blocks, const Frame& frame, int64_t task) {
             run_forward<T>(s, record, has_lengths, blocks, frame, task);
           });
@@ -94,27 +98,23 @@ class Gru final : public Op {
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        {out + record.previous, out + record.gates}, {x, s.steps * s.wide(), s.wide(), s.wide()},
         [&](const Row& row) {
           lengths.check("gru", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
         },
         [&](const Row& row, int64_t t) {
           const int64_t at = (row.number * s.steps + t) * units;
-          const kernels::GruForward<T> step{x + gate_count * at,
-                                            row.gates,
-                                            bias,
-                                            row.state,
-                                            out + record.previous + at,
-                                            out + record.gates + gate_count * at,
-                                            out + record.inner + at,
-                                            out + record.output + at};
-          if (t < lengths.of(row.number)) return kernels::gru_step(units, step);
-          std::copy_n(row.state, units, step.previous);
-          std::fill_n(step.gates, gate_count * units, T(0));
-          std::fill_n(step.inner, units, T(0));
-          std::fill_n(step.output, units, T(0));
+          T* next = t + 1 == s.steps ? out + record.last_h + row.number * units : row.state + s.batch * units;
+          T* output = out + record.output + at;
+          if (t < lengths.of(row.number))
+            return kernels::gru_step<T>(units,
+                                        {x + gate_count * at, bias, row.state, row.gates, next, output});
+          std::copy_n(row.state, units, next);
+          std::fill_n(row.gates, kept_gates * units, T(0));
+          std::fill_n(output, units, T(0));
         },
-        [&](const Row& row) { std::copy_n(row.state, units, out + record.last_h + row.number * units); });
+        [](const Row&) {});
   }
 };
 
@@ -143,7 +143,7 @@ class GruGrad final : public Op {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
       run_recurrence<T>(
-          routine, s, Blocks::Direction::Backward, 1.5,
+          routine, s, Blocks::Direction::Backward, {0, s.wide()}, 1.5,
           [s, record = GruRecord(s), gradients = GruGradients(s), given = optional(node.attributes)](
               const Blocks& blocks, const Frame& frame, int64_t task) {
             run_backward<T>(s, record, gradients, given, blocks, frame, task);
@@ -175,25 +175,26 @@ class GruGrad final : public Op {
     T* out = frame.output<T>();
     if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {nullptr, out + gradients.recurrent},
+        {saved + record.gates, kept_gates * units, s.batch * kept_gates * units, kept_gates * units},
         [&](const Row& row) {
           lengths.check("gru_grad", row.number, frame.status);
           std::fill_n(row.state, units, T(0));
+          std::fill_n(out + gradients.bias + row.number * units, units, T(0));
           if (last_h != nullptr)
             std::copy_n(last_h + row.number * units, units, row.own);
           else
             std::fill_n(row.own, units, T(0));
         },
         [&](const Row& row, int64_t t) {
-          const int64_t at = (row.number * s.steps + t) * units, wide = gate_count * units;
+          const int64_t at = (row.number * s.steps + t) * units, kept = (t * s.batch + row.number) * units;
           T* gradient = out + gradients.gates + gate_count * at;
-          T* recurrent = out + gradients.recurrent + gate_count * at;
           if (t < lengths.of(row.number))
             return kernels::gru_step_back<T>(
                 units, {seed == nullptr ? nullptr : seed + at, row.state,
-                        saved + record.gates + gate_count * at, saved + record.inner + at,
-                        saved + record.previous + at, row.own, gradient, recurrent, row.gates});
-          for (T* zero : {gradient, recurrent, row.gates}) std::fill_n(zero, wide, T(0));
+                        saved + record.gates + kept_gates * kept, saved + record.previous + kept, row.own,
+                        out + gradients.bias + row.number * units, gradient, row.gates});
+          for (T* zero : {gradient, row.gates}) std::fill_n(zero, gate_count * units, T(0));
         },
         [&](const Row& row) {
           T* h0 = out + gradients.h0 + row.number * units;
@@ -210,8 +211,9 @@ void Gru::vjp(Vjp& node) const {
   const Shape all{s.batch, s.steps, s.units};
   const auto given = [&](const Value& value) { return !node.graph().is_zero(value.id()); };
   const Value seed = node.seed();
-  if (given(part(seed, record.previous, all)) || given(part(seed, record.gates, shape)) ||
-      given(part(seed, record.inner, all)))
+  const Shape previous{s.steps, s.batch, s.units};
+  if (given(part(seed, record.previous, previous)) ||
+      given(part(seed, record.gates, {s.steps, s.batch, kept_gates * s.units})))
     return Op::vjp(node);  // derivatives of derivatives
 
   BackwardCall back({node.output(), weight, h0}, s.steps);
@@ -221,12 +223,10 @@ void Gru::vjp(Vjp& node) const {
   const Value found = back.add("gru_grad");
   const GruGradients gradients(s);
   node.set(0, part(found, gradients.gates, shape));
-  const Value recurrent = part(found, gradients.recurrent, shape);
-  if (node.needs(1)) node.set(1, weight_gradient(part(node.output(), record.previous, all), recurrent));
-  if (node.needs(2)) {
-    const Value total = reshape(sum(recurrent, {0, 1}), {1, s.wide()});
-    node.set(2, reshape(columns_of(total, 2 * s.units, s.units), {s.units}));
-  }
+  if (node.needs(1))
+    node.set(1, weight_gradient(part(node.output(), record.previous, previous),
+                                part(found, gradients.recurrent, {s.steps, s.batch, s.wide()})));
+  if (node.needs(2)) node.set(2, sum(part(found, gradients.bias, states), {0}));
   node.set(3, part(found, gradients.h0, states));
 }
 
@@ -235,7 +235,7 @@ Value Gru::decompose(const std::vector<Value>& inputs, const Attributes&) const 
   const RecurrentShape s{x.shape()[0], x.shape()[1], weight.shape()[0], gate_count};
   const StepMask mask({inputs.begin() + 4, inputs.end()});
   Value h = inputs[3];
-  std::vector<Value> output, previous, gates, inners;
+  std::vector<Value> output, previous, gates;
   for (int64_t t = 0; t < s.steps; ++t) {
     const Value by_input = at_step(x, t), by_state = product(h, weight);
     const auto sum_of = [&](int64_t gate) {
@@ -246,12 +246,11 @@ Value Gru::decompose(const std::vector<Value>& inputs, const Attributes&) const 
     const Value n = apply("tanh", {columns_of(by_input, 2 * s.units, s.units) + r * inner});
     const Value next = (1 - z) * n + z * h;
     previous.push_back(h);
-    gates.push_back(mask.or_zero(t, join_columns({r, z, n})));
-    inners.push_back(mask.or_zero(t, inner));
+    gates.push_back(mask.or_zero(t, join_columns({r, z, inner, n})));
     output.push_back(mask.or_zero(t, next));
     h = mask.choose(t, next, h);
   }
-  return as_record({join_steps(output), h, join_steps(previous), join_steps(gates), join_steps(inners)});
+  return as_record({join_steps(output), h, join_rows(previous), join_rows(gates)});
 }
 
 Value GruGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
@@ -259,27 +258,30 @@ Value GruGrad::decompose(const std::vector<Value>& inputs, const Attributes& att
   const RecurrentShape s{h0.shape()[0], attributes.integer("steps"), weight.shape()[0], gate_count};
   const GruRecord record(s);
   const OptionalInputs given = optional(attributes);
-  const Shape all{s.batch, s.steps, s.units};
-  const Value previous = part(saved, record.previous, all), inners = part(saved, record.inner, all);
-  const Value gates = part(saved, record.gates, {s.batch, s.steps, s.wide()});
-  const Value seed = given.value(inputs, "output", zeros_like(inners));
+  const int64_t rows = s.steps * s.batch;
+  const Value previous = part(saved, record.previous, {rows, s.units});
+  const Value gates = part(saved, record.gates, {rows, kept_gates * s.units});
+  const Value seed =
+      given.value(inputs, "output", zeros(saved.graph(), {saved.dtype(), {s.batch, s.steps, s.units}}));
   const StepMask mask(given.lengths(inputs));
-  Value dh = given.value(inputs, "last_h", zeros_like(h0));
+  Value dh = given.value(inputs, "last_h", zeros_like(h0)), bias = zeros_like(h0);
   std::vector<Value> by_input, by_state;
   for (int64_t t = s.steps - 1; t >= 0; --t) {
     const auto gate = [&](int64_t number) {
-      return columns_of(at_step(gates, t), number * s.units, s.units);
+      return columns_of(rows_of_step(gates, t, s.batch), number * s.units, s.units);
     };
-    const Value r = gate(0), z = gate(1), n = gate(2);
+    const Value r = gate(0), z = gate(1), inner = gate(2), n = gate(3),
+                before = rows_of_step(previous, t, s.batch);
     const Value total = dh + at_step(seed, t);
-    const Value dz = total * (at_step(previous, t) - n) * z * (1 - z), dn = total * (1 - z) * (1 - n * n);
-    const Value dr = dn * at_step(inners, t) * r * (1 - r);
+    const Value dz = total * (before - n) * z * (1 - z), dn = total * (1 - z) * (1 - n * n);
+    const Value dr = dn * inner * r * (1 - r);
     const Value recurrent = join_columns({dr, dz, dn * r});
     by_input.insert(by_input.begin(), mask.or_zero(t, join_columns({dr, dz, dn})));
     by_state.insert(by_state.begin(), mask.or_zero(t, recurrent));
     dh = mask.choose(t, product(recurrent, weight, false, true) + total * z, dh);
+    bias = mask.choose(t, bias + dn * r, bias);
   }
-  return as_record({join_steps(by_input), join_steps(by_state), dh});
+  return as_record({join_steps(by_input), join_rows(by_state), dh, bias});
 }
 
 }  // namespace

@@ -19,11 +19,13 @@ namespace {
 
 constexpr int64_t gate_count = 4;
 
-// What comes out: the first three are for all to see, the others are what the way back reads.
+// What comes out: the first three are for all to see, the others are what the way back reads. Cells and gates
+// lie in the order in which they are made and read, step by step.
 struct LstmRecord {
   RecordLayout layout;
   int64_t output, last_h, last_c;  // (batch, steps, units), (batch, units), (batch, units)
-  int64_t previous, cells, gates;  // (batch, steps, units): h before each step, c after it; all four gates
+  int64_t previous;                // (batch, steps, units): h before each step
+  int64_t cells, gates;            // (steps, batch, units): c after each step; (steps, batch, 4 · units)
 
   explicit LstmRecord(const RecurrentShape& s) {
     const int64_t states = s.batch * s.units, all = states * s.steps;
@@ -72,7 +74,7 @@ class Lstm final : public Op {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
       run_recurrence<T>(
-          routine, s, Blocks::Direction::Forward, 4,
+          routine, s, Blocks::Direction::Forward, {0, s.wide()}, 4,
           [s, has_lengths, record = LstmRecord(s)](const Blocks& blocks, const Frame& frame, int64_t task) {
             run_forward<T>(s, record, has_lengths, blocks, frame, task);
           });
@@ -94,21 +96,18 @@ class Lstm final : public Op {
     T* out = frame.output<T>();
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {nullptr, out + record.gates},
+        {x, s.steps * s.wide(), s.wide(), s.wide()},
         [&](const Row& row) {
           lengths.check("lstm", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
         },
         [&](const Row& row, int64_t t) {
-          const int64_t at = (row.number * s.steps + t) * units;
-          const T* cell = t == 0 ? c0 + row.number * units : out + record.cells + at - units;
-          const kernels::LstmForward<T> step{x + gate_count * at,
-                                             row.gates,
-                                             cell,
-                                             row.state,
-                                             out + record.previous + at,
-                                             out + record.gates + gate_count * at,
-                                             out + record.cells + at,
+          const int64_t at = (row.number * s.steps + t) * units, kept = (t * s.batch + row.number) * units;
+          T* next_cell = out + record.cells + kept;
+          const T* cell = t == 0 ? c0 + row.number * units : next_cell - s.batch * units;
+          const kernels::LstmForward<T> step{x + gate_count * at,        cell,      row.state,
+                                             out + record.previous + at, row.gates, next_cell,
                                              out + record.output + at};
           if (t < lengths.of(row.number)) return kernels::lstm_step(units, step);
           std::copy_n(row.state, units, step.previous);
@@ -118,7 +117,7 @@ class Lstm final : public Op {
         },
         [&](const Row& row) {
           std::copy_n(row.state, units, out + record.last_h + row.number * units);
-          std::copy_n(out + record.cells + ((row.number + 1) * s.steps - 1) * units, units,
+          std::copy_n(out + record.cells + ((s.steps - 1) * s.batch + row.number) * units, units,
                       out + record.last_c + row.number * units);
         });
   }
@@ -150,7 +149,7 @@ class LstmGrad final : public Op {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
       run_recurrence<T>(
-          routine, s, Blocks::Direction::Backward, 2,
+          routine, s, Blocks::Direction::Backward, {}, 2,
           [s, record = LstmRecord(s), gradients = LstmGradients(s), given = optional(node.attributes)](
               const Blocks& blocks, const Frame& frame, int64_t task) {
             run_backward<T>(s, record, gradients, given, blocks, frame, task);
@@ -183,7 +182,8 @@ class LstmGrad final : public Op {
     T* out = frame.output<T>();
     if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {},
+        {saved + record.gates, s.wide(), s.batch * s.wide(), s.wide()},
         [&](const Row& row) {
           lengths.check("lstm_grad", row.number, frame.status);
           if (last_c != nullptr)
@@ -192,7 +192,8 @@ class LstmGrad final : public Op {
             std::fill_n(row.own, units, T(0));
         },
         [&](const Row& row, int64_t t) {
-          const int64_t at = (row.number * s.steps + t) * units, length = lengths.of(row.number);
+          const int64_t at = (row.number * s.steps + t) * units, kept = (t * s.batch + row.number) * units;
+          const int64_t length = lengths.of(row.number);
           T* gradient = out + gradients.gates + gate_count * at;
           if (t >= length) {
             std::fill_n(gradient, gate_count * units, T(0));
@@ -202,9 +203,9 @@ class LstmGrad final : public Op {
           const T* last = last_h == nullptr ? nullptr : last_h + row.number * units;
           kernels::lstm_step_back<T>(
               units, {seed == nullptr ? nullptr : seed + at, t == length - 1 ? last : row.state,
-                      saved + record.gates + gate_count * at,
-                      t == 0 ? c0 + row.number * units : saved + record.cells + at - units,
-                      saved + record.cells + at, row.own, gradient, row.gates});
+                      saved + record.gates + gate_count * kept,
+                      t == 0 ? c0 + row.number * units : saved + record.cells + kept - s.batch * units,
+                      saved + record.cells + kept, row.own, gradient, row.gates});
         },
         [&](const Row& row) {
           std::copy_n(row.state, units, out + gradients.h0 + row.number * units);
@@ -219,10 +220,11 @@ void Lstm::vjp(Vjp& node) const {
   const RecurrentShape s{shape[0], shape[1], weight.shape()[0], gate_count};
   const LstmRecord record(s);
   const Shape all{s.batch, s.steps, s.units};
+  const int64_t rows = s.steps * s.batch;
   const auto given = [&](const Value& value) { return !node.graph().is_zero(value.id()); };
   const Value seed = node.seed();
-  if (given(part(seed, record.previous, all)) || given(part(seed, record.cells, all)) ||
-      given(part(seed, record.gates, shape)))
+  if (given(part(seed, record.previous, all)) || given(part(seed, record.cells, {rows, s.units})) ||
+      given(part(seed, record.gates, {rows, s.wide()})))
     return Op::vjp(node);  // derivatives of derivatives
 
   BackwardCall back({node.output(), weight, c0}, s.steps);
@@ -259,7 +261,7 @@ Value Lstm::decompose(const std::vector<Value>& inputs, const Attributes&) const
     c = mask.choose(t, next, c);
     cells.push_back(c);
   }
-  return as_record({join_steps(output), h, c, join_steps(previous), join_steps(cells), join_steps(gates)});
+  return as_record({join_steps(output), h, c, join_steps(previous), join_rows(cells), join_rows(gates)});
 }
 
 Value LstmGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
@@ -267,24 +269,27 @@ Value LstmGrad::decompose(const std::vector<Value>& inputs, const Attributes& at
   const RecurrentShape s{c0.shape()[0], attributes.integer("steps"), weight.shape()[0], gate_count};
   const LstmRecord record(s);
   const OptionalInputs given = optional(attributes);
-  const Value cells = part(saved, record.cells, {s.batch, s.steps, s.units});
-  const Value gates = part(saved, record.gates, {s.batch, s.steps, s.wide()});
-  const Value seed = given.value(inputs, "output", zeros_like(cells));
+  const int64_t rows = s.steps * s.batch;
+  const Value cells = part(saved, record.cells, {rows, s.units});
+  const Value gates = part(saved, record.gates, {rows, s.wide()});
+  const Shape all{s.batch, s.steps, s.units};
+  const Value seed = given.value(inputs, "output", zeros(saved.graph(), {saved.dtype(), all}));
   const StepMask mask(given.lengths(inputs));
   Value dh = given.value(inputs, "last_h", zeros_like(c0)),
         dc = given.value(inputs, "last_c", zeros_like(c0));
   std::vector<Value> gradients;
   for (int64_t t = s.steps - 1; t >= 0; --t) {
     const auto gate = [&](int64_t number) {
-      return columns_of(at_step(gates, t), number * s.units, s.units);
+      return columns_of(rows_of_step(gates, t, s.batch), number * s.units, s.units);
     };
+    const auto cell = [&](int64_t step) { return rows_of_step(cells, step, s.batch); };
     const Value i = gate(0), f = gate(1), g = gate(2), o = gate(3);
-    const Value before = t == 0 ? c0 : at_step(cells, t - 1), tanh_c = apply("tanh", {at_step(cells, t)});
+    const Value before = t == 0 ? c0 : cell(t - 1), tanh_c = apply("tanh", {cell(t)});
     const Value total = dh + at_step(seed, t), inner = dc + total * o * (1 - tanh_c * tanh_c);
-    const Value all = join_columns({inner * g * i * (1 - i), inner * before * f * (1 - f),
-                                    inner * i * (1 - g * g), total * tanh_c * o * (1 - o)});
-    gradients.insert(gradients.begin(), mask.or_zero(t, all));
-    dh = mask.choose(t, product(all, weight, false, true), dh);
+    const Value of_gates = join_columns({inner * g * i * (1 - i), inner * before * f * (1 - f),
+                                         inner * i * (1 - g * g), total * tanh_c * o * (1 - o)});
+    gradients.insert(gradients.begin(), mask.or_zero(t, of_gates));
+    dh = mask.choose(t, product(of_gates, weight, false, true), dh);
     dc = mask.choose(t, inner * f, dc);
   }
   return as_record({join_steps(gradients), dh, dc});

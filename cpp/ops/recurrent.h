@@ -68,9 +68,10 @@ struct Lengths {
 // product, in nanoseconds for each unit of each row.
 template <class T, class Body>
 void run_recurrence(Routine& routine, const RecurrentShape& shape,
-                    typename kernels::Recurrence<T>::Direction direction, double each, Body body) {
+                    typename kernels::Recurrence<T>::Direction direction, const kernels::KeptRows& kept,
+                    double each, Body body) {
   const auto cut = [&](int64_t rows) -> Work {
-    const kernels::Recurrence<T> recurrence(shape, direction, rows);
+    const kernels::Recurrence<T> recurrence(shape, direction, kept, rows);
     const int64_t scratch = recurrence.scratch_elements() * static_cast<int64_t>(sizeof(T));
     routine.scratch_bytes = std::max(routine.scratch_bytes, scratch);
     return {[=](const Frame& frame, int64_t task) { body(recurrence, frame, task); }, recurrence.tasks()};

@@ -70,7 +70,7 @@ class Rnn final : public Op {
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
-      run_recurrence<T>(routine, s, Blocks::Direction::Forward, 1,
+      run_recurrence<T>(routine, s, Blocks::Direction::Forward, {}, 1,
                         [s, has_lengths, relu, record = RnnRecord(s)](const Blocks& blocks,
                                                                       const Frame& frame, int64_t task) {
                           run_forward<T>(s, record, has_lengths, relu, blocks, frame, task);
@@ -93,7 +93,7 @@ class Rnn final : public Op {
     T* out = frame.output<T>();
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {}, {},
         [&](const Row& row) {
           lengths.check("rnn", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
@@ -137,7 +137,7 @@ class RnnGrad final : public Op {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
       run_recurrence<T>(
-          routine, s, Blocks::Direction::Backward, 0.5,
+          routine, s, Blocks::Direction::Backward, {}, 0.5,
           [s, relu, record = RnnRecord(s), gradients = RnnGradients(s), given = optional(node.attributes)](
               const Blocks& blocks, const Frame& frame, int64_t task) {
             run_backward<T>(s, record, gradients, given, relu, blocks, frame, task);
@@ -169,7 +169,7 @@ class RnnGrad final : public Op {
     T* out = frame.output<T>();
     if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {}, {},
         [&](const Row& row) { lengths.check("rnn_grad", row.number, frame.status); },
         [&](const Row& row, int64_t t) {
           const int64_t at = (row.number * s.steps + t) * units, length = lengths.of(row.number);

@@ -102,6 +102,17 @@ inline Value join_steps(const std::vector<Value>& steps) {
   return apply("concatenate", pieces, {{"axis", int64_t{1}}});
 }
 
+// The same, as (steps · batch, width): all rows of a step lie together.
+inline Value join_rows(const std::vector<Value>& steps) {
+  return apply("concatenate", steps, {{"axis", int64_t{0}}});
+}
+
+// x (steps · batch, width) at step t: (batch, width).
+inline Value rows_of_step(Value x, int64_t t, int64_t batch) {
+  const std::vector<int64_t> start{t * batch, 0}, size{batch, x.shape()[1]}, step{1, 1};
+  return apply("slice", {x}, {{"start", start}, {"size", size}, {"step", step}});
+}
+
 inline Value join_columns(const std::vector<Value>& parts) {
   return apply("concatenate", parts, {{"axis", int64_t{1}}});
 }

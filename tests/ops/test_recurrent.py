@@ -50,37 +50,40 @@ def _rnn(x: Any, weight: Any, h0: Any, lengths: Any = None, activation: str = "t
 
 def _lstm(x: Any, weight: Any, h0: Any, c0: Any, lengths: Any = None) -> list[Any]:
     units = weight.shape[0]
-    output, previous, cells = (np.zeros((*x.shape[:2], units)) for _ in range(3))
-    gates, h, c = np.zeros_like(x), h0.copy(), c0.copy()
+    batch, steps = x.shape[:2]
+    output, previous = np.zeros((batch, steps, units)), np.zeros((batch, steps, units))
+    cells, gates = np.zeros((steps, batch, units)), np.zeros((steps, batch, 4 * units))
+    h, c = h0.copy(), c0.copy()
     for n, end in enumerate(_ends(lengths, x)):
-        for t in range(x.shape[1]):
+        for t in range(steps):
             previous[n, t] = h[n]
             if t < end:
                 i, f, g, o = np.split(x[n, t] + h[n] @ weight, 4)
                 i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
-                gates[n, t] = np.concatenate([i, f, g, o])
+                gates[t, n] = np.concatenate([i, f, g, o])
                 c[n] = f * c[n] + i * g
                 h[n] = output[n, t] = o * np.tanh(c[n])
-            cells[n, t] = c[n]
+            cells[t, n] = c[n]
     return [output, h, c, previous, cells, gates]
 
 
 def _gru(x: Any, weight: Any, bias: Any, h0: Any, lengths: Any = None) -> list[Any]:
     units = weight.shape[0]
-    output, previous, inner = (np.zeros((*x.shape[:2], units)) for _ in range(3))
-    gates, h = np.zeros_like(x), h0.copy()
+    batch, steps = x.shape[:2]
+    output, h = np.zeros((batch, steps, units)), h0.copy()
+    previous, gates = np.zeros((steps, batch, units)), np.zeros((steps, batch, 4 * units))
     for n, end in enumerate(_ends(lengths, x)):
-        for t in range(x.shape[1]):
-            previous[n, t] = h[n]
+        for t in range(steps):
+            previous[t, n] = h[n]
             if t < end:
                 by_state = np.split(h[n] @ weight, 3)
                 by_input = np.split(x[n, t], 3)
                 r, z = _sigmoid(by_input[0] + by_state[0]), _sigmoid(by_input[1] + by_state[1])
-                inner[n, t] = by_state[2] + bias
-                new = np.tanh(by_input[2] + r * inner[n, t])
-                gates[n, t] = np.concatenate([r, z, new])
+                inner = by_state[2] + bias
+                new = np.tanh(by_input[2] + r * inner)
+                gates[t, n] = np.concatenate([r, z, inner, new])
                 h[n] = output[n, t] = (1 - z) * new + z * h[n]
-    return [output, h, previous, gates, inner]
+    return [output, h, previous, gates]
 
 
 REFERENCES = {"rnn": _rnn, "lstm": _lstm, "gru": _gru}
@@ -152,8 +155,8 @@ def _shapes(kind: str, batch: int, steps: int, units: int) -> list[tuple[int, ..
     if kind == "rnn":
         return [all_, state, all_]
     if kind == "gru":
-        return [all_, state, all_, (batch, steps, 3 * units), all_]
-    return [all_, state, state, all_, all_, (batch, steps, 4 * units)]
+        return [all_, state, (steps, batch, units), (steps, batch, 4 * units)]
+    return [all_, state, state, all_, (steps, batch, units), (steps, batch, 4 * units)]
 
 
 def _rnn_back(
@@ -172,14 +175,14 @@ def _rnn_back(
 def _lstm_back(
     record: Any, weight: Any, c0: Any, seed: Any, last: Any, last_c: Any, lengths: Any, steps: int
 ) -> Any:
-    shapes = _shapes("lstm", c0.shape[0], steps, c0.shape[1])
-    _, _, _, _, cells, gates = _parts(record, shapes)
-    gradient, dh, dc = np.zeros_like(gates), last.copy(), last_c.copy()
-    for n, end in enumerate(_ends(lengths, gates)):
+    batch, units = c0.shape
+    _, _, _, _, cells, gates = _parts(record, _shapes("lstm", batch, steps, units))
+    gradient, dh, dc = np.zeros((batch, steps, 4 * units)), last.copy(), last_c.copy()
+    for n, end in enumerate(_ends(lengths, gradient)):
         for t in reversed(range(end)):
-            i, f, g, o = np.split(gates[n, t], 4)
-            before = c0[n] if t == 0 else cells[n, t - 1]
-            total, tanh_c = dh[n] + seed[n, t], np.tanh(cells[n, t])
+            i, f, g, o = np.split(gates[t, n], 4)
+            before = c0[n] if t == 0 else cells[t - 1, n]
+            total, tanh_c = dh[n] + seed[n, t], np.tanh(cells[t, n])
             inner = dc[n] + total * o * (1 - tanh_c**2)
             gradient[n, t] = np.concatenate(
                 [inner * g * i * (1 - i), inner * before * f * (1 - f), inner * i * (1 - g * g),
@@ -190,18 +193,21 @@ def _lstm_back(
 
 
 def _gru_back(record: Any, weight: Any, h0: Any, seed: Any, last: Any, lengths: Any, steps: int) -> Any:
-    _, _, previous, gates, inner = _parts(record, _shapes("gru", h0.shape[0], steps, h0.shape[1]))
-    by_input, by_state, dh = np.zeros_like(gates), np.zeros_like(gates), last.copy()
-    for n, end in enumerate(_ends(lengths, gates)):
+    batch, units = h0.shape
+    _, _, previous, gates = _parts(record, _shapes("gru", batch, steps, units))
+    by_input, by_state = np.zeros((batch, steps, 3 * units)), np.zeros((steps, batch, 3 * units))
+    dh, bias = last.copy(), np.zeros_like(last)
+    for n, end in enumerate(_ends(lengths, by_input)):
         for t in reversed(range(end)):
-            r, z, new = np.split(gates[n, t], 3)
+            r, z, inner, new = np.split(gates[t, n], 4)
             total = dh[n] + seed[n, t]
-            dz, dn = total * (previous[n, t] - new) * z * (1 - z), total * (1 - z) * (1 - new * new)
-            dr = dn * inner[n, t] * r * (1 - r)
+            dz, dn = total * (previous[t, n] - new) * z * (1 - z), total * (1 - z) * (1 - new * new)
+            dr = dn * inner * r * (1 - r)
             by_input[n, t] = np.concatenate([dr, dz, dn])
-            by_state[n, t] = np.concatenate([dr, dz, dn * r])
-            dh[n] = weight @ by_state[n, t] + total * z
-    return _join([by_input, by_state, dh])
+            by_state[t, n] = np.concatenate([dr, dz, dn * r])
+            dh[n] = weight @ by_state[t, n] + total * z
+            bias[n] += dn * r
+    return _join([by_input, by_state, dh, bias])
 
 
 def _backward(kind: str, sizes: tuple[int, int, int], given: str, padded: bool, activation: str = "") -> Case:
