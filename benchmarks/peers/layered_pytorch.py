@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -11,7 +12,6 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from layered_networks import LayeredNetwork
 
     Weights = dict[str, np.ndarray]
@@ -126,7 +126,9 @@ class Gpt(nn.Module):
         return self.head(self.norm(self.blocks(self.embedding(tokens) + self.positions)))
 
 
-def images(first: int, second: int, pools: tuple[bool, bool]) -> Callable[[Weights], nn.Module]:
+def images(
+    first: int, second: int, pools: tuple[bool, bool], channels_last: bool
+) -> Callable[[Weights], nn.Module]:
     """Two convolutions at positions `first` and `second` of bpcore's model, and two dense layers."""
 
     def make(weights: Weights) -> nn.Module:
@@ -134,8 +136,16 @@ def images(first: int, second: int, pools: tuple[bool, bool]) -> Callable[[Weigh
         parts: list[nn.Module] = [ChannelsFirst()]
         for place, pooled in zip((first, second), pools, strict=True):
             parts += [conv(weights, str(place)), nn.ReLU()] + [nn.MaxPool2d(2)] * pooled
-        parts += [ChannelsFirst(back=True), nn.Flatten(), linear(weights, str(dense[0])), nn.ReLU()]
-        return nn.Sequential(*parts, linear(weights, str(dense[1])))
+        if channels_last:
+            parts.append(ChannelsFirst(back=True))
+        else:  # the same network with the rows of the dense layer's weight in PyTorch's order
+            channels, name = weights[f"{second}.bias"].size, f"{dense[0]}.weight"
+            side = int((len(weights[name]) // channels) ** 0.5)
+            rows = np.arange(len(weights[name])).reshape(side, side, channels).transpose(2, 0, 1).ravel()
+            weights = weights | {name: weights[name][rows]}
+        parts += [nn.Flatten(), linear(weights, str(dense[0])), nn.ReLU(), linear(weights, str(dense[1]))]
+        model = nn.Sequential(*parts)
+        return model.to(memory_format=torch.channels_last) if channels_last else model
 
     return make
 
@@ -153,22 +163,26 @@ def series(kind: type[nn.RNNBase]) -> Callable[[Weights], nn.Module]:
 
 
 MODELS: dict[str, Callable[[Weights], nn.Module]] = {
-    "CNN": images(0, 1, (False, True)),
-    "LeNet": images(0, 2, (True, True)),
+    "CNN": images(0, 1, (False, True), channels_last=True),
+    "LeNet": images(0, 2, (True, True), channels_last=True),
     "LSTM 128": characters(nn.LSTM),
     "GRU 128": characters(nn.GRU),
     "LSTM 64": series(nn.LSTM),
     "RNN 64": series(nn.RNN),
     "GPT": Gpt,
 }
+CHANNELS_FIRST = {
+    "CNN": images(0, 1, (False, True), channels_last=False),
+    "LeNet": images(0, 2, (True, True), channels_last=False),
+}
 
 
 class Contender:
+    models = MODELS
+
     def __init__(self, network: LayeredNetwork, threads: int) -> None:
         torch.set_num_threads(threads)
-        self._model = MODELS[network.name.partition(",")[0]](network.weights())
-        if network.name.startswith(("CNN", "LeNet")):  # what suits images in this order best
-            self._model = self._model.to(memory_format=torch.channels_last)
+        self._model = self.models[network.name.partition(",")[0]](network.weights())
         trained = [each for each in self._model.parameters() if each.requires_grad]
         self._optimizer = torch.optim.Adam(trained, lr=1e-3, fused=True)
         self._x, self._y = torch.from_numpy(network.x), torch.from_numpy(network.y)
@@ -190,3 +204,9 @@ class Contender:
         for rows in order:
             self._step(self._x[rows], self._y[rows])
         return len(order)
+
+
+class ChannelsFirstContender(Contender):
+    """Images in PyTorch's own order of axes."""
+
+    models = CHANNELS_FIRST

@@ -18,27 +18,30 @@ if TYPE_CHECKING:
     from layered_networks import LayeredNetwork
 
 
-# Name -> its module and the package that it needs.
+# Name -> its module, the class there, and the package that it needs.
 CONTENDERS = {
-    "bpcore": ("layered_bpcore", "bpcore"),
-    "pytorch": ("layered_pytorch", "torch"),
-    "jax_jit": ("layered_jax", "jax"),
+    "bpcore": ("layered_bpcore", "Contender", "bpcore"),
+    "pytorch": ("layered_pytorch", "Contender", "torch"),
+    "pytorch_channels_first": ("layered_pytorch", "ChannelsFirstContender", "torch"),
+    "jax_jit": ("layered_jax", "Contender", "jax"),
 }
 
 
-def installed() -> list[str]:
-    """The contenders that can take part here."""
-    return [name for name, (_, package) in CONTENDERS.items() if find_spec(package)]
+def contenders_of(network: LayeredNetwork) -> list[str]:
+    """Those that can take part here; PyTorch has images in both orders of axes."""
+    found = [name for name, (*_, package) in CONTENDERS.items() if find_spec(package)]
+    return [name for name in found if network.x.ndim == 4 or name != "pytorch_channels_first"]
 
 
 def make_contender(name: str, network: LayeredNetwork, threads: int) -> Any:
     """The one of that name."""
-    return import_module(CONTENDERS[name][0]).Contender(network, threads)
+    module, cls, _ = CONTENDERS[name]
+    return getattr(import_module(module), cls)(network, threads)
 
 
 def make_contenders(network: LayeredNetwork, threads: int) -> dict[str, Any]:
     """All that are installed. Stops unless their first losses agree, as `contenders` does."""
-    made = {name: make_contender(name, network, threads) for name in installed()}
+    made = {name: make_contender(name, network, threads) for name in contenders_of(network)}
     losses = {name: contender.losses(5) for name, contender in made.items()}
     tolerance = np.array([1e-5] + 4 * [1e-3])
     for name, found in losses.items():

@@ -61,11 +61,11 @@ def main() -> None:
         return
     from contenders import installed
     from layered_networks import layered_networks
-    from layered_training import installed as installed_layered
+    from layered_training import contenders_of
 
     record = Record("peak resident memory", "bytes", options.threads)
     rounds = 1 if options.quick else options.rounds
-    rows = {DENSE: installed()} | {each.name: installed_layered() for each in layered_networks(1)}
+    rows = {DENSE: installed()} | {each.name: contenders_of(each) for each in layered_networks(1)}
     for network, contenders in rows.items():
         names = ["data", *contenders]
         peaks = {
