@@ -129,9 +129,7 @@ class MultiHeadAttention(Module):
                     f"values, got shapes {query.shape}, {key.shape} and {value.shape}"
                 )
             parts = [
-                ops.dense(
-                    x, weight, None if self.in_bias is None else self.in_bias[i * width : (i + 1) * width]
-                )
+                ops.dense(x, weight, self._bias(i * width, width))
                 for i, (x, weight) in enumerate(zip((query, key, value), weights, strict=True))
             ]
         shaped = [ops.reshape(x, (*x.shape[:2], self.heads, width // self.heads)) for x in parts]
