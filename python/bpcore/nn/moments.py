@@ -40,8 +40,8 @@ def _for_groups(x: Any, groups: int | None, function: Callable[[Any], Any]) -> A
     return ops.reshape(ops.broadcast_to(function(grouped), grouped.shape), x.shape)
 
 
-def centred(x: Any, axes: Sequence[int], groups: int | None = None) -> tuple[Any, Any]:
-    """`x` minus its mean over `axes` (and `groups`, see `mean`), and that mean.
+def centred(x: Any, axes: Sequence[int], groups: int | None = None) -> Any:
+    """`x` minus its mean over `axes` (and `groups`, see `mean`).
 
     The first element of those averaged is subtracted beforehand. Where values are large and close to each
     other, their mean, rounded to float32, may lie as far from the true one as they do; their differences are
@@ -52,7 +52,7 @@ def centred(x: Any, axes: Sequence[int], groups: int | None = None) -> tuple[Any
     shifted = x - shift
     rest = mean(shifted, axes, groups)
     # A sum and not a difference, whose derivative would be negated before it is summed, in one more pass.
-    return shifted + -rest, shift + rest
+    return shifted + -rest
 
 
 def check_eps(who: str, eps: Any) -> float:
@@ -111,7 +111,7 @@ class Normalization(Module):
 
     def _normalized(self, x: Any, axes: Sequence[int], groups: int | None = None) -> Any:
         """(x - mean) / sqrt(variance + eps) over `axes`, and over each of the `groups` of channels."""
-        difference, _ = centred(x, axes, groups)
+        difference = centred(x, axes, groups)
         return difference * (1 / ops.sqrt(mean(difference * difference, axes, groups) + self.eps))
 
     def _affine(self, x: Any) -> Any:
