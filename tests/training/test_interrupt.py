@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,14 @@ import bpcore as bp
 from bpcore import optim
 from bpcore.callbacks import Callback, EarlyStopping
 from tests.training.problems import bits, blobs, child_environment, network
+
+
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """Python's own handling of Ctrl-C, which a shell's background jobs and their children ignore."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 class Stop(Callback):
