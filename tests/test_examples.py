@@ -16,6 +16,9 @@ from tests.support.scripts import ROOT, run_script
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Under sanitizers they take minutes, and show nothing that the tests of what they call does not.
+pytestmark = pytest.mark.slow
+
 
 def run_example(folder: Path, name: str, *arguments: str | Path) -> str:
     """What the example prints when it is run in `folder`, which must end well."""
