@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpcore import checks, ops
+from bpcore import intake, ops
 from bpcore._native import core
 from bpcore.activity import activities
 from bpcore.arrays import FLOATS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bpcore._core import Plan
     from bpcore.arrays import Array
-    from bpcore.checks import Samples, Signature
+    from bpcore.intake import Samples, Signature
     from bpcore.losses import Resolved
     from bpcore.metrics import Metric
     from bpcore.nn.module import Module
@@ -83,7 +83,7 @@ class Task:
         """ValueError if a target that has been described is not among the loss's classes."""
         classes = self._classes.get(tuple(array.shape[1:] for array in data.arrays))
         if classes is not None:
-            checks.check_labels(who, data, self._loss.name or "", classes, self._loss.ignore_index)
+            intake.check_labels(who, data, self._loss.name or "", classes, self._loss.ignore_index)
 
     def describe(self, trace: Trace, signature: Signature) -> list[Tensor]:
         """Adds the whole computation to `trace`, with an input for each array, and returns its outputs."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checks, fullbatch, runtime, tracing, tree
+from bpcore import fullbatch, intake, runtime, tracing, tree
 from bpcore._native import core
 from bpcore.arrays import Array, as_array, to_float
 from bpcore.control import layers_of
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from bpcore._core import Optimizer as Updates
     from bpcore._core import Plan, Session
-    from bpcore.checks import Samples, Signature
     from bpcore.compile import Task
     from bpcore.control import GradientControl
+    from bpcore.intake import Samples, Signature
     from bpcore.nn.parameter import Storage
     from bpcore.optim import Optimizer
 
@@ -183,7 +183,7 @@ class Engine(TrainingState):
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
             compiled = prediction(batch_size)
-            checks.check_indices("predict", compiled.plan, data)
+            intake.check_indices("predict", compiled.plan, data)
         parts = []
         for start in range(0, data.rows, batch_size):
             batch = [as_array(array[start : start + batch_size], "predict") for array in data.arrays]
@@ -223,7 +223,7 @@ class Engine(TrainingState):
     def _check_labels(self, who: str, plan: Plan, data: Samples) -> None:
         """ValueError for labels and indices out of range."""
         self.task.check_labels(who, data)
-        checks.check_indices(who, plan, data)
+        intake.check_indices(who, plan, data)
 
     def _plan_pair(
         self, kind: str, data: Samples, batch_size: int, storage: Storage

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from bpcore._core import Store
     from bpcore.arrays import Array
-    from bpcore.checks import Samples, Signature
     from bpcore.compile import FullBatchPlan
     from bpcore.control import GradientControl
+    from bpcore.intake import Samples, Signature
     from bpcore.nn.parameter import Storage, Variable
 
 __all__ = ["FullBatchSession", "FullBatchUpdates", "check_fit", "check_saved", "check_trainer"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, losses, optim, tracing, tree
+from bpcore import checkpoint, checks, intake, losses, optim, tracing, tree
 from bpcore import metrics as metrics_
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from bpcore.callbacks import Callback
-    from bpcore.checks import Samples
     from bpcore.health import Health
+    from bpcore.intake import Samples
 
 __all__ = ["Trainer"]
 
@@ -192,7 +192,7 @@ class Trainer:
             if validation_split:
                 if held_out is not None:
                     raise ValueError("fit: give either validation_data or validation_split")
-                data, held_out = data.split(checks.split_at(data.rows, validation_split))
+                data, held_out = data.split(intake.split_at(data.rows, validation_split))
             batch_size = min(batch_size, data.rows)
             engine, validate = self._engine, None
             with engine.first_use():
@@ -251,7 +251,7 @@ class Trainer:
         if quick is not None:
             return quick
         batch_size = checks.count("predict", "batch_size", batch_size, 1)
-        data = checks.samples("predict", checks.inputs_of(x), None, None, self.dtype, check_finite)
+        data = intake.samples("predict", intake.inputs_of(x), None, None, self.dtype, check_finite)
         with tracing.inference():
             parts = self._engine.predict(data, batch_size)
         columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
@@ -363,8 +363,8 @@ class Trainer:
         elif y is None:
             raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
         else:
-            inputs = checks.inputs_of(x)
-        data = checks.samples(who, inputs, y, weight, self.dtype, check_finite)
+            inputs = intake.inputs_of(x)
+        data = intake.samples(who, inputs, y, weight, self.dtype, check_finite)
         if data.target:
             targets.check(who, self._loss, data.targets)
         return data

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from bpcore._core import Optimizer as Updates
     from bpcore.arrays import Array
-    from bpcore.checks import Signature
     from bpcore.compile import Task
     from bpcore.control import GradientControl
+    from bpcore.intake import Signature
     from bpcore.nn.parameter import Parameter, Storage
     from bpcore.optim import Optimizer
 

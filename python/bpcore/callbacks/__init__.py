@@ -1,0 +1,8 @@
+"""Callbacks: what may happen between the steps of `Trainer.fit`."""
+
+from bpcore.callbacks.base import Callback
+from bpcore.callbacks.early_stopping import EarlyStopping
+from bpcore.callbacks.gradients import GradientHealth
+from bpcore.callbacks.plateau import ReduceLROnPlateau
+
+__all__ = ["Callback", "EarlyStopping", "GradientHealth", "ReduceLROnPlateau"]

@@ -1,0 +1,78 @@
+"""Stopping when nothing gets better."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from bpcore import settings
+from bpcore.callbacks.base import Monitoring
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bpcore.arrays import Array
+    from bpcore.trainer import Trainer
+
+__all__ = ["EarlyStopping"]
+
+
+class EarlyStopping(Monitoring):
+    """Stops once `monitor` has not improved for `patience` epochs in a row.
+
+    Args:
+        monitor: name of the value to look at, such as "val_loss" or "val_accuracy".
+        patience: epochs without improvement that are tolerated, at least 1.
+        min_delta: how much better counts as an improvement, at least 0.
+        mode: "min", "max", or "auto": "max" for names that contain "accuracy", else "min".
+        restore_best: put the parameters and states of the best epoch back at the end of the run.
+
+    Afterwards, `best` is the best value and `best_epoch` its epoch, None if there was none. A value that
+    isn't there, as "val_loss" without validation data, is a ValueError before the first epoch.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 5,
+        min_delta: float = 0.0,
+        mode: Literal["auto", "min", "max"] = "auto",
+        restore_best: bool = True,
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.patience = settings.count("EarlyStopping", "patience", patience, 1)
+        self.min_delta = settings.number("EarlyStopping", "min_delta", min_delta, least=0)
+        self.restore_best = restore_best
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self._waited = 0
+        self._kept: tuple[Array, Array] | None = None
+
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """Keeps the best values and counts the epochs since."""
+        value = logs[self.monitor]
+        if self._improves(value):
+            self.best, self.best_epoch, self._waited = value, trainer.epochs, 0
+            if self.restore_best:
+                self._kept = trainer.snapshot()
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
+            trainer.stop_training = True
+
+    def _improves(self, value: float) -> bool:
+        if math.isnan(value):
+            return False
+        if self.best is None:
+            return True
+        gain = self.best - value if self.mode == "min" else value - self.best
+        return gain > self.min_delta
+
+    def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+        """Puts the best epoch's values back."""
+        if self._kept is not None:
+            trainer.restore(self._kept)
+            self._kept = None
