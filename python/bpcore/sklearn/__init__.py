@@ -1,7 +1,7 @@
 """scikit-learn estimators: networks with `fit` and `predict`, for pipelines, searches and cross-validation.
 
-They are drop-in neighbours of scikit-learn's MLPClassifier and MLPRegressor, whose parameters and attributes they
-have; docs/sklearn.md says where they differ. `import bpcore` does not load this module. ImportError without
+They have the parameters and attributes of scikit-learn's MLPClassifier and MLPRegressor; docs/sklearn.md says
+where they differ. `import bpcore` does not load this module. ImportError without
 scikit-learn (``pip install bpcore[sklearn]``).
 """
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, is_regressor
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from bpcore.sklearn import parameters, stopping
+from bpcore.sklearn import parameters, stopping, training
 from bpcore.sklearn.goals import objective
 from bpcore.sklearn.networks import Network, Recipe, dense_layers
 from bpcore.trainer import Trainer
@@ -26,7 +22,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from bpcore.arrays import Array
-    from bpcore.fullbatch import FullBatchUpdates
     from bpcore.nn import Module
     from bpcore.sklearn.goals import Goal
 
@@ -43,7 +38,7 @@ def is_stochastic(estimator: BaseBackprop) -> bool:
     return True
 
 
-class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc] - scikit-learn has no types
+class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """Trains a network natively. The subclasses say what of targets and of outputs."""
 
     _network: Network
@@ -53,17 +48,17 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc] - scikit-learn has
     out_activation_: str
     t_: int
     loss_: float
-    best_loss_: float | None
+    best_loss_: Any  # None with early stopping
     loss_curve_: list[float]
-    validation_scores_: list[float] | None
-    best_validation_score_: float | None
+    validation_scores_: Any  # a list with early stopping, else None
+    best_validation_score_: Any
 
     def __init__(
         self, hidden_layer_sizes: Any, activation: Any, solver: Any, alpha: float, batch_size: Any,
         learning_rate: str, learning_rate_init: float, power_t: float, max_iter: int, shuffle: bool,
-        random_state: Any, tol: float, verbose: Any, warm_start: bool, momentum: float, nesterovs_momentum: bool,
-        early_stopping: bool, validation_fraction: float, beta_1: float, beta_2: float, epsilon: float,
-        n_iter_no_change: float, max_fun: int, loss: Any, dropout: float, batch_norm: bool,
+        random_state: Any, tol: float, verbose: Any, warm_start: bool, momentum: float,
+        nesterovs_momentum: bool, early_stopping: bool, validation_fraction: float, beta_1: float,
+        beta_2: float, epsilon: float, n_iter_no_change: float, max_fun: int, loss: Any, dropout: float, batch_norm: bool,
         model: Callable[[int, int], Module] | None, threads: int | None,
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -98,7 +93,9 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc] - scikit-learn has
     # What subclasses know
 
     @abstractmethod
-    def _targets(self, y: Array, dtype: Any, classes: Any, goes_on: bool) -> tuple[Goal, Array, dict[str, Any]]:
+    def _targets(
+        self, y: Array, dtype: Any, classes: Any, goes_on: bool
+    ) -> tuple[Goal, Array, dict[str, Any]]:
         """The goal, `y` as it wants it, and attributes to set; raises for a `y` that doesn't fit."""
 
     @abstractmethod
@@ -133,8 +130,8 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc] - scikit-learn has
             y: targets, (n_samples,) or (n_samples, n_outputs).
             sample_weight: (n_samples,), at least 0: how much each sample counts.
 
-        ValueError or TypeError, before anything is changed, for parameters and data that make no sense, and for
-        a loss that becomes infinite or NaN on the way.
+        ValueError or TypeError, before anything is changed, for parameters and data that make no sense; also
+        ValueError for a loss that becomes infinite or NaN on the way.
         """
         return self._fit(X, y, sample_weight, self.warm_start, False)
 
@@ -156,6 +153,8 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc] - scikit-learn has
         weight = self._weights(y, sample_weight, incremental)
         if weight is not None and not weight.any():
             raise ValueError("sample_weight must be above 0 somewhere")
+        if self.batch_norm and self.model is None and X.shape[0] == 1:
+            raise ValueError("batch_norm needs at least two samples to normalise by, got n_samples=1")
         goal, target, attributes = self._targets(y, X.dtype, classes, goes_on)
         goal.check_target(target)
         if goes_on and goal.outputs != self._network.recipe.outputs:
@@ -163,7 +162,7 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc] - scikit-learn has
                 f"this network has {self._network.recipe.outputs} outputs, but y is for {goal.outputs}"
             )
         random = check_random_state(self.random_state)
-        parts = self._split(X, target, weight, random)
+        learned, held_out = training.split(self, X, target, weight, random)
         seed = int(random.randint(np.iinfo(np.int32).max))
         if not goes_on:
             self._begin(goal, X, seed)
@@ -172,17 +171,18 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc] - scikit-learn has
             self._network.replace(self._make_trainer(kept, self._network.recipe))
         for name, value in attributes.items():
             setattr(self, name, value)
+        trainer = self._network.trainer(self._make_trainer)
         if self.solver == "lbfgs":
-            self._descend(parts[0])
+            training.descend(self, trainer, learned)
         else:
-            self._run(*parts, incremental)
+            training.run(self, trainer, learned, held_out, incremental)
         return self
 
     def _begin(self, goal: Goal, X: Any, seed: int) -> None:
         """A new network, and attributes as before the first epoch."""
         recipe = Recipe(
-            parameters.sizes_of(self), self.activation, float(self.dropout), bool(self.batch_norm), self.model,
-            X.shape[1], goal.outputs, seed, X.dtype.name,
+            parameters.sizes_of(self), self.activation, float(self.dropout), bool(self.batch_norm),
+            self.model, X.shape[1], goal.outputs, seed, X.dtype.name,
         )  # fmt: skip
         self._network = Network(recipe, self._make_trainer(recipe.make(), recipe, goal))
         self.n_iter_ = self.t_ = 0
@@ -199,91 +199,12 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc] - scikit-learn has
             threads=self.threads,
         )
 
-    def _split(self, X: Any, target: Array, weight: Array | None, random: Any) -> list[tuple[Any, ...]]:
-        """(X, target) or (X, target, weight) to train on, and, with early stopping, to validate with."""
-        parts = (X, target) if weight is None else (X, target, weight)
-        if not self.early_stopping or parameters.full_batch(self):
-            return [parts, ()]
-        halves = train_test_split(
-            *parts,
-            random_state=random,
-            test_size=self.validation_fraction,
-            stratify=self._strata(target),
-        )
-        if halves[1].shape[0] < 2:
-            raise ValueError(
-                "the validation set is too small; increase validation_fraction or the number of samples"
-            )
-        return [tuple(halves[::2]), tuple(halves[1::2])]
-
-    def _run(self, data: tuple[Any, ...], held_out: tuple[Any, ...], single: bool) -> None:
-        """Epochs of batches, until `Progress` says so."""
-        rows = data[0].shape[0]
-
-        def score(trainer: Trainer) -> float:
-            x, target, weight = (*held_out, None)[:3]
-            return self._score_outputs(trainer.predict(x, check_finite=False), target, weight)
-
-        progress = stopping.Progress(self, rows, score if held_out else None, single)
-        batch = rows if parameters.full_batch(self) else self._batch(rows)
-        self._train(data, 1 if single else self.max_iter, batch, [progress])
-
-    def _descend(self, data: tuple[Any, ...]) -> None:
-        """scikit-learn's "lbfgs": all iterations are one step."""
-        rows = data[0].shape[0]
-        trainer = self._train(data, 1, rows, [])
-        updates: FullBatchUpdates = trainer._engine.updates  # type: ignore[assignment]
-        self.n_iter_ = updates.memory.n_iter
-        self.loss_ = trainer.evaluate(data, check_finite=False, batch_size=rows)["loss"]
-        limits = {"max_iter": self.n_iter_, "max_fun": updates.memory.func_evals}
-        for name, done in limits.items():
-            if done >= getattr(self, name):
-                warnings.warn(
-                    f"lbfgs stopped at {name}={getattr(self, name)}, before it converged; increase it, or scale X",
-                    ConvergenceWarning,
-                    stacklevel=4,
-                )
-                break
-
-    def _train(self, data: tuple[Any, ...], epochs: int, batch: int, callbacks: list[Any]) -> Trainer:
-        trainer = self._network.trainer(self._make_trainer)
-        try:
-            trainer.fit(
-                data,
-                epochs=epochs,
-                batch_size=batch,
-                shuffle=bool(self.shuffle),
-                callbacks=callbacks,
-                progress=False,
-                check_finite=False,
-            )
-        except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-        except FloatingPointError as error:
-            raise ValueError(f"{error}. X may hold large values that need scaling") from None
-        return trainer
-
-    def _batch(self, rows: int) -> int:
-        """Samples a step."""
-        batch = min(_LARGEST_BATCH, rows) if self.batch_size == "auto" else int(self.batch_size)
-        if batch > rows:
-            warnings.warn(
-                f"batch_size={batch} is larger than the {rows} samples; all of them make a batch", stacklevel=4
-            )
-            batch = rows
-        # A last batch of a single sample has no variance to normalise by.
-        while self.batch_norm and batch > 2 and rows % batch == 1:
-            batch -= 1
-        return batch
-
     # Use
 
     def _outputs(self, X: Any) -> Array:
         """(n_samples, outputs) of the network, before the activation of the outputs."""
         check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=ACCEPT_SPARSE, dtype=(np.float64, np.float32), reset=False
-        )
+        X = validate_data(self, X, accept_sparse=ACCEPT_SPARSE, dtype=(np.float64, np.float32), reset=False)
         trainer = self._network.trainer(self._make_trainer)
         outputs: Array = trainer.predict(X, check_finite=False)
         return outputs

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import column_or_1d
 
-from bpcore.ops import log_softmax, sigmoid, softmax, softplus
+from bpcore.ops import sigmoid, softmax
 from bpcore.sklearn.base import BaseBackprop, is_stochastic
 from bpcore.sklearn.goals import Goal, of_classes
 
@@ -33,7 +33,7 @@ def _has_probabilities(estimator: BackpropClassifier) -> bool:
     return True
 
 
-class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] - scikit-learn has no types
+class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  # scikit-learn has no types
     """A network for two classes, several classes, or several labels, trained natively.
 
     All parameters but the last six are those of scikit-learn 1.9's `sklearn.neural_network.MLPClassifier`, of
@@ -52,14 +52,14 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] -
         class_weight: class -> weight, or "balanced": n_samples / (n_classes · samples of the class).
         dropout: rate of `nn.Dropout` behind each hidden layer, in [0, 1).
         batch_norm: `nn.BatchNorm` in each hidden layer, before its activation.
-        model: a function (n_features, n_outputs) -> `nn.Module` that makes a network of another form, in place
-            of hidden_layer_sizes, activation, dropout and batch_norm; it returns (n_samples, n_outputs) of
-            logits.
+        model: a function (n_features, n_outputs) -> `nn.Module` that makes a network of another form, in
+            place of hidden_layer_sizes, activation, dropout and batch_norm; it returns logits, (n_samples,
+            n_outputs).
         threads: the most threads to use; `bpcore.runtime.threads` if None. Results don't depend on it.
 
-    Attributes: `classes_`, `n_features_in_`, `feature_names_in_`, `n_outputs_`, `out_activation_`, `n_layers_`,
-        `n_iter_`, `t_`, `loss_`, `loss_curve_`, `best_loss_`, `validation_scores_`, `best_validation_score_`;
-        `coefs_` and `intercepts_` of the dense layers, views of what is trained.
+    Attributes: `classes_`, `n_features_in_`, `feature_names_in_`, `n_outputs_`, `out_activation_`,
+        `n_layers_`, `n_iter_`, `t_`, `loss_`, `loss_curve_`, `best_loss_`, `validation_scores_`,
+        `best_validation_score_`; `coefs_` and `intercepts_` of the dense layers, views of what is trained.
     """
 
     classes_: Array
@@ -77,8 +77,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] -
         threads: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
-            hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t,
-            max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum,
+            hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init,
+            power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum,
             early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun, loss,
             dropout, batch_norm, model, threads,
         )  # fmt: skip
@@ -96,7 +96,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] -
             classes = unique_labels(classes)
             if hasattr(self, "_network") and not np.array_equal(classes, self.classes_):
                 raise ValueError(
-                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
+                    f"classes are not the same as on the last call of partial_fit: {classes} instead of "
+                    f"{self.classes_}"
                 )
         return self._fit(X, y, sample_weight, True, True, classes)
 
@@ -116,21 +117,22 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] -
             return np.asarray(softmax(outputs))
         if self._kind == "multilabel":
             return np.asarray(sigmoid(outputs))
-        return _columns(np.ones_like(outputs), self.classes_, sigmoid(-outputs), sigmoid(outputs))
+        if len(self.classes_) == 1:
+            return np.ones_like(outputs)
+        return np.hstack([np.asarray(sigmoid(-outputs)), np.asarray(sigmoid(outputs))])
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_log_proba(self, X: Any) -> Array:
-        """Logarithms of `predict_proba`, finite also where a probability is too small for a float."""
-        outputs = self._outputs(X)
-        if self.out_activation_ == "softmax":
-            return np.asarray(log_softmax(outputs))
-        if self._kind == "multilabel":
-            return -np.asarray(softplus(-outputs))
-        return _columns(np.zeros_like(outputs), self.classes_, -softplus(outputs), -softplus(-outputs))
+        """Logarithms of `predict_proba`, -inf for a probability that is 0."""
+        with np.errstate(divide="ignore"):
+            found: Array = np.log(self.predict_proba(X))
+        return found
 
     # What the base asks
 
-    def _targets(self, y: Array, dtype: Any, classes: Any, goes_on: bool) -> tuple[Goal, Array, dict[str, Any]]:
+    def _targets(
+        self, y: Array, dtype: Any, classes: Any, goes_on: bool
+    ) -> tuple[Goal, Array, dict[str, Any]]:
         if hasattr(y, "toarray"):  # a sparse matrix of labels
             y = y.toarray()
         check_classification_targets(y)
@@ -148,15 +150,16 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] -
             found, known = known, self.classes_
             self._check_known(found, kind, y)
             kind = self._kind
-        unknown = [] if kind == "multilabel" else np.setdiff1d(y, known)
-        if len(unknown):
-            raise ValueError(f"`y` has classes {unknown} that are not among {known}")
+        if kind != "multilabel" and not np.isin(y, known).all():
+            raise ValueError(f"`y` has classes {np.setdiff1d(y, known)} that are not among {known}")
         goal = of_classes(type(self).__name__, self.loss, kind, len(known) if kind != "binary" else 2)
         if kind == "multilabel":
             target = y.astype(dtype)
         else:
             codes = np.searchsorted(known, y)
-            target = codes if goal.activation == "softmax" or goal.outputs > 1 else codes[:, None].astype(dtype)
+            target = (
+                codes if goal.activation == "softmax" or goal.outputs > 1 else codes[:, None].astype(dtype)
+            )
         if goal.signs:
             target = 2 * target - 1
         return goal, target, {"classes_": known, "_kind": kind}
@@ -167,7 +170,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] -
             kind == "multilabel" and y.shape[1] != len(self.classes_)
         ):
             raise ValueError(
-                f"this network has learned {self._kind} targets with {len(self.classes_)} classes; `y` holds others"
+                f"this network has learned {self._kind} targets with {len(self.classes_)} classes; "
+                "`y` holds others"
             )
         if self.warm_start and kind != "multilabel" and set(found) != set(self.classes_):
             raise ValueError(
@@ -187,8 +191,16 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] -
                 "partial_fit can't balance classes that it doesn't see; give class_weight as a dict, as by "
                 'sklearn.utils.compute_class_weight("balanced", classes=classes, y=y)'
             )
-        own = compute_sample_weight(self.class_weight, y)
-        return own if weight is None else (weight * own).astype(weight.dtype)
+        if weight is None or y.ndim > 1 or not isinstance(self.class_weight, str):
+            own: Array = compute_sample_weight(self.class_weight, y)
+            return own if weight is None else (weight * own).astype(weight.dtype)
+        # "balanced", where a sample counts as much as its weight says
+        classes, codes = np.unique(y, return_inverse=True)
+        totals = np.bincount(codes, weight)
+        compute_sample_weight(self.class_weight, y)  # raises for another word
+        each = np.divide(totals.sum(), len(classes) * totals, out=np.zeros_like(totals), where=totals > 0)
+        balanced: Array = (weight * each[codes]).astype(weight.dtype)
+        return balanced
 
     def _strata(self, target: Array) -> Array | None:
         return None if target.ndim == 2 and target.shape[1] > 1 else target.ravel()
@@ -196,10 +208,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc] -
     def _score_outputs(self, outputs: Array, target: Array, weight: Array | None) -> float:
         if not np.isfinite(outputs).all():
             return float("nan")
-        if target.ndim == 2:
-            right = ((outputs > 0) == (target > 0)).all(axis=1)
-        else:
-            right = _codes(outputs) == target
+        labels = target.ndim == 2
+        right = ((outputs > 0) == (target > 0)).all(axis=1) if labels else _codes(outputs) == target
         return float(np.average(right, weights=weight))
 
     def __sklearn_tags__(self) -> Any:
@@ -216,8 +226,3 @@ def _codes(outputs: Array) -> Array:
     """Numbers of the classes that the outputs are for."""
     found: Array = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(int)
     return found
-
-
-def _columns(sure: Array, classes: Array, *columns: Any) -> Array:
-    """A column for each of two classes; if there is one, it is `sure`."""
-    return sure if len(classes) == 1 else np.hstack([np.asarray(column) for column in columns])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from bpcore import losses, ops
 from bpcore.losses import Resolved, Weighted, binary_cross_entropy, cross_entropy, matched, targets
 from bpcore.names import lookup
@@ -65,7 +63,9 @@ def of_classes(who: str, loss: Any, kind: str, classes: int) -> Goal:
     if resolved.known:
         lookup("loss", resolved.name or "", dict.fromkeys(_OF_CLASSES))
         if resolved.binary and kind == "multiclass":
-            raise ValueError(f"{who}: the loss {resolved.name} is for two classes or for labels; y has {classes}")
+            raise ValueError(
+                f"{who}: the loss {resolved.name} is for two classes or for labels; y has {classes}"
+            )
         if resolved.name in _ALL_OUTPUTS:
             if kind == "multilabel":
                 raise ValueError(f"{who}: the loss {resolved.name} is for classes, but y holds labels")
@@ -125,8 +125,8 @@ def objective(goal: Goal, alpha: float) -> Callable[..., Any]:
         if getattr(prediction, "shape", None) != (rows, goal.outputs):
             found = getattr(prediction, "shape", type(prediction).__name__)
             raise ValueError(
-                f"fit: the model must return an array of shape (n_samples, n_outputs), ({rows}, {goal.outputs}), "
-                f"got {found}"
+                "fit: the model must return an array of shape (n_samples, n_outputs), here "
+                f"({rows}, {goal.outputs}), got {found}"
             )
         mean, counts = _mean(goal.loss(prediction, matched(prediction, target)), weight, rows)
         weights = [
@@ -143,7 +143,7 @@ def objective(goal: Goal, alpha: float) -> Callable[..., Any]:
 
 
 def _mean(value: Any, weight: Any, rows: int) -> tuple[Any, Any]:
-    """The mean of a loss over a batch of `rows` samples, and the weight of these: their number unless given."""
+    """The mean of a loss over a batch of `rows` samples, and the weight of these, by itself their number."""
     values, counts = value if isinstance(value, Weighted) else (value, None)
     if weight is None:
         if counts is None:
@@ -151,14 +151,12 @@ def _mean(value: Any, weight: Any, rows: int) -> tuple[Any, Any]:
         return ops.sum(values) / _not_zero(ops.sum(counts)), rows
     if values.ndim == 0 or values.shape[0] != rows:
         raise ValueError(
-            f"fit: samples can only be weighted by a loss with a value for each, got one of shape {values.shape}"
+            "fit: samples can only be weighted if the loss has a value for each of them; it has shape "
+            f"{values.shape}"
         )
     each = ops.reshape(weight, (rows,) + (1,) * (values.ndim - 1))
     total = ops.sum(weight)
-    if counts is None:
-        divisor = total * (int(np.prod(values.shape)) // rows)
-    else:
-        divisor = ops.sum(counts * each)
+    divisor = total * (values.size // rows) if counts is None else ops.sum(counts * each)
     return ops.sum(values * each) / _not_zero(divisor), _not_zero(total)
 
 

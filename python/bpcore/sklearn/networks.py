@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,7 +52,7 @@ class Recipe(NamedTuple):
             return made
         layers: list[Any] = []
         sizes = (self.features, *self.hidden, self.outputs)
-        for fan_in, units in zip(sizes[:-2], sizes[1:-1], strict=True):
+        for fan_in, units in pairwise(sizes[:-1]):
             # A module as an activation, as nn.PReLU(), is another one in each layer.
             activation = copy.deepcopy(self.activation)
             if isinstance(activation, str):
@@ -128,7 +129,9 @@ class Network:
         from safetensors.numpy import save
 
         arrays = weights.tensors(trainer.model)
-        if not isinstance(trainer._engine.updates, FullBatchUpdates):  # whose memory no later fit goes on with
+        if not isinstance(
+            trainer._engine.updates, FullBatchUpdates
+        ):  # whose memory no later fit goes on with
             arrays.update(trainer.optimizer_state)
         return {
             "recipe": self.recipe,

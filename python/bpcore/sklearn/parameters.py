@@ -102,9 +102,10 @@ def optimizer_of(estimator: BaseBackprop) -> Optimizer:
             history_size=10,
             line_search_fn="strong_wolfe",
         )
-    optimizer = optim.resolve(_known(estimator))
+    optimizer: Optimizer = optim.resolve(_known(estimator))
     if optimizer is estimator.solver:
-        return copy.deepcopy(optimizer)
+        optimizer = copy.deepcopy(optimizer)
+        return optimizer
     optimizer.lr = rate
     return optimizer
 

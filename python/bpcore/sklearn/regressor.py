@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["BackpropRegressor"]
 
 
-class BackpropRegressor(RegressorMixin, BaseBackprop):  # type: ignore[misc] - scikit-learn has no types
+class BackpropRegressor(RegressorMixin, BaseBackprop):  # type: ignore[misc]  # scikit-learn has no types
     """A network for one number a sample, or several, trained natively.
 
     All parameters but the last four are those of scikit-learn 1.9's `sklearn.neural_network.MLPRegressor`, of
@@ -29,11 +29,12 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):  # type: ignore[misc] - s
 
     Args:
         hidden_layer_sizes, activation, solver, dropout, batch_norm, threads: see `BackpropClassifier`.
-        loss: "squared_error", half the square; "poisson", half the deviance, which predicts exp(output); "mae",
-            "huber", "log_cosh", "quantile", "smooth_l1", "mse", "poisson_nll", a `functools.partial` of one
-            from `bpcore.losses`, or a function of (prediction, target), both (n_samples, n_outputs).
-        model: a function (n_features, n_outputs) -> `nn.Module` that makes a network of another form, in place
-            of hidden_layer_sizes, activation, dropout and batch_norm; it returns (n_samples, n_outputs).
+        loss: "squared_error", half the square; "poisson", half the deviance, which predicts exp(output);
+            "mae", "huber", "log_cosh", "quantile", "smooth_l1", "mse", "poisson_nll", a `functools.partial` of
+            one from `bpcore.losses`, or a function of (prediction, target), both (n_samples, n_outputs).
+        model: a function (n_features, n_outputs) -> `nn.Module` that makes a network of another form, in
+            place of hidden_layer_sizes, activation, dropout and batch_norm; it returns (n_samples,
+            n_outputs).
 
     Attributes: those of `BackpropClassifier`, without `classes_`.
     """
@@ -50,8 +51,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):  # type: ignore[misc] - s
         threads: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(
-            hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t,
-            max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum,
+            hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init,
+            power_t, max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum,
             early_stopping, validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun, loss,
             dropout, batch_norm, model, threads,
         )  # fmt: skip
@@ -66,7 +67,13 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):  # type: ignore[misc] - s
 
     # What the base asks
 
-    def _targets(self, y: Array, dtype: Any, classes: Any, goes_on: bool) -> tuple[Goal, Array, dict[str, Any]]:  # noqa: ARG002 - as of a classifier
+    def _targets(
+        self,
+        y: Array,
+        dtype: Any,
+        classes: Any,  # noqa: ARG002 - a classifier's
+        goes_on: bool,  # noqa: ARG002
+    ) -> tuple[Goal, Array, dict[str, Any]]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         target = y.reshape(len(y), -1).astype(dtype)

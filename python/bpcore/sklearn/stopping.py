@@ -64,14 +64,13 @@ class Progress(Callback):
             _set_scale(trainer, (own.t_ + 1) ** -own.power_t)
         if own._no_improvement > own.n_iter_no_change:
             what = "Training loss" if self._score is None else "Validation score"
-            message = (
-                f"{what} did not improve more than tol={own.tol:f} for {own.n_iter_no_change} consecutive epochs."
-            )
+            limits = f"tol={own.tol:f} for {own.n_iter_no_change} consecutive epochs"
+            message = f"{what} did not improve more than {limits}."
             self._end_or_slow_down(trainer, message, by_rule and own.learning_rate == "adaptive")
         if not self._single and not trainer.stop_training and own.n_iter_ == own.max_iter:
             warnings.warn(
-                f"Stochastic optimizer: maximum iterations ({own.max_iter}) reached and the optimization hasn't "
-                "converged yet",
+                f"Stochastic optimizer: maximum iterations ({own.max_iter}) reached and the optimization "
+                "hasn't converged yet",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -129,7 +128,7 @@ def start(estimator: BaseBackprop) -> None:
     estimator._no_improvement = 0
     if estimator.solver == "lbfgs":
         for name in _KEPT:
-            vars(estimator).pop(name, None)
+            estimator.__dict__.pop(name, None)
         return
     early = estimator.early_stopping
     estimator.loss_curve_ = []
