@@ -58,8 +58,8 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
         learning_rate: str, learning_rate_init: float, power_t: float, max_iter: int, shuffle: bool,
         random_state: Any, tol: float, verbose: Any, warm_start: bool, momentum: float,
         nesterovs_momentum: bool, early_stopping: bool, validation_fraction: float, beta_1: float,
-        beta_2: float, epsilon: float, n_iter_no_change: float, max_fun: int, loss: Any, dropout: float, batch_norm: bool,
-        model: Callable[[int, int], Module] | None, threads: int | None,
+        beta_2: float, epsilon: float, n_iter_no_change: float, max_fun: int, loss: Any, dropout: float,
+        batch_norm: bool, model: Callable[[int, int], Module] | None, threads: int | None,
     ) -> None:  # fmt: skip
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

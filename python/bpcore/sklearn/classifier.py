@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -203,7 +204,13 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
         return balanced
 
     def _strata(self, target: Array) -> Array | None:
-        return None if target.ndim == 2 and target.shape[1] > 1 else target.ravel()
+        if target.ndim == 2 and target.shape[1] > 1:
+            return None
+        classes: Array = target.ravel()
+        counts = np.unique(classes, return_counts=True)[1]
+        held_out = math.ceil(self.validation_fraction * len(classes))
+        possible = counts.min() > 1 and min(held_out, len(classes) - held_out) >= len(counts)
+        return classes if possible else None
 
     def _score_outputs(self, outputs: Array, target: Array, weight: Array | None) -> float:
         if not np.isfinite(outputs).all():

@@ -102,10 +102,9 @@ def optimizer_of(estimator: BaseBackprop) -> Optimizer:
             history_size=10,
             line_search_fn="strong_wolfe",
         )
-    optimizer: Optimizer = optim.resolve(_known(estimator))
-    if optimizer is estimator.solver:
-        optimizer = copy.deepcopy(optimizer)
-        return optimizer
+    if isinstance(estimator.solver, Optimizer):
+        return copy.deepcopy(estimator.solver)
+    optimizer = optim.resolve(_known(estimator))
     optimizer.lr = rate
     return optimizer
 

@@ -30,8 +30,8 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):  # type: ignore[misc]  # 
     Args:
         hidden_layer_sizes, activation, solver, dropout, batch_norm, threads: see `BackpropClassifier`.
         loss: "squared_error", half the square; "poisson", half the deviance, which predicts exp(output);
-            "mae", "huber", "log_cosh", "quantile", "smooth_l1", "mse", "poisson_nll", a `functools.partial` of
-            one from `bpcore.losses`, or a function of (prediction, target), both (n_samples, n_outputs).
+            "mae", "huber", "log_cosh", "quantile", "smooth_l1", "mse", "poisson_nll", a `functools.partial`
+            of one from `bpcore.losses`, or a function of (prediction, target), both (n_samples, n_outputs).
         model: a function (n_features, n_outputs) -> `nn.Module` that makes a network of another form, in
             place of hidden_layer_sizes, activation, dropout and batch_norm; it returns (n_samples,
             n_outputs).

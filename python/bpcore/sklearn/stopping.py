@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from typing import TYPE_CHECKING
-
-from sklearn.exceptions import ConvergenceWarning
 
 from bpcore.callbacks import Callback
 
@@ -32,16 +29,17 @@ class Progress(Callback):
         estimator: whose attributes are kept up.
         samples: trained on in an epoch.
         score: the validation score as it is now, with early stopping; else None.
-        single: whether it is one epoch of `partial_fit`, which never warns of too few.
+
+    `ran_out` says afterwards whether there were too few epochs for the rule to stop.
     """
 
     def __init__(
-        self, estimator: BaseBackprop, samples: int, score: Callable[[Trainer], float] | None, single: bool
+        self, estimator: BaseBackprop, samples: int, score: Callable[[Trainer], float] | None
     ) -> None:
         self._estimator = estimator
         self._samples = samples
         self._score = score
-        self._single = single
+        self.ran_out = False
         self._best: tuple[Array, Array] | None = None
 
     def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
@@ -67,13 +65,7 @@ class Progress(Callback):
             limits = f"tol={own.tol:f} for {own.n_iter_no_change} consecutive epochs"
             message = f"{what} did not improve more than {limits}."
             self._end_or_slow_down(trainer, message, by_rule and own.learning_rate == "adaptive")
-        if not self._single and not trainer.stop_training and own.n_iter_ == own.max_iter:
-            warnings.warn(
-                f"Stochastic optimizer: maximum iterations ({own.max_iter}) reached and the optimization "
-                "hasn't converged yet",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self.ran_out = not trainer.stop_training and own.n_iter_ >= own.max_iter
 
     def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
         """Brings the best epoch back, with early stopping."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["descend", "run", "split"]
 
 _LARGEST_BATCH = 200  # of "auto"
-_USERS_CODE = 6  # frames from a warning here to whoever has called `fit`, which scikit-learn may have wrapped
+_CALLER = 4  # frames from a warning in `run` or `descend` to the caller of the estimator's fit
 
 
 def split(
@@ -55,15 +55,22 @@ def run(
         x, target, weight = (*held_out, None)[:3]
         return estimator._score_outputs(trainer.predict(x, check_finite=False), target, weight)
 
-    progress = Progress(estimator, rows, score if held_out else None, single)
+    progress = Progress(estimator, rows, score if held_out else None)
     batch = rows if parameters.full_batch(estimator) else _batch(estimator, rows)
-    _fit(estimator, trainer, data, 1 if single else estimator.max_iter, batch, [progress])
+    _fit(trainer, data, 1 if single else estimator.max_iter, batch, estimator.shuffle, [progress])
+    if progress.ran_out and not single:
+        warnings.warn(
+            f"Stochastic optimizer: maximum iterations ({estimator.max_iter}) reached and the optimization "
+            "hasn't converged yet",
+            ConvergenceWarning,
+            stacklevel=_CALLER,
+        )
 
 
 def descend(estimator: BaseBackprop, trainer: Trainer, data: tuple[Any, ...]) -> None:
     """scikit-learn's solver "lbfgs": all iterations are one step."""
     rows = data[0].shape[0]
-    _fit(estimator, trainer, data, 1, rows, [])
+    _fit(trainer, data, 1, rows, False, [])
     memory = cast("FullBatchUpdates", trainer._engine.updates).memory
     estimator.n_iter_ = memory.n_iter
     estimator.loss_ = trainer.evaluate(data, check_finite=False, batch_size=rows)["loss"]
@@ -72,17 +79,17 @@ def descend(estimator: BaseBackprop, trainer: Trainer, data: tuple[Any, ...]) ->
             warnings.warn(
                 f"lbfgs stopped at {name}={done}, before it converged; increase it, or scale X",
                 ConvergenceWarning,
-                stacklevel=_USERS_CODE,
+                stacklevel=_CALLER,
             )
             break
 
 
 def _fit(
-    estimator: BaseBackprop,
     trainer: Trainer,
     data: tuple[Any, ...],
     epochs: int,
     batch: int,
+    shuffle: bool,
     callbacks: Sequence[Progress],
 ) -> None:
     try:
@@ -90,13 +97,13 @@ def _fit(
             data,
             epochs=epochs,
             batch_size=batch,
-            shuffle=bool(estimator.shuffle) and batch < data[0].shape[0],
+            shuffle=bool(shuffle) and batch < data[0].shape[0],
             callbacks=callbacks,
             progress=False,
             check_finite=False,  # scikit-learn has looked
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=_USERS_CODE)
+        warnings.warn("Training interrupted by user.", stacklevel=_CALLER + 1)
     except FloatingPointError as error:
         raise ValueError(f"{error}, and so may scaling X") from None
 
@@ -108,7 +115,7 @@ def _batch(estimator: BaseBackprop, rows: int) -> int:
     if batch > rows:
         warnings.warn(
             f"batch_size={batch} is larger than the {rows} samples, so all of them make a batch",
-            stacklevel=_USERS_CODE,
+            stacklevel=_CALLER + 1,
         )
         batch = rows
     # A last batch of a single sample has no variance to normalise by.
