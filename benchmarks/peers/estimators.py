@@ -1,10 +1,11 @@
 """Time of `fit` and what it reaches: bpcore's scikit-learn estimators beside scikit-learn's own.
 
-    python benchmarks/peers/estimators.py FOLDER [--threads 1] [--rounds 5] [--only adult] [--quick]
+    python benchmarks/peers/estimators.py FOLDER [--threads 1] [--rounds 5] [--only adult] [--cpu]
 
 FOLDER holds adult-train.csv, adult-test.csv and cal.housing.arff; breast cancer and digits come with
 scikit-learn. Both libraries get the same settings and the same data. Round n is seed n, of the estimator and,
-except for adult, of the split. Scores are of samples that were held out; nothing is chosen by them.
+except for adult, of the split. Scores are of samples that were held out; nothing is chosen by them. The
+settings of housing did best in a cross-validation on four fifths of it, the others are defaults.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def tasks(folder: Path) -> list[Task]:
         Task(
             "housing, a fifth held out",
             "Regressor",
-            {"hidden_layer_sizes": (64, 64), **stops},
+            {"hidden_layer_sizes": (128, 64), "n_iter_no_change": 20, **stops},
             lambda seed: split(*homes, 0.2, seed, False),
         ),
     ]
@@ -109,6 +110,7 @@ def main() -> None:
     parser = arguments(__doc__, rounds=5)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default="", help="the tasks whose names begin with this")
+    parser.add_argument("--cpu", action="store_true", help="CPU time, for a machine that others use, too")
     options = parse(parser)
     # Libraries are loaded once their threads are settled.
     from sklearn import neural_network
@@ -116,7 +118,8 @@ def main() -> None:
     import bpcore.sklearn
 
     warnings.simplefilter("ignore")  # of both, that they reach max_iter
-    record = Record("fit of an estimator", "s", options.threads)
+    clock = time.process_time if options.cpu else time.perf_counter
+    record = Record(f"fit of an estimator{', CPU time' if options.cpu else ''}", "s", options.threads)
     for task in tasks(options.folder):
         if not task.name.startswith(options.only):
             continue
@@ -132,9 +135,9 @@ def main() -> None:
                 spent, reached = 0.0, []
                 for x, y, held_out_x, held_out_y in folds:
                     estimator = kind(random_state=seed, **task.settings)
-                    begin = time.perf_counter()
+                    begin = clock()
                     estimator.fit(x, y)
-                    spent += time.perf_counter() - begin
+                    spent += clock() - begin
                     reached.append(estimator.score(held_out_x, held_out_y))
                 seconds[name].append(spent)
                 scores[name].append(statistics.mean(reached))
