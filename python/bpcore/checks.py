@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore.callbacks import Callback
-from bpcore.settings import count
+from bpcore.callbacks import Callback, TimeLimit
+from bpcore.callbacks.base import check_events, overrides
+from bpcore.callbacks.tolerance import Tolerance
+from bpcore.settings import count, number
 
 if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
-__all__ = ["callback_list", "count", "order_is_free"]
+__all__ = ["callback_list", "count", "criteria", "order_is_free"]
 
 
 def order_is_free(who: str, model: Module) -> None:
@@ -25,16 +27,30 @@ def order_is_free(who: str, model: Module) -> None:
 
 
 def callback_list(given: Any) -> list[Callback]:
-    """`given`, one callback or several, as a list; TypeError for what is no callback."""
+    """`given`, one callback or several, as a list.
+
+    TypeError for what is no callback, and for methods that would never be called.
+    """
     found = list(given) if isinstance(given, (list, tuple)) else [given]
     for callback in found:
         if isinstance(callback, type) or not isinstance(callback, Callback):
             raise TypeError(f"fit: callbacks must be objects of bpcore.callbacks.Callback, got {callback!r}")
+        check_events(callback)
         if callback.every_steps is not None:
             count(type(callback).__name__, "every_steps", callback.every_steps, 1)
-        elif getattr(callback.on_step, "__func__", None) is not Callback.on_step:
+        elif overrides(callback, "on_step"):
             raise ValueError(
                 f"fit: {type(callback).__name__} has an on_step, but its every_steps is None, so it would "
                 "never be called; set every_steps"
             )
+    return found
+
+
+def criteria(max_seconds: Any, tol: Any) -> list[Callback]:
+    """The callbacks that keep these two arguments of `fit`."""
+    found: list[Callback] = []
+    if tol is not None:
+        found.append(Tolerance(number("fit", "tol", tol, least=0)))
+    if max_seconds is not None:
+        found.append(TimeLimit(number("fit", "max_seconds", max_seconds, above=0)))
     return found

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from bpcore import interrupts
+from bpcore.callbacks.base import overrides
 from bpcore.history import History
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Run:
         names = trainer._task.names
         held_out = [] if validate is None else [f"val_{name}" for name in names]
         trainer.history = History(trainer.epochs, [*names, *held_out])
-        trainer.stop_training = False
+        trainer.stop_training, trainer._stop_reason = False, None
         error: BaseException | None = None
         with interrupts.deferred():
             try:
@@ -81,11 +82,21 @@ class Run:
                     interrupts.check()
             except BaseException as raised:  # noqa: BLE001 - raised again at the end
                 error = raised
+            trainer.history.stopped = self._reason(error)
             try:
                 self._end(error)
             finally:
                 self._bar.close()
         return trainer.history
+
+    def _reason(self, error: BaseException | None) -> str:
+        """What ended the run, for `History.stopped`."""
+        if error is not None:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            return "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+        if self._trainer.stop_training:
+            return self._trainer._stop_reason or "stop_training"
+        return "epochs"
 
     def _end(self, error: BaseException | None) -> None:
         """Tells every callback that the run is over, then raises what ended it, or the first they raise."""
@@ -120,9 +131,13 @@ class Run:
         return True
 
     def _steps(self) -> None:
-        """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update."""
+        """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update.
+
+        Unless a callback ends the run there.
+        """
         trainer, session = self._trainer, self._session
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
+        pausing = [each for each in self._callbacks if overrides(each, "on_pause")]
         while session.position < session.steps_per_epoch and not trainer.stop_training:
             before, step, skipped = session.position, trainer.steps, session.skipped
             steps = min(self._pace.steps(), session.steps_per_epoch - before)
@@ -136,11 +151,12 @@ class Run:
                     trainer.health.stop(step + done)
             if done < steps:
                 refused = trainer._engine.refusal(session)
-                raise FloatingPointError(
+                self._not_finite(
                     f"fit: {refused} at step {step + done} (step {before + done} of epoch "
                     f"{trainer.epochs + 1}); the parameters are those before it. A smaller learning rate may "
                     "help"
                 )
+                return
             self._bar.advance(
                 min(self._samples, session.position * self._batch_size) - before * self._batch_size
             )
@@ -148,4 +164,14 @@ class Run:
             logs = trainer._task.values(session.last) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
+            for callback in pausing:
+                callback.on_pause(trainer, {})
             interrupts.check()
+
+    def _not_finite(self, message: str) -> None:
+        """FloatingPointError, unless a callback ends the run."""
+        error = FloatingPointError(message)
+        for callback in self._callbacks:
+            callback.on_not_finite(self._trainer, error)
+        if not self._trainer.stop_training:
+            raise error

@@ -10,8 +10,9 @@ import pytest
 
 import bpcore as bp
 from bpcore import optim
-from bpcore.callbacks import Callback, EarlyStopping
+from bpcore.callbacks import Callback, EarlyStopping, LambdaCallback
 from tests.training.problems import bits, blobs, network
+from tests.training.refusal import assert_refused, trained
 
 
 class Recorder(Callback):
@@ -148,7 +149,7 @@ def test_one_callback_need_not_be_in_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", ["on_train_begin", "on_epoch_begin", "on_step", "on_epoch_end", "on_train_end"]
+    "event", ["on_train_begin", "on_epoch_begin", "on_step", "on_pause", "on_epoch_end", "on_train_end"]
 )
 def test_an_exception_in_a_callback_comes_through_and_leaves_the_trainer_usable(event: str) -> None:
     class Failing(Callback):
@@ -158,19 +159,141 @@ def test_an_exception_in_a_callback_comes_through_and_leaves_the_trainer_usable(
         raise ZeroDivisionError("mine")
 
     setattr(Failing, event, fail)
-    trainer = _trainer()
+    trainer, recorder = _trainer(), Recorder()
     with pytest.raises(ZeroDivisionError, match="mine"):
-        _fit(trainer, Failing())
-    done = {"on_train_begin": 0, "on_epoch_begin": 0, "on_step": 2, "on_epoch_end": 3, "on_train_end": 6}[
-        event
-    ]
+        _fit(trainer, Failing(), recorder)
+    assert recorder.events[-1][0] == "train end"
+    done = {"on_step": 2, "on_pause": 1, "on_epoch_end": 3, "on_train_end": 6}.get(event, 0)
     assert trainer.steps == done
     assert len(trainer.history) == done // 3
+    assert trainer.history.stopped == ("epochs" if event == "on_train_end" else "ZeroDivisionError: mine")
 
     x, y = blobs(40)
     assert np.isfinite(trainer.predict(x)).all()
     assert np.isfinite(trainer.step(x, y))
     assert len(_fit(trainer, epochs=2)) == 2
+
+
+def test_an_exception_where_a_loss_is_not_finite_takes_its_place() -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("mine")
+
+    trainer, recorder = _trainer(), Recorder()
+    _fit(trainer, epochs=1)
+    trainer.parameters["1.bias"][...] = np.nan
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        _fit(trainer, LambdaCallback(on_not_finite=fail), recorder)
+    assert [event for event, *_ in recorder.events] == ["train begin", "epoch begin", "train end"]
+    trainer.parameters["1.bias"][...] = 0
+    assert len(_fit(trainer, epochs=2)) == 2
+
+
+def test_pauses_come_between_native_calls() -> None:
+    """Ever fewer of them than steps, as calls get longer; each knows what is done."""
+    steps: list[int] = []
+    trainer = _trainer()
+    pause = LambdaCallback(on_pause=lambda each, logs: steps.append(each.steps) or logs == {})
+    trainer.fit(*blobs(4000), epochs=2, batch_size=4, callbacks=pause, progress=False)
+    assert steps == sorted(set(steps))
+    assert {1000, 2000} <= set(steps)
+    assert len(steps) < 1000
+
+
+# What is refused when fit begins
+
+
+def _callback(**methods: Any) -> Callback:
+    return type("Mine", (Callback,), methods)()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("methods", "fragment"),
+    [
+        (
+            {"on_epoch_ends": lambda *_: None},
+            "fit: Mine: on_epoch_ends is no event and would never be called; did you mean on_epoch_end",
+        ),
+        ({"on_train_beginn": lambda *_: None}, "did you mean on_train_begin"),
+        ({"on_batch_end": lambda *_: None}, "known: on_train_begin, on_epoch_begin, on_step, on_epoch_end"),
+        (
+            {"on_epoch_end": lambda self, trainer: None},  # noqa: ARG005
+            "fit: Mine: on_epoch_end is called with (trainer, logs), but it takes (trainer)",
+        ),
+        (
+            {"on_not_finite": lambda self: None},  # noqa: ARG005
+            "fit: Mine: on_not_finite is called with (trainer, error), but it takes ()",
+        ),
+        ({"on_train_end": None}, "fit: Mine: on_train_end must be a function, got None"),
+        (
+            {"on_step": lambda self, a, b, c: None, "every_steps": 1},  # noqa: ARG005
+            "but it takes (a, b, c)",
+        ),
+    ],
+)
+def test_methods_that_cannot_be_called_are_found_first(methods: dict[str, Any], fragment: str) -> None:
+    trainer = trained()
+    assert_refused(trainer, lambda: _fit(trainer, _callback(**methods)), TypeError, fragment)
+
+
+def test_names_and_kinds_of_arguments_are_free() -> None:
+    seen: list[Any] = []
+    _fit(
+        _trainer(),
+        _callback(
+            on_epoch_begin=lambda *anything: seen.append(len(anything)),
+            on_epoch_end=lambda _, a, b, c=5: seen.append(c),  # noqa: ARG005
+            on_train_end=staticmethod(lambda t, logs: seen.append(logs)),  # noqa: ARG005
+            on_the_side=3,
+        ),
+        epochs=1,
+    )
+    assert seen[:2] == [3, 5]
+    assert len(seen) == 3
+
+
+# LambdaCallback
+
+
+def test_functions_are_called_as_methods_are() -> None:
+    recorder, seen = StepRecorder(2), []
+
+    def note(event: str) -> Any:
+        return lambda trainer, logs: seen.append((event, trainer.epochs, trainer.steps, dict(logs)))
+
+    _fit(
+        _trainer(),
+        recorder,
+        LambdaCallback(
+            on_train_begin=note("train begin"),
+            on_epoch_begin=note("epoch begin"),
+            on_step=note("step"),
+            on_epoch_end=note("epoch end"),
+            on_train_end=note("train end"),
+            every_steps=2,
+        ),
+    )
+    assert seen == recorder.events
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "fragment"),
+    [
+        ({"on_epoch_end": 3}, TypeError, "LambdaCallback: on_epoch_end must be a function, got 3"),
+        ({"on_epoch_end": lambda logs: logs}, TypeError, "on_epoch_end is called with (trainer, logs)"),
+        ({"on_step": print}, ValueError, "on_step and every_steps must be given together"),
+        ({"every_steps": 2}, ValueError, "on_step and every_steps must be given together"),
+        ({"on_step": print, "every_steps": 0}, ValueError, "every_steps must be at least 1, got 0"),
+        ({"on_batch_end": print}, TypeError, "on_batch_end"),
+    ],
+)
+def test_functions_are_checked_when_given(options: Any, error: type[Exception], fragment: str) -> None:
+    with pytest.raises(error) as caught:
+        LambdaCallback(**options)
+    assert fragment in str(caught.value)
+
+
+def test_a_function_without_a_signature_is_taken() -> None:
+    assert _fit(_trainer(), LambdaCallback(on_epoch_end=max), epochs=0).stopped == "epochs"
 
 
 def test_callbacks_may_use_the_trainer() -> None:

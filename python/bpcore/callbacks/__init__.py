@@ -2,7 +2,18 @@
 
 from bpcore.callbacks.base import Callback
 from bpcore.callbacks.early_stopping import EarlyStopping
+from bpcore.callbacks.functions import LambdaCallback
 from bpcore.callbacks.gradients import GradientHealth
+from bpcore.callbacks.not_finite import TerminateOnNaN
 from bpcore.callbacks.plateau import ReduceLROnPlateau
+from bpcore.callbacks.time_limit import TimeLimit
 
-__all__ = ["Callback", "EarlyStopping", "GradientHealth", "ReduceLROnPlateau"]
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "GradientHealth",
+    "LambdaCallback",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+    "TimeLimit",
+]

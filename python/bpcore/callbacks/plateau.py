@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from bpcore import settings
 from bpcore.callbacks.base import Monitoring
@@ -97,3 +99,12 @@ class ReduceLROnPlateau(Monitoring):
         reduced = max(rate * self.factor, self.min_lr)
         if rate - reduced > self.eps:
             optimizer.scale *= reduced / rate
+
+    def state(self) -> dict[str, Any]:
+        """The best value and the two counts; the rate's `scale` is the optimizer's."""
+        best = np.array(self.best)  # an array, as it is infinite at first
+        return {"best": best, "bad": self._bad, "cooling": self._cooling}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from there."""
+        self.best, self._bad, self._cooling = float(state["best"]), state["bad"], state["cooling"]
