@@ -38,7 +38,7 @@ def callback_list(given: Any) -> list[Callback]:
         check_events(callback)
         if callback.every_steps is not None:
             count(type(callback).__name__, "every_steps", callback.every_steps, 1)
-        elif overrides(callback, "on_step"):
+        elif overrides(callback, "on_step") and "every_steps" not in vars(callback):
             raise ValueError(
                 f"fit: {type(callback).__name__} has an on_step, but its every_steps is None, so it would "
                 "never be called; set every_steps"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bpcore.trainer import Trainer
 
-__all__ = ["EVENTS", "Callback", "Monitoring", "check_event", "check_events", "overrides"]
+__all__ = ["EVENTS", "Callback", "Monitoring", "check_event", "check_events", "last_rate", "overrides"]
 
 
 class Callback:
@@ -25,7 +25,8 @@ class Callback:
     have.
 
     With `every_steps` set to N, `on_step` is called after every Nth step of the trainer, and the steps
-    between run natively without a stop. A callback with an `on_step` must set it.
+    between run natively without a stop. A callback with an `on_step` must set it; an object whose own
+    `every_steps` is None has chosen to be called after no step.
 
     `fit` refuses a callback with a method ``on_...`` that is none of these, as it would never be called, and
     one whose arguments are others.
@@ -76,6 +77,11 @@ class Callback:
 
 
 EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+
+
+def last_rate(trainer: Trainer) -> float:
+    """The learning rate of the last step, of parameters that belong to no group."""
+    return float(trainer.optimizer.rates(trainer.steps - 1, 1)[0])
 
 
 def overrides(callback: Callback, event: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bpcore import settings
-from bpcore.callbacks.base import Monitoring
+from bpcore.callbacks.base import Monitoring, last_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +95,7 @@ class ReduceLROnPlateau(Monitoring):
 
     def _reduce(self, trainer: Trainer) -> None:
         optimizer = trainer.optimizer
-        rate = float(optimizer.rates(trainer.steps - 1, 1)[0])
+        rate = last_rate(trainer)
         reduced = max(rate * self.factor, self.min_lr)
         if rate - reduced > self.eps:
             optimizer.scale *= reduced / rate
