@@ -160,7 +160,8 @@ class Run:
             self._bar.advance(
                 min(self._samples, session.position * self._batch_size) - before * self._batch_size
             )
-            due = [callback for callback, every in intervals if trainer.steps % every == 0]
+            forward = trainer.steps > step  # not if all were skipped
+            due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
             logs = trainer._task.values(session.last) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)

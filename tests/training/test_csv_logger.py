@@ -99,6 +99,15 @@ def test_arrays_are_left_out_and_numbers_that_are_not_finite_are_not(tmp_path: P
     ]
 
 
+def test_an_epoch_of_which_all_steps_were_skipped_has_the_first_rate(tmp_path: Path) -> None:
+    rates = [0.1, 0.2, 0.3]
+    trainer = _trainer(lambda step: rates[step], nonfinite="skip")
+    trainer.model.build((None, 4))
+    trainer.parameters["1.bias"][...] = np.inf
+    _fit(trainer, CSVLogger(tmp_path / "log.csv"), epochs=1)
+    assert _without_times(tmp_path / "log.csv")[1][:3] == ["1", "0", "0.1"]
+
+
 def test_a_name_with_a_comma_stays_one_column(tmp_path: Path) -> None:
     def wrong(prediction: Any, target: Any) -> Any:  # noqa: ARG001
         return bp.ops.mean(prediction)

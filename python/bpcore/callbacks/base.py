@@ -80,8 +80,11 @@ EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 def last_rate(trainer: Trainer) -> float:
-    """The learning rate of the last step, of parameters that belong to no group."""
-    return float(trainer.optimizer.rates(trainer.steps - 1, 1)[0])
+    """The learning rate of the last step, of parameters that belong to no group.
+
+    Of the first step as long as there was none, as where all of them were skipped.
+    """
+    return float(trainer.optimizer.rates(max(trainer.steps - 1, 0), 1)[0])
 
 
 def overrides(callback: Callback, event: str) -> bool:
