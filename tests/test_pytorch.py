@@ -400,6 +400,32 @@ def test_a_flatten_whose_order_is_not_known() -> None:
     assert _rows(bare, "1") == IMAGE
 
 
+def test_layers_in_several_places_are_put_in_order_once() -> None:
+    class Head(nn.Sequential):
+        pass
+
+    conv, head = nn.Conv2D(2, 1), Head(nn.Flatten(), nn.LayerNorm(), nn.Dense(2))
+    both = nn.Concatenate(nn.Sequential(conv, head), nn.Sequential(conv, nn.ReLU(), head))
+    both.build((None, 2, 3, 1))
+    assert _rows(both, "modules.0.1.2") == IMAGE
+
+
+def test_flattened_images_whose_size_only_the_tensor_tells() -> None:
+    model = nn.Sequential(nn.Conv2D(2, 1), nn.Flatten(), nn.Dense(1))
+    one = np.ones(1, np.float32)
+    tensors = {
+        "0.weight": np.ones((2, 1, 1, 1)),
+        "0.bias": np.ones(2),
+        "2.weight": np.ones((1, 7)),
+        "2.bias": one,
+    }
+    with pytest.raises(ValueError, match="2.weight: 7 features are no flattened images of 2 channels"):
+        pytorch.load_state_dict(model, tensors)
+    assert not model[2].weight.known  # type: ignore[attr-defined]
+    pytorch.load_state_dict(model, tensors | {"2.weight": np.ones((1, 8))})
+    assert model(np.ones((1, 2, 2, 1))).shape == (1, 1)
+
+
 def test_the_order_before_reshape() -> None:
     model = nn.Sequential(nn.Dense(12, in_features=1), nn.ReLU(), nn.Reshape((2, 3, 2)))
     model.parameters["0.weight"][...] = np.arange(12)

@@ -158,7 +158,10 @@ def _values(source: str, present: list[Link], given: dict[str, Array]) -> list[t
     """The variables with their new values; ValueError if tied ones were to have two."""
     found: dict[int, tuple[Variable, Array, str]] = {}
     for link in present:
-        arrays = link.layout.from_torch([given[name] for name in link.names])
+        try:
+            arrays = link.layout.from_torch([given[name] for name in link.names])
+        except ValueError as error:  # the size of flattened images, which only the tensor tells
+            raise ValueError(f"{source} does not fit this model; {link.names[0]}: {error}") from None
         for variable, array in zip(link.variables, arrays, strict=True):
             _, known, name = found.setdefault(id(variable), (variable, array, link.names[0]))
             if known is not array and not np.array_equal(known, array, equal_nan=True):

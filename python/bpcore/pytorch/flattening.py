@@ -67,7 +67,7 @@ def orders(who: str, model: nn.Module, flatten: Any) -> dict[int, list[Order]]:
                 _before(who, path, run, at, found)
     for weight, order in told.items():
         if order is not None:
-            found.setdefault(weight, []).append(order)
+            _put(found, weight, order)
     for path, module in model.named_modules():
         if isinstance(module, nn.Flatten) and id(module) not in seen and flatten is None:
             raise _unknown(who, path, "it is not in a Sequential")
@@ -110,11 +110,23 @@ def _inside(layer: Any) -> Any:
     return layer.layer if isinstance(layer, nn.WeightNorm) else layer
 
 
+def _put(found: dict[int, list[Order]], variable: int, order: Order) -> None:
+    """Adds an order, once also where a layer is used in several places."""
+    known = found.setdefault(variable, [])
+    if order not in known:
+        known.append(order)
+
+
 def _check_fit(who: str, path: str, variable: Variable, order: Order) -> None:
     size = variable.sizes[order.axis]
     if not order.fits(size):
         many = f"{order.channels} channels" if order.size is None else f"{order.size} elements"
         raise ValueError(f"{who}: {path!r} has {size} features, which are no flattened image of {many}")
+
+
+def _is_sequential(layer: Any) -> bool:
+    """Whether a call of `layer` runs its layers one after the other, also if its class is derived."""
+    return isinstance(layer, Sequential) and type(layer).__call__ is Sequential.__call__
 
 
 def _runs(model: nn.Module) -> list[list[_Leaf]]:
@@ -126,7 +138,7 @@ def _runs(model: nn.Module) -> list[list[_Leaf]]:
         found: list[_Leaf] = []
         for i, layer in enumerate(sequential.layers):
             here = f"{path}.{i}" if path else str(i)
-            if type(layer) is Sequential:
+            if _is_sequential(layer):
                 inner.add(id(layer))
                 found += leaves(here, layer)
             else:
@@ -134,7 +146,7 @@ def _runs(model: nn.Module) -> list[list[_Leaf]]:
         return found
 
     for path, module in model.named_modules():
-        if type(module) is Sequential and id(module) not in inner:
+        if _is_sequential(module) and id(module) not in inner:
             runs.append(leaves(path, module))
     return runs
 
@@ -172,7 +184,7 @@ def _behind(
     for place, variable in variables if order is not None else []:
         assert order is not None
         _check_fit(who, place, variable, order)
-        found.setdefault(id(variable), []).append(order)
+        _put(found, id(variable), order)
 
 
 def _before(who: str, path: str, run: list[_Leaf], at: int, found: dict[int, list[Order]]) -> None:
@@ -194,7 +206,7 @@ def _before(who: str, path: str, run: list[_Leaf], at: int, found: dict[int, lis
     for place, variable, axis in variables:
         order = Order(axis, shape[-1], None if -1 in shape else math.prod(shape))
         _check_fit(who, place, variable, order)
-        found.setdefault(id(variable), []).append(order)
+        _put(found, id(variable), order)
 
 
 def _of_features(path: str, layer: Any) -> list[tuple[str, Variable]]:

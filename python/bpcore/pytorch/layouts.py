@@ -39,7 +39,12 @@ class Order:
     size: int | None = None  # of the whole axis, where it is known
 
     def places(self, size: int) -> Array:
-        """Where, along the axis here, the elements are that PyTorch has one after the other."""
+        """Where, along the axis here, the elements are that PyTorch has one after the other.
+
+        ValueError if an axis of this size can't be such images.
+        """
+        if not self.fits(size):
+            raise ValueError(f"{size} features are no flattened images of {self.channels} channels")
         places: Array = np.arange(size).reshape(-1, self.channels).T.ravel()
         return places
 
