@@ -67,9 +67,10 @@ def draw(model: Pipeline, x: pd.DataFrame, y: pd.Series, path: Path) -> None:
     loss.plot(epochs, network.loss_curve_, color="#1f5fa8")
     accuracy.plot(epochs, network.validation_scores_, color="#d9662b")
     accuracy.axvline(best, color="0.6", linestyle="--")
-    accuracy.annotate(
-        f" epoch {best} is kept", (best, 0.02), xycoords=("data", "axes fraction"), color="0.35", fontsize=9
-    )
+    accuracy.text(
+        best, 0.02, f" epoch {best} is kept ", transform=accuracy.get_xaxis_transform(), fontsize=9,
+        color="0.35", horizontalalignment="right" if best > len(epochs) / 2 else "left",
+    )  # fmt: skip
     for panel in (loss, accuracy):
         panel.set_xlabel("epoch")
         panel.grid(visible=True, color="0.9", linewidth=0.8)

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from bpcore.sklearn import parameters, stopping, training
-from bpcore.sklearn.goals import objective
+from bpcore.sklearn.goals import check_outputs, objective
 from bpcore.sklearn.networks import Network, Recipe, dense_layers
 from bpcore.trainer import Trainer
 
@@ -184,7 +184,10 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
             parameters.sizes_of(self), self.activation, float(self.dropout), bool(self.batch_norm),
             self.model, X.shape[1], goal.outputs, seed, X.dtype.name,
         )  # fmt: skip
-        self._network = Network(recipe, self._make_trainer(recipe.make(), recipe, goal))
+        trainer = self._make_trainer(recipe.make(), recipe, goal)
+        if self.model is not None:
+            check_outputs(trainer.predict(X[:1], check_finite=False), 1, goal.outputs)
+        self._network = Network(recipe, trainer)
         self.n_iter_ = self.t_ = 0
         self.n_outputs_, self.out_activation_ = goal.outputs, goal.activation
         stopping.start(self)

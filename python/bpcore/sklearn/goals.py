@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.nn import Module
 
-__all__ = ["Goal", "objective", "of_classes", "of_numbers"]
+__all__ = ["Goal", "check_outputs", "objective", "of_classes", "of_numbers"]
 
 # Losses by name: scikit-learn's first.
 _OF_CLASSES = (
@@ -64,7 +64,7 @@ def of_classes(who: str, loss: Any, kind: str, classes: int) -> Goal:
         lookup("loss", resolved.name or "", dict.fromkeys(_OF_CLASSES))
         if resolved.binary and kind == "multiclass":
             raise ValueError(
-                f"{who}: the loss {resolved.name} is for two classes or for labels; y has {classes}"
+                f"{who}: the loss {resolved.name} is for two classes or for labels; y has {classes} classes"
             )
         if resolved.name in _ALL_OUTPUTS:
             if kind == "multilabel":
@@ -113,6 +113,16 @@ def _poisson(prediction: Any, target: Any) -> Any:
     return ops.sum(ops.exp(prediction) - target * prediction + own, axis=-1)
 
 
+def check_outputs(outputs: Any, rows: int, expected: int) -> None:
+    """ValueError unless a model of one's own returned `expected` outputs for each of `rows` samples."""
+    found = getattr(outputs, "shape", type(outputs).__name__)
+    if found != (rows, expected):
+        raise ValueError(
+            "fit: the model must return an array of shape (n_samples, n_outputs), here "
+            f"({rows}, {expected}), got {found}"
+        )
+
+
 def objective(goal: Goal, alpha: float) -> Callable[..., Any]:
     """What a trainer minimises: the mean loss of a batch plus alpha / 2 · Σw² / its samples.
 
@@ -122,12 +132,6 @@ def objective(goal: Goal, alpha: float) -> Callable[..., Any]:
 
     def value(model: Module, x: Any, target: Any, weight: Any = None) -> Any:
         rows, prediction = x.shape[0], model(x)
-        if getattr(prediction, "shape", None) != (rows, goal.outputs):
-            found = getattr(prediction, "shape", type(prediction).__name__)
-            raise ValueError(
-                "fit: the model must return an array of shape (n_samples, n_outputs), here "
-                f"({rows}, {goal.outputs}), got {found}"
-            )
         mean, counts = _mean(goal.loss(prediction, matched(prediction, target)), weight, rows)
         weights = [
             parameter
