@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from bpcore import losses, nn, ops, optim
 from bpcore.callbacks import Callback
 from bpcore.sklearn import BackpropClassifier, BackpropRegressor
+from bpcore.sklearn.stopping import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -236,6 +237,20 @@ def test_epochs_run_in_one_call_and_are_said_if_asked_for(
     assert len(lines) == 14
     model.set_params(verbose=False, early_stopping=False).fit(X, TWO)
     assert capsys.readouterr().out == ""
+
+
+def test_an_interrupted_fit_keeps_what_it_has_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(self: Any, trainer: Any, logs: Any) -> None:
+        original(self, trainer, logs)
+        if self._estimator.n_iter_ == 3:
+            raise KeyboardInterrupt
+
+    original = Progress.on_epoch_end
+    monkeypatch.setattr(Progress, "on_epoch_end", interrupted)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model = BackpropClassifier((8,), early_stopping=True, random_state=0).fit(X, TWO)
+    assert (model.n_iter_, len(model.validation_scores_)) == (3, 3)
+    assert model.predict(X).shape == (300,)
 
 
 @pytest.mark.filterwarnings("default::sklearn.exceptions.ConvergenceWarning")
