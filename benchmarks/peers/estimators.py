@@ -2,7 +2,7 @@
 
     python benchmarks/peers/estimators.py FOLDER [--threads 1] [--rounds 5] [--only adult] [--cpu]
 
-FOLDER holds adult-train.csv, adult-test.csv and cal.housing.arff; breast cancer and digits come with
+FOLDER holds adult-train.csv, adult-test.csv and cal.housing.arff; the others come with
 scikit-learn. Both libraries get the same settings and the same data. Round n is seed n, of the estimator and,
 except for adult, of the split. Scores are of samples that were held out; nothing is chosen by them. The
 settings of housing did best in a cross-validation on four fifths of it, the others are defaults.
@@ -82,12 +82,13 @@ def housing(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def tasks(folder: Path) -> list[Task]:
-    from sklearn.datasets import load_breast_cancer, load_digits
+    from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 
-    cancer, digits = load_breast_cancer(return_X_y=True), load_digits(return_X_y=True)
+    iris, cancer, digits = (load(return_X_y=True) for load in (load_iris, load_breast_cancer, load_digits))
     census, homes = adult(folder), housing(folder)
     stops = {"early_stopping": True}
     return [
+        Task("iris, 5 folds", "Classifier", {}, lambda seed: crossed(*iris, seed)),
         Task("breast cancer, 5 folds", "Classifier", {}, lambda seed: crossed(*cancer, seed)),
         Task("digits, a fifth held out", "Classifier", {}, lambda seed: split(*digits, 0.2, seed, True)),
         Task("adult, float64", "Classifier", stops, lambda _: [census]),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -69,8 +72,6 @@ PARAMETERS: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 def words(text: str) -> str:
     """`text` as a pattern, except for ".*"."""
-    import re
-
     return ".*".join(re.escape(part) for part in text.split(".*"))
 
 
@@ -154,6 +155,14 @@ def test_data_that_fits_nothing() -> None:
         BackpropClassifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1])
     with pytest.warns(UserWarning, match="batch_size=64 is larger than the 40 samples"):
         BackpropClassifier((4,), batch_size=64, max_iter=2).fit(X, Y)
+
+
+def test_without_scikit_learn_the_import_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in sys.modules if each.startswith("bpcore.sklearn")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=r"needs scikit-learn: pip install bpcore\[sklearn\]"):
+        importlib.import_module("bpcore.sklearn")
 
 
 def test_a_loss_that_explodes_says_so() -> None:

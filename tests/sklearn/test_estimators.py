@@ -202,6 +202,20 @@ def test_warm_starts_go_on_and_others_begin_anew() -> None:
     assert model.loss_curve_ == first
 
 
+@pytest.mark.parametrize("first", [{"solver": "lbfgs"}, {"early_stopping": True}, {}])
+@pytest.mark.parametrize("then", [{"solver": "lbfgs"}, {"early_stopping": True}, {}])
+def test_a_warm_start_may_have_other_settings(first: dict[str, Any], then: dict[str, Any]) -> None:
+    settings = {"solver": "adam", "early_stopping": False}
+    model = BackpropClassifier((8,), warm_start=True, max_iter=5, random_state=0, **{**settings, **first})
+    loss = model.fit(X, TWO).loss_
+    model.set_params(**{**settings, **then}).fit(X, TWO)
+    assert model.loss_ < 1.05 * loss  # early stopping has gone back to an earlier epoch
+    assert hasattr(model, "loss_curve_") == ("solver" not in then)
+    model.set_params(**settings).partial_fit(X, TWO)
+    assert model.best_validation_score_ is None
+    assert model.best_loss_ <= model.loss_
+
+
 def test_partial_fits_are_epochs() -> None:
     model = BackpropClassifier((32,), random_state=0, learning_rate_init=1e-2)
     with pytest.raises(ValueError, match="classes must be passed on the first call"):

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from bpcore.optim import LBFGS
 from bpcore.sklearn import parameters, stopping, training
 from bpcore.sklearn.goals import check_outputs, objective
 from bpcore.sklearn.networks import Network, Recipe, dense_layers
@@ -166,9 +167,8 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
         seed = int(random.randint(np.iinfo(np.int32).max))
         if not goes_on:
             self._begin(goal, X, seed)
-        elif not incremental:
-            kept = self._network.trainer(self._make_trainer).model
-            self._network.replace(self._make_trainer(kept, self._network.recipe))
+        else:
+            self._go_on(incremental)
         for name, value in attributes.items():
             setattr(self, name, value)
         trainer = self._network.trainer(self._make_trainer)
@@ -191,6 +191,13 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
         self.n_iter_ = self.t_ = 0
         self.n_outputs_, self.out_activation_ = goal.outputs, goal.activation
         stopping.start(self)
+
+    def _go_on(self, incremental: bool) -> None:
+        """The network there is, with the trainer there is for another epoch, else with a new one."""
+        trainer = self._network.trainer(self._make_trainer)
+        if not incremental or isinstance(trainer.optimizer, LBFGS):
+            self._network.replace(self._make_trainer(trainer.model, self._network.recipe))
+        stopping.go_on(self)
 
     def _make_trainer(self, model: Module, recipe: Recipe, goal: Goal | None = None) -> Trainer:
         return Trainer(

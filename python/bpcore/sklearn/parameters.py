@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,6 +34,11 @@ def check(estimator: BaseBackprop) -> None:
         raise TypeError(
             f"{who}: activation must be a name, a function or a module, got {estimator.activation!r}"
         )
+    if not isinstance(estimator.solver, (str, Optimizer)):
+        raise TypeError(
+            f"{who}: solver must be a name or an object such as optim.AdamW(1e-3), got {estimator.solver!r}"
+        )
+    optim.resolve(estimator.solver)
     if estimator.batch_size != "auto":
         if isinstance(estimator.batch_size, str):
             raise ValueError(f'{who}: batch_size must be "auto" or an integer, got {estimator.batch_size!r}')
@@ -77,9 +82,9 @@ def sizes_of(estimator: BaseBackprop) -> tuple[int, ...]:
 
 
 def full_batch(estimator: BaseBackprop) -> bool:
-    """Whether the solver is L-BFGS, which goes by all samples at once; raises for what is no solver."""
+    """Whether the solver is L-BFGS, which goes by all samples at once."""
     solver = estimator.solver
-    return isinstance(solver, LBFGS) or isinstance(optim.resolve(_known(estimator)), LBFGS)
+    return isinstance(solver, LBFGS) or (isinstance(solver, str) and solver == LBFGS.name)
 
 
 def optimizer_of(estimator: BaseBackprop) -> Optimizer:
@@ -104,16 +109,6 @@ def optimizer_of(estimator: BaseBackprop) -> Optimizer:
         )
     if isinstance(estimator.solver, Optimizer):
         return copy.deepcopy(estimator.solver)
-    optimizer = optim.resolve(_known(estimator))
+    optimizer = optim.resolve(estimator.solver)
     optimizer.lr = rate
     return optimizer
-
-
-def _known(estimator: BaseBackprop) -> Any:
-    solver = estimator.solver
-    if not isinstance(solver, (str, Optimizer)):
-        raise TypeError(
-            f"{type(estimator).__name__}: solver must be a name or an object such as optim.AdamW(1e-3), got "
-            f"{solver!r}"
-        )
-    return solver

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from bpcore.sklearn.base import BaseBackprop
     from bpcore.trainer import Trainer
 
-__all__ = ["Progress", "start"]
+__all__ = ["Progress", "go_on", "start"]
 
 _SMALLEST_RATE = 1e-6  # below which "adaptive" gives up
 _REDUCTION = 5.0
+_SMALLEST_SCALE = 1e-12  # of the rate: nothing moves any more
 _KEPT = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
 
 
@@ -110,6 +111,7 @@ def _set_scale(trainer: Trainer, scale: float) -> None:
 
     So what is left of earlier steps must not change: it is the momentum's buffer times the rate.
     """
+    scale = max(scale, _SMALLEST_SCALE)
     for buffer in trainer.optimizer_state.values():
         buffer *= trainer.optimizer.scale / scale
     trainer.optimizer.scale = scale
@@ -127,3 +129,13 @@ def start(estimator: BaseBackprop) -> None:
     estimator.best_loss_ = None if early else math.inf
     estimator.validation_scores_ = [] if early else None
     estimator.best_validation_score_ = -math.inf if early else None
+
+
+def go_on(estimator: BaseBackprop) -> None:
+    """The same for one that has been fitted, if it was by "lbfgs" or with another rule of stopping."""
+    if estimator.solver == "lbfgs" or not hasattr(estimator, "loss_curve_"):
+        start(estimator)
+    elif (estimator.best_loss_ is None) != estimator.early_stopping:
+        curve = estimator.loss_curve_
+        start(estimator)
+        estimator.loss_curve_ = curve

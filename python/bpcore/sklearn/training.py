@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
@@ -106,6 +107,8 @@ def _fit(
         warnings.warn("Training interrupted by user.", stacklevel=_CALLER + 1)
     except FloatingPointError as error:
         raise ValueError(f"{error}, and so may scaling X") from None
+    if not all(np.isfinite(each).all() for each in trainer.parameters.values()):
+        raise ValueError("the last step has made weights infinite; scaling X or a smaller rate may help")
 
 
 def _batch(estimator: BaseBackprop, rows: int) -> int:
