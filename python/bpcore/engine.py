@@ -191,7 +191,7 @@ class Engine(TrainingState):
             if len(arrays[0]) != batch_size:
                 compiled = prediction(len(arrays[0]))
             parts.append(compiled(arrays, self.threads()))
-        if len(data.arrays) == 1 and data.rows == batch_size:
+        if data.inputs is None and data.rows == batch_size:
             self._quick = batch_size, compiled.quick(watch)
         return parts
 
@@ -203,8 +203,9 @@ class Engine(TrainingState):
         return quick(x, finite)
 
     def _compile_prediction(self, signature: Signature, storage: Storage) -> Compiled:
-        def predict(*inputs: Tensor) -> Any:
-            output = self.task.model(*inputs)
+        def predict(*arrays: Tensor) -> Any:
+            call = signature.call(arrays)
+            output = self.task.model(*call.inputs, **call.named)
             if output is None:
                 raise TypeError("predict: the model returned None; is there no return in its __call__?")
             for leaf in tree.leaves(output):

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, intake, losses, optim, tracing, tree
-from bpcore import metrics as metrics_
+from bpcore import checkpoint, checks, optim, outputs, tracing, tree
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
 from bpcore.control import GradientControl
 from bpcore.engine import Engine
 from bpcore.fitting import Run
 from bpcore.history import History
-from bpcore.losses import targets
+from bpcore.intake import Reader
+from bpcore.intake.split import split_at
 from bpcore.nn import Module
 from bpcore.nn.penalties import is_regularizer
 from bpcore.progress import Progress
@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
     from bpcore.callbacks import Callback
     from bpcore.health import Health
-    from bpcore.intake import Samples
 
 __all__ = ["Trainer"]
 
 _LARGEST_SEED = 2**63
 _SETTINGS = {
-    "model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics", "control",
-    "regularizer",
+    "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
+    "control", "regularizer",
 }  # fmt: skip
 
 
@@ -89,6 +88,7 @@ class Trainer:
         *,
         objective: Callable[..., Any] | None = None,
         metrics: Iterable[Any] = (),
+        loss_weights: Any = None,
         seed: int = 0,
         dtype: str = "float32",
         threads: int | None = None,
@@ -112,10 +112,10 @@ class Trainer:
         self.dtype = check_float_dtype(dtype, "Trainer")
         self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
-        self._loss = losses.resolve(loss)
-        self.loss = self._loss.name
+        self._outputs = outputs.resolve(loss, loss_weights, metrics)
+        self.loss, self.loss_weights = self._outputs.loss, self._outputs.loss_weights
         self.objective = objective
-        self.metrics, self._own_metrics = metrics_.resolve(metrics, self._loss)
+        self.metrics = self._outputs.functions
         if objective is not None and self.metrics:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
@@ -124,7 +124,8 @@ class Trainer:
         if not is_regularizer(regularizer):
             raise TypeError(f"Trainer: regularizer must be nn.L2(...) or a function, got {regularizer!r}")
         self.regularizer = regularizer
-        self._task = Task(model, self._loss, objective, self.metrics, regularizer)
+        self._task = Task(model, self._outputs, objective, regularizer)
+        self._reader = Reader(model, objective, self._outputs, self.dtype)
         self.history = History()
         self.stop_training = False
         self.skipped = 0
@@ -187,12 +188,12 @@ class Trainer:
             listeners = checks.callback_list(callbacks)
             if shuffle:
                 checks.order_is_free("fit", self.model)
-            data = self._samples("fit", x, y, sample_weight, check_finite)
-            held_out = self._validation(validation_data, check_finite)
+            data = self._reader.samples("fit", x, y, sample_weight, check_finite)
+            held_out = self._reader.validation(validation_data, check_finite)
             if validation_split:
                 if held_out is not None:
                     raise ValueError("fit: give either validation_data or validation_split")
-                data, held_out = data.split(intake.split_at(data.rows, validation_split))
+                data, held_out = data.split(split_at(data.rows, validation_split))
             batch_size = min(batch_size, data.rows)
             engine, validate = self._engine, None
             with engine.first_use():
@@ -214,7 +215,7 @@ class Trainer:
         that is not finite is returned only where such steps are skipped.
         """
         with self._alone("step"):
-            data = self._batch("step", inputs)
+            data = self._reader.batch("step", inputs)
             loss, refused = self._engine.step(data, self.optimizer.group_rates(self.steps, 1))
             if refused is not None and self.control.nonfinite == "skip":
                 self.skipped += 1
@@ -227,7 +228,7 @@ class Trainer:
 
         Random numbers, as those of dropout, are the ones that the next step will draw.
         """
-        return self._engine.gradients(self._batch("gradients", inputs))
+        return self._engine.gradients(self._reader.batch("gradients", inputs))
 
     # Use
 
@@ -242,7 +243,7 @@ class Trainer:
     ) -> dict[str, float]:
         """Loss and metrics over all samples, in inference mode: sums over the whole set, then divided."""
         batch_size = checks.count("evaluate", "batch_size", batch_size, 1)
-        data = self._samples("evaluate", x, y, sample_weight, check_finite)
+        data = self._reader.samples("evaluate", x, y, sample_weight, check_finite)
         return self._engine.evaluation("evaluate", data, batch_size)()
 
     def predict(self, x: Any, *, batch_size: int = 256, check_finite: bool = True) -> Any:
@@ -251,7 +252,7 @@ class Trainer:
         if quick is not None:
             return quick
         batch_size = checks.count("predict", "batch_size", batch_size, 1)
-        data = intake.samples("predict", intake.inputs_of(x), None, None, self.dtype, check_finite)
+        data = self._reader.inputs("predict", x, check_finite)
         with tracing.inference():
             parts = self._engine.predict(data, batch_size)
         columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
@@ -352,37 +353,3 @@ class Trainer:
             yield
         finally:
             self._busy.release()
-
-    def _samples(self, who: str, x: Any, y: Any, weight: Any, check_finite: bool) -> Samples:
-        if self.objective is not None:
-            if y is not None or weight is not None:
-                raise TypeError(
-                    f"{who}: an objective has inputs only; pass all of them as a tuple, x=(a, b, ...)"
-                )
-            inputs = list(x) if isinstance(x, tuple) else [x]
-        elif y is None:
-            raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
-        else:
-            inputs = intake.inputs_of(x)
-        data = intake.samples(who, inputs, y, weight, self.dtype, check_finite)
-        if data.target:
-            targets.check(who, self._loss, data.targets)
-        return data
-
-    def _batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
-        if self.objective is not None:
-            return self._samples(who, inputs, None, None, True)
-        if len(inputs) not in (2, 3):
-            raise TypeError(f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments")
-        x, y, weight = (*inputs, None)[:3]
-        return self._samples(who, x, y, weight, True)
-
-    def _validation(self, given: Any, check_finite: bool) -> Samples | None:
-        if given is None:
-            return None
-        if self.objective is not None:
-            return self._samples("fit: validation", given, None, None, check_finite)
-        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise TypeError("fit: validation_data must be (x, y) or (x, y, sample_weight)")
-        x, y, weight = (*given, None)[:3]
-        return self._samples("fit: validation", x, y, weight, check_finite)

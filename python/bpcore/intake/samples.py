@@ -8,42 +8,63 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.arrays import Array, as_numbers
+from bpcore.intake.groups import Group, put_together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bpcore._core import Plan
+    from bpcore.intake.groups import Keys
 
-__all__ = [
-    "Samples",
-    "Signature",
-    "check_indices",
-    "check_labels",
-    "inputs_of",
-    "samples",
-    "split_at",
-]
+__all__ = ["Call", "Samples", "Signature", "samples"]
 
 # The graph's dtype for each kind of NumPy dtype but floats, which take the model's.
 _KINDS = {"b": "bool", "i": "int64", "u": "int64"}
 
 
+class Call(NamedTuple):
+    """A batch as a model and its losses see it: inputs by position or by name, targets together, weights."""
+
+    inputs: tuple[Any, ...]
+    named: dict[str, Any]
+    target: Any
+    weight: Any
+
+
 class Signature(NamedTuple):
-    """What a plan depends on: the rows of a batch, and each array's shape of a row and dtype in the graph."""
+    """What a plan depends on: the rows of a batch, each array's shape of a row and dtype in the graph, and
+    how they belong together."""
 
     rows: int
     arrays: tuple[tuple[tuple[int, ...], str], ...]
     target: bool
     weighted: bool
+    inputs: Keys = None
+    outputs: Keys = None
+
+    def call(self, values: Sequence[Any]) -> Call:
+        """`values`, one for each array, in their places."""
+        inputs, targets, weights = _parted(self, values)
+        together = put_together(self.inputs, inputs) if self.inputs else tuple(inputs)
+        return Call(
+            () if isinstance(together, dict) else together,
+            together if isinstance(together, dict) else {},
+            put_together(self.outputs, targets) if self.target else None,
+            weights[0] if weights else None,
+        )
 
 
 class Samples(NamedTuple):
-    """Arrays with one row a sample: a model's inputs, then the target and the weights where there are any."""
+    """Arrays with one row a sample: a model's inputs, then the targets and the weights where there are any.
+
+    `inputs` and `outputs` tell several inputs and targets apart.
+    """
 
     arrays: tuple[Array, ...]
     names: tuple[str, ...]
     target: bool
     weighted: bool
+    inputs: Keys = None
+    outputs: Keys = None
 
     @property
     def rows(self) -> int:
@@ -51,14 +72,28 @@ class Samples(NamedTuple):
         return len(self.arrays[0])
 
     @property
-    def targets(self) -> Array:
-        """The target, where there is one."""
-        return self.arrays[-2 if self.weighted else -1]
+    def targets(self) -> dict[int | str | None, Array]:
+        """Place or name of an output, None for one alone -> its target, where there are any."""
+        keys = (None,) if self.outputs is None else self.outputs
+        return dict(zip(keys, _parted(self, self.arrays)[1], strict=True)) if self.target else {}
+
+    @property
+    def weights(self) -> Array | None:
+        """The weights, where there are any."""
+        return self.arrays[-1] if self.weighted else None
+
+    def weighted_by(self, weight: Array) -> Samples:
+        """The same samples with other weights."""
+        if self.weighted:
+            return self._replace(arrays=(*self.arrays[:-1], weight))
+        return self._replace(
+            arrays=(*self.arrays, weight), names=(*self.names, "sample_weight"), weighted=True
+        )
 
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
         kinds = tuple((array.shape[1:], _KINDS.get(array.dtype.kind, dtype)) for array in self.arrays)
-        return Signature(rows, kinds, self.target, self.weighted)
+        return Signature(rows, kinds, self.target, self.weighted, self.inputs, self.outputs)
 
     def split(self, at: int) -> tuple[Samples, Samples]:
         """The samples before row `at` and those from it on."""
@@ -66,13 +101,15 @@ class Samples(NamedTuple):
         return head, self._replace(arrays=tuple(array[at:] for array in self.arrays))
 
 
-def inputs_of(x: Any) -> list[Any]:
-    """The arrays that `x` stands for: a tuple with arrays in it is several, everything else is one."""
-    return list(x) if isinstance(x, tuple) and any(isinstance(each, np.ndarray) for each in x) else [x]
+def _parted(form: Signature | Samples, values: Sequence[Any]) -> tuple[Sequence[Any], ...]:
+    """`values`, one for each array, as inputs, targets and weights."""
+    end = len(values) - form.weighted
+    targets = 0 if not form.target else 1 if form.outputs is None else len(form.outputs)
+    return values[: end - targets], values[end - targets : end], values[end:]
 
 
 def samples(
-    who: str, inputs: Sequence[Any], target: Any, weight: Any, dtype: str, check_finite: bool
+    who: str, inputs: Group, target: Group | None, weight: Any, dtype: str, check_finite: bool
 ) -> Samples:
     """The arrays of a call, all with the same number of rows.
 
@@ -80,13 +117,13 @@ def samples(
     infinity (unless `check_finite` is False), values that overflow `dtype`, and weights that are negative,
     all zero, or not one a sample.
     """
-    if not inputs:
+    if not inputs.values:
         raise TypeError(f"{who}: no input was given")
-    parts = list(inputs)
-    names = ["x"] if len(parts) == 1 else [f"input {i}" for i in range(len(parts))]
+    parts = list(inputs.values)
+    names = _names(inputs, "x", "input ")
     if target is not None:
-        parts.append(target)
-        names.append("y")
+        parts += target.values
+        names += _names(target, "y", "target ")
     if weight is not None:
         parts.append(weight)
         names.append("sample_weight")
@@ -98,7 +135,15 @@ def samples(
             _check_values(array, f"{who}: {name}", dtype, check_finite)
     if weight is not None:
         arrays[-1] = _check_weights(arrays[-1], who, dtype)
-    return Samples(tuple(arrays), tuple(names), target is not None, weight is not None)
+    outputs = None if target is None else target.keys
+    return Samples(tuple(arrays), tuple(names), target is not None, weight is not None, inputs.keys, outputs)
+
+
+def _names(group: Group, argument: str, place: str) -> list[str]:
+    """What messages call the arrays of `group`: one alone goes by the `argument`."""
+    if group.keys in (None, (0,)):
+        return [argument]
+    return [f"{argument}[{key!r}]" if isinstance(key, str) else f"{place}{key}" for key in group.keys or ()]
 
 
 def _rows(value: Any, who: str) -> Array:
@@ -130,43 +175,3 @@ def _check_weights(weight: Array, who: str, dtype: str) -> Array:
     if (weight < 0).any() or not (weight > 0).any():
         raise ValueError(f"{who}: sample_weight must be at least 0, and above 0 somewhere")
     return weight if weight.dtype.kind == "f" else weight.astype(dtype)
-
-
-def check_indices(who: str, plan: Plan, data: Samples) -> None:
-    """ValueError if an array that the plan uses as labels or indices has one out of range."""
-    for number, low, high, op in plan.index_bounds:
-        array = data.arrays[number]
-        at = core.first_outside(array, low, high)
-        if at >= 0:
-            raise _out_of_range(f"{who}: {data.names[number]}", array, at, f"{op} takes", low, high)
-
-
-def check_labels(who: str, data: Samples, loss: str, classes: int, ignored: int | None) -> None:
-    """ValueError if an integer target is neither one of `classes` nor `ignored`.
-
-    It is for what a plan's bounds don't say, as it replaces what is ignored.
-    """
-    labels = data.targets
-    if labels.dtype.kind not in "iu":
-        return
-    at = core.first_outside(labels if ignored is None else np.where(labels == ignored, 0, labels), 0, classes)
-    if at >= 0:
-        takes = f"{loss} takes" if ignored is None else f"{loss} takes {ignored}, which it ignores, and"
-        raise _out_of_range(f"{who}: y", labels, at, takes, 0, classes)
-
-
-def _out_of_range(what: str, array: Array, at: int, takes: str, low: int, high: int) -> ValueError:
-    index = ", ".join(str(i) for i in np.unravel_index(at, array.shape))
-    return ValueError(f"{what}[{index}] is {array.flat[at]}, but {takes} integers from {low} to {high - 1}")
-
-
-def split_at(rows: int, fraction: Any) -> int:
-    """The first row of the last `fraction` of them; at least one row is left on each side."""
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.floating)):
-        raise TypeError(f"fit: validation_split must be a number, got {fraction!r}")
-    if not 0.0 < fraction < 1.0:
-        raise ValueError(f"fit: validation_split must lie in [0, 1), got {fraction}")
-    at = rows - round(rows * fraction)
-    if not 0 < at < rows:
-        raise ValueError(f"fit: validation_split={fraction} of {rows} samples leaves one of the parts empty")
-    return at

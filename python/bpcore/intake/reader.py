@@ -1,0 +1,95 @@
+"""How a trainer reads what its methods are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bpcore.intake.groups import Group, inputs_of, several, targets_of
+from bpcore.intake.samples import Samples, samples
+from bpcore.losses import targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bpcore.nn.module import Module
+    from bpcore.outputs import Outputs
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """Makes samples of the arguments of a trainer's methods, whose names begin the messages of errors.
+
+    What is wrong with them is a TypeError or a ValueError, as of `intake.samples`, `inputs_of` and
+    `targets_of`.
+    """
+
+    def __init__(
+        self, model: Module, objective: Callable[..., Any] | None, outputs: Outputs, dtype: str
+    ) -> None:
+        self._model = model
+        self._objective = objective
+        self._outputs = outputs
+        self._dtype = dtype
+
+    def samples(self, who: str, x: Any, y: Any, weight: Any, check_finite: bool) -> Samples:
+        """(x, y, sample_weight) with one row a sample, or the inputs of an objective."""
+        if self._objective is not None:
+            if y is not None or weight is not None:
+                raise TypeError(
+                    f"{who}: an objective has inputs only; pass all of them as a tuple, x=(a, b, ...)"
+                )
+            return samples(who, self._given(who, x), None, None, self._dtype, check_finite)
+        if y is None:
+            raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
+        only = self._outputs.only
+        known = only.loss.name if only is not None and only.loss.known else None
+        target = targets_of(who, y, self._outputs.keys, self._outputs.used, known)
+        if target.keys is not None and (isinstance(weight, dict) or several(weight)):
+            raise TypeError(
+                f"{who}: sample_weight is one array for all outputs, got a {type(weight).__name__}; "
+                "loss_weights weigh outputs"
+            )
+        data = samples(who, self._given(who, x), target, weight, self._dtype, check_finite)
+        own = {output.key: output for output in self._outputs.each}
+        for key, array in data.targets.items():
+            if key in own:
+                place = who if key is None else f"{who}: output {key!r}"
+                targets.check(place, own[key].loss, array)
+        return data
+
+    def batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
+        """Arguments of `step`: as of `samples`, one after the other."""
+        if self._objective is not None:
+            together = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], dict) else inputs
+            return self.samples(who, together, None, None, True)
+        return self._unpacked(who, inputs, True, f"{who}: expected", f"got {len(inputs)} arguments")
+
+    def validation(self, given: Any, check_finite: bool) -> Samples | None:
+        """What `fit` has as validation_data."""
+        if given is None:
+            return None
+        who = "fit: validation"
+        if self._objective is not None:
+            return self.samples(who, given, None, None, check_finite)
+        return self._unpacked(who, given, check_finite, "fit: validation_data must be", "")
+
+    def inputs(self, who: str, x: Any, check_finite: bool) -> Samples:
+        """Inputs of the model alone."""
+        group = inputs_of(who, x, self._model.__call__, "the model")
+        return samples(who, group, None, None, self._dtype, check_finite)
+
+    def _unpacked(self, who: str, given: Any, check_finite: bool, expected: str, got: str) -> Samples:
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            found = f", {got}" if got else ""
+            raise TypeError(f"{expected} (x, y) or (x, y, sample_weight){found}")
+        x, y, weight = (*given, None)[:3]
+        return self.samples(who, x, y, weight, check_finite)
+
+    def _given(self, who: str, x: Any) -> Group:
+        """Inputs of the model, or of the objective, for which a tuple is always several."""
+        if self._objective is None:
+            return inputs_of(who, x, self._model.__call__, "the model")
+        if isinstance(x, tuple):
+            return Group(list(x), tuple(range(len(x))))
+        return inputs_of(who, x, self._objective, "the objective", given=1)
