@@ -97,6 +97,7 @@ class Engine(TrainingState):
             watch_every=watch_every or 0,
             seed=self._seed,
             threads=self.threads(),
+            rows=_rows(data),
         )
         return native, health
 
@@ -273,4 +274,10 @@ class Engine(TrainingState):
             seed=self._seed,
             threads=self.threads(),
             skip=self.control.nonfinite == "skip" and updates is not None,
+            rows=_rows(data),
         )
+
+
+def _rows(data: Samples) -> Array:
+    """The rows that are samples, as sessions take them: none for all."""
+    return np.zeros(0, np.int64) if data.selected is None else data.selected

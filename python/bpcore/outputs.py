@@ -36,18 +36,16 @@ class Output(NamedTuple):
         """Of a prediction or of targets, what belongs to this output; ValueError or TypeError without."""
         if self.key is None:
             return whole
+        if isinstance(whole, Mapping) and self.key in whole:  # by place, too: targets that are used
+            return whole[self.key]
         if isinstance(self.key, int):
-            if isinstance(whole, Mapping):  # of targets, those that are used
-                return whole[self.key]
             if isinstance(whole, (tuple, list)) and self.key < len(whole):
                 return whole[self.key]
             count = f" of {len(whole)}" if isinstance(whole, (tuple, list)) else ""
-            raise TypeError(f"the {what} is no tuple with it, but {_described(whole)}{count}")
+            raise TypeError(f"the {what} must be a tuple with it, got {_described(whole)}{count}")
         if not isinstance(whole, Mapping):
-            raise TypeError(f"the {what} is no dict with it, but {_described(whole)}")
-        if self.key not in whole:
-            raise ValueError(f"the {what} doesn't have it; {names.nearest(self.key, list(map(str, whole)))}")
-        return whole[self.key]
+            raise TypeError(f"the {what} must be a dict with it, got {_described(whole)}")
+        raise ValueError(f"the {what} doesn't have it; {names.nearest(self.key, list(map(str, whole)))}")
 
     @contextmanager
     def named(self) -> Iterator[None]:

@@ -16,7 +16,6 @@ from bpcore.engine import Engine
 from bpcore.fitting import Run
 from bpcore.history import History
 from bpcore.intake import Reader
-from bpcore.intake.split import split_at
 from bpcore.nn import Module
 from bpcore.nn.penalties import is_regularizer
 from bpcore.progress import Progress
@@ -48,7 +47,9 @@ class Trainer:
             `functools.partial` of one, without a reduction. Or a function of (prediction, target), where a
             prediction is what the model returns, also a tuple; it returns a loss per element, a
             `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape
-            if all it lacks is a last axis of size 1.
+            if all it lacks is a last axis of size 1. Or losses by output, a dict for a model that returns a
+            dict, a tuple or list for one that returns a tuple: each compares its part of the prediction with
+            that of the target, and their sum is minimised. None is for an output that is not trained on.
         optimizer: one of `bpcore.optim` by name in lower case ("sgd", "adamw", "lamb", ...) or an object of
             it; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
@@ -56,6 +57,9 @@ class Trainer:
             element, a `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
             loss is "binary_cross_entropy", "focal", "hinge" or "squared_hinge", else `metrics.accuracy`: of
             classes, or of a single output nearest 0 or 1. What the loss's ignore_index ignores doesn't count.
+            For losses by output, metrics by output: a dict, or a list with one for each, of a metric, several
+            in a list, or None. In logs, "age_loss" and "age_accuracy" are those of the output "age".
+        loss_weights: for losses by output, what each is multiplied by in the sum, likewise; 1 if not given.
         seed: keys shuffling, initial values that don't exist yet, and what is random in a step (dropout,
             noise), together with the number of steps done; the same seed, the same bits. What has used the
             model before the trainer was made (`model.parameters`, a call, `build`) has drawn initial values
@@ -150,8 +154,10 @@ class Trainer:
         batch_size: int = 32,
         validation_data: Any = None,
         validation_split: float = 0.0,
+        stratify: Any = False,
         shuffle: bool = True,
         sample_weight: Any = None,
+        class_weight: Any = None,
         accumulate: int = 1,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
@@ -160,16 +166,23 @@ class Trainer:
         """Trains for `epochs` more epochs and returns their values.
 
         Args:
-            x: input, one row a sample; a tuple of arrays for a model, or an objective, of several inputs.
-            y: target, one row a sample; None with an objective.
+            x: input, one row a sample. For a model, or an objective, of several inputs, a tuple or list of
+                arrays, or a dict of them by the names of its arguments.
+            y: target, one row a sample; a dict or tuple of them for losses by output, or for a loss that is a
+                function of several; None with an objective.
             epochs: how often to go through the data.
             batch_size: samples a step; the last batch of an epoch may be smaller.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch; with an objective,
                 its inputs.
             validation_split: fraction of the samples, the last ones, that are kept for validation instead.
+            stratify: True to keep the last ones of each class of the target instead, in the proportions of
+                all, and at least one on each side; or an array of labels, one a sample, to go by.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
                 layers that carry a state from batch to batch.
             sample_weight: how much each sample counts, shape (samples,).
+            class_weight: how much samples of each class count in training, times sample_weight: a dict by
+                class, where others count 1, a list by class, or "balanced": samples / (classes · samples of
+                the class). For classes (samples,), also 0 and 1 as floats, and one-hot targets.
             accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
                 epoch may have fewer.
             callbacks: see `bpcore.callbacks`.
@@ -188,12 +201,16 @@ class Trainer:
             listeners = checks.callback_list(callbacks)
             if shuffle:
                 checks.order_is_free("fit", self.model)
-            data = self._reader.samples("fit", x, y, sample_weight, check_finite)
-            held_out = self._reader.validation(validation_data, check_finite)
-            if validation_split:
-                if held_out is not None:
-                    raise ValueError("fit: give either validation_data or validation_split")
-                data, held_out = data.split(split_at(data.rows, validation_split))
+            data, held_out = self._reader.training(
+                x,
+                y,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                stratify=stratify,
+                check_finite=check_finite,
+            )
             batch_size = min(batch_size, data.rows)
             engine, validate = self._engine, None
             with engine.first_use():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bpcore import losses
+from bpcore.intake.classes import class_weighted
 from bpcore.intake.groups import Group, inputs_of, several, targets_of
 from bpcore.intake.samples import Samples, samples
+from bpcore.intake.split import split
 from bpcore.losses import targets
 
 if TYPE_CHECKING:
@@ -58,6 +61,36 @@ class Reader:
                 targets.check(place, own[key].loss, array)
         return data
 
+    def training(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        sample_weight: Any,
+        class_weight: Any,
+        validation_data: Any,
+        validation_split: Any,
+        stratify: Any,
+        check_finite: bool,
+    ) -> tuple[Samples, Samples | None]:
+        """The arguments of `fit`: samples to train on and, if so, those to validate with."""
+        data = self.samples("fit", x, y, sample_weight, check_finite)
+        held_out = self._validation(validation_data, check_finite)
+        only = self._outputs.only
+        if validation_split:
+            if held_out is not None:
+                raise ValueError("fit: give either validation_data or validation_split")
+            loss = None if self._objective is not None or only is None else only.loss
+            data, held_out = split(data, validation_split, stratify, loss)
+        elif stratify is not False and stratify is not None:
+            raise ValueError("fit: stratify is for validation_split, which is 0")
+        if class_weight is not None:
+            if self._objective is not None:
+                raise TypeError("fit: class_weight weighs by targets, which an objective doesn't have")
+            loss = losses.resolve(None) if only is None else only.loss
+            data = class_weighted(data, class_weight, loss, self._dtype)
+        return data, held_out
+
     def batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
         """Arguments of `step`: as of `samples`, one after the other."""
         if self._objective is not None:
@@ -65,7 +98,7 @@ class Reader:
             return self.samples(who, together, None, None, True)
         return self._unpacked(who, inputs, True, f"{who}: expected", f"got {len(inputs)} arguments")
 
-    def validation(self, given: Any, check_finite: bool) -> Samples | None:
+    def _validation(self, given: Any, check_finite: bool) -> Samples | None:
         """What `fit` has as validation_data."""
         if given is None:
             return None

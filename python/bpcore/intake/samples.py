@@ -31,8 +31,7 @@ class Call(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What a plan depends on: the rows of a batch, each array's shape of a row and dtype in the graph, and
-    how they belong together."""
+    """What a plan depends on: rows of a batch, shapes of a row and dtypes in the graph, what they are for."""
 
     rows: int
     arrays: tuple[tuple[tuple[int, ...], str], ...]
@@ -56,7 +55,8 @@ class Signature(NamedTuple):
 class Samples(NamedTuple):
     """Arrays with one row a sample: a model's inputs, then the targets and the weights where there are any.
 
-    `inputs` and `outputs` tell several inputs and targets apart.
+    `inputs` and `outputs` tell several inputs and targets apart. With `selected`, only these rows of the
+    arrays are the samples, in this order.
     """
 
     arrays: tuple[Array, ...]
@@ -65,21 +65,26 @@ class Samples(NamedTuple):
     weighted: bool
     inputs: Keys = None
     outputs: Keys = None
+    selected: Array | None = None
 
     @property
     def rows(self) -> int:
         """Number of samples."""
-        return len(self.arrays[0])
+        return len(self.arrays[0]) if self.selected is None else len(self.selected)
+
+    def chosen(self, array: Array) -> Array:
+        """The rows of `array`, one for each of these arrays, that are samples; a copy if not all are."""
+        return array if self.selected is None else array[self.selected]
 
     @property
     def targets(self) -> dict[int | str | None, Array]:
-        """Place or name of an output, None for one alone -> its target, where there are any."""
+        """Place or name of an output, None for one alone -> its target, all rows, where there are any."""
         keys = (None,) if self.outputs is None else self.outputs
         return dict(zip(keys, _parted(self, self.arrays)[1], strict=True)) if self.target else {}
 
     @property
     def weights(self) -> Array | None:
-        """The weights, where there are any."""
+        """The weights of all rows, where there are any."""
         return self.arrays[-1] if self.weighted else None
 
     def weighted_by(self, weight: Array) -> Samples:
