@@ -109,6 +109,7 @@ class Task:
             mean, pair = _summed("objective", value, None, signature.rows)
             return [mean, *pair]
         prediction = self.model(*call.inputs, **call.named)
+        self._outputs.check(prediction)
         means, sums, measured = [], [], []
         classes = self._classes.setdefault(_kind([shape for shape, _ in signature.arrays], signature), {})
         for output in self._outputs.each:

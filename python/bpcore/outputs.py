@@ -36,16 +36,13 @@ class Output(NamedTuple):
         """Of a prediction or of targets, what belongs to this output; ValueError or TypeError without."""
         if self.key is None:
             return whole
-        if isinstance(whole, Mapping) and self.key in whole:  # by place, too: targets that are used
+        if isinstance(self.key, int):  # of several in their places, as `Outputs.check` has seen
             return whole[self.key]
-        if isinstance(self.key, int):
-            if isinstance(whole, (tuple, list)) and self.key < len(whole):
-                return whole[self.key]
-            count = f" of {len(whole)}" if isinstance(whole, (tuple, list)) else ""
-            raise TypeError(f"the {what} must be a tuple with it, got {_described(whole)}{count}")
         if not isinstance(whole, Mapping):
             raise TypeError(f"the {what} must be a dict with it, got {_described(whole)}")
-        raise ValueError(f"the {what} doesn't have it; {names.nearest(self.key, list(map(str, whole)))}")
+        if self.key not in whole:
+            raise ValueError(f"the {what} doesn't have it; {names.nearest(self.key, list(map(str, whole)))}")
+        return whole[self.key]
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -80,6 +77,22 @@ class Outputs(NamedTuple):
     def only(self) -> Output | None:
         """What is learned of the whole prediction, if that has one loss."""
         return self.each[0] if self.keys is None else None
+
+    def check(self, prediction: Any) -> None:
+        """TypeError unless a prediction has the structure of losses by output."""
+        if self.keys is None:
+            return
+        if isinstance(self.keys[0], str):
+            if not isinstance(prediction, Mapping):
+                raise TypeError(
+                    "losses are given by name, so the model must return a dict of its outputs, not "
+                    f"{_described(prediction)}"
+                )
+        elif not isinstance(prediction, (tuple, list)) or len(prediction) != len(self.keys):
+            raise TypeError(
+                f"there are losses for {len(self.keys)} outputs, so the model must return a tuple of "
+                f"{len(self.keys)}, not {_described(prediction)}"
+            )
 
     @property
     def functions(self) -> dict[str, Metric]:
@@ -140,8 +153,9 @@ def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], met
         about = Output(key, losses.resolve(None), 1.0, {})
         with about.named():
             resolved = losses.resolve(one)
-            weight = number("Trainer", "loss_weights", weights.get(key, 1.0), least=0)
-            if weights.get(key) is not None and one is None:
+            factor = weights.get(key)
+            weight = 1.0 if factor is None else number("Trainer", "loss_weights", factor, least=0)
+            if factor is not None and one is None:
                 raise ValueError("it has a weight in loss_weights, but no loss")
         functions, listed[key], own = _metrics(key, measured.get(key), resolved, own)
         parts.append(Output(key, resolved, weight, functions))
@@ -158,7 +172,7 @@ def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], met
         all(each.loss.by_name or each.loss.function is None for each in parts),
         as_given(listed) if any(listed.values()) else [],
         own,
-        as_given({each.key: each.weight for each in parts}) if weights else None,
+        as_given(weights) if weights else None,
     )
 
 
@@ -211,5 +225,7 @@ def _by_place_too(count: int, given: Any, argument: str) -> dict[int, Any]:
 
 
 def _described(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
     shape = getattr(value, "shape", None)
     return f"one array of shape {shape}" if shape is not None else f"a {type(value).__name__}"
