@@ -117,17 +117,18 @@ class Task:
                 if output.loss.function is None and not output.metrics:
                     continue
                 own, target = output.part("prediction", prediction), output.part("target", call.target)
+                weight = call.weight(output.key)
                 if output.loss.function is not None:
                     value = _compared("loss", output.loss.function, own, target)
                     if output.loss.labels:
                         scores = own if isinstance(own, Tensor) else own[0]
                         classes[output.key] = scores.shape[-1]
-                    mean, pair = _summed("loss", value, call.weight, signature.rows)
+                    mean, pair = _summed("loss", value, weight, signature.rows)
                     means.append(mean if output.weight == 1.0 else mean * output.weight)
                     sums += pair
                 for name, metric in output.metrics.items():
                     value = _compared(f"metric {name}", metric, own, target)
-                    measured += _summed(f"metric {name}", value, call.weight, signature.rows)[1]
+                    measured += _summed(f"metric {name}", value, weight, signature.rows)[1]
         return [functools.reduce(operator.add, means), *sums, *measured]
 
     def training_plan(self, signature: Signature, storage: Storage) -> Plan:

@@ -179,7 +179,8 @@ class Trainer:
                 all, and at least one on each side; or an array of labels, one a sample, to go by.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
                 layers that carry a state from batch to batch.
-            sample_weight: how much each sample counts, shape (samples,).
+            sample_weight: how much each sample counts, shape (samples,); for losses by output, also a dict or
+                tuple of them by output, None for one without.
             class_weight: how much samples of each class count in training, times sample_weight: a dict by
                 class, where others count 1, a list by class, or "balanced": samples / (classes · samples of
                 the class). For classes (samples,), also 0 and 1 as floats, and one-hot targets.

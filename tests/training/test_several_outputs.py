@@ -64,6 +64,39 @@ def test_values_are_those_of_each_output_and_their_weighted_sum(weight: Any, los
     assert list(found) == ["loss", "age_loss", "sex_loss", "sex_accuracy"]
 
 
+@pytest.mark.parametrize("as_tuple", [False, True])
+def test_samples_may_weigh_otherwise_in_each_output(as_tuple: bool) -> None:
+    other = WEIGHTS[::-1]
+    trainer = _trainer(metrics={"sex": ["accuracy"]})
+    first, second = (_expected(trainer, weight=weight) for weight in (WEIGHTS, other))
+    plain = _expected(trainer)
+    loss, metrics = ["mse", "cross_entropy"], [None, "accuracy"]
+    if as_tuple:
+        trainer = _trainer(loss, True, metrics=metrics)
+    names = ("0_loss", "1_loss", "1_accuracy") if as_tuple else ("age_loss", "sex_loss", "sex_accuracy")
+    for age, sex in ((WEIGHTS, other), (WEIGHTS, None), (None, other)):
+        weight: Any = (age, sex) if as_tuple else {"age": age, "sex": sex}
+        found = trainer.evaluate(X, (AGE, SEX) if as_tuple else Y, batch_size=20, sample_weight=weight)
+        expected = [
+            (plain if age is None else first)["age_loss"],
+            (plain if sex is None else second)["sex_loss"],
+            (plain if sex is None else second)["sex_accuracy"],
+        ]
+        assert [found[name] for name in names] == pytest.approx(expected, rel=1e-12)
+
+
+def test_weights_by_output_in_training() -> None:
+    """A split and batches take them along; where only one weighs anything, the other one is not there."""
+    weight = {"age": WEIGHTS, "sex": np.where(np.arange(N) < 30, 1.0, 0.0)}
+    whole, parted = (_trainer() for _ in range(2))
+    whole.fit(X, Y, epochs=2, validation_split=0.2, sample_weight=weight, progress=False)
+    head = {name: value[:40] for name, value in Y.items()}
+    weight = {name: value[:40] for name, value in weight.items()}
+    parted.fit(X[:40], head, epochs=2, sample_weight=weight, progress=False)
+    assert bits(whole) == bits(parted)
+    assert whole.step(X, Y, {"age": WEIGHTS}) == parted.step(X, Y, {"age": WEIGHTS, "sex": None})
+
+
 def test_gradients_are_those_of_the_weighted_sum() -> None:
     trainer = _trainer(loss_weights={"age": 0.25, "sex": 3})
 
@@ -338,7 +371,30 @@ def test_structures_that_do_not_match(
     assert trainer.model.body.in_features is None  # type: ignore[attr-defined]
 
 
-def test_weights_by_output_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("weight", "error", "fragment"),
+    [
+        (
+            {"six": WEIGHTS},
+            ValueError,
+            "sample_weight has 'six', an output without a loss or a metric; did you",
+        ),
+        ({"age": -WEIGHTS}, ValueError, "sample_weight['age'] must be at least 0"),
+        ({"age": WEIGHTS[:49]}, ValueError, "x has 50 samples, sample_weight['age'] has 49"),
+        ({"age": WEIGHTS[:, None]}, ValueError, "sample_weight['age'] must have shape (samples,)"),
+        ((WEIGHTS, WEIGHTS), TypeError, "sample_weight by output must be a dict, as the losses are"),
+    ],
+)
+def test_bad_weights_by_output(weight: Any, error: type[Exception], fragment: str) -> None:
     trainer = _trainer()
-    with pytest.raises(TypeError, match="sample_weight is one array for all outputs, got a dict"):
-        trainer.fit(X, Y, epochs=1, sample_weight={"age": WEIGHTS}, progress=False)
+    trainer.fit(X, Y, epochs=1, progress=False)
+    assert_refused(
+        trainer, lambda: trainer.fit(X, Y, epochs=1, sample_weight=weight, progress=False), error, fragment
+    )
+
+
+@pytest.mark.parametrize("weight", [(WEIGHTS,), [WEIGHTS] * 3, {"age": WEIGHTS}])
+def test_bad_weights_by_place(weight: Any) -> None:
+    trainer = _trainer(["mse", "cross_entropy"], True)
+    with pytest.raises(TypeError, match="sample_weight by output must be a tuple of 2, as the losses are"):
+        trainer.fit(X, (AGE, SEX), epochs=1, sample_weight=weight, progress=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bpcore import losses
 from bpcore.intake.classes import class_weighted
-from bpcore.intake.groups import Group, inputs_of, several, targets_of
+from bpcore.intake.groups import Group, inputs_of, targets_of, weights_of
 from bpcore.intake.samples import Samples, samples
 from bpcore.intake.split import split
 from bpcore.losses import targets
@@ -23,8 +23,8 @@ __all__ = ["Reader"]
 class Reader:
     """Makes samples of the arguments of a trainer's methods, whose names begin the messages of errors.
 
-    What is wrong with them is a TypeError or a ValueError, as of `intake.samples`, `inputs_of` and
-    `targets_of`.
+    What is wrong with them is a TypeError or a ValueError, as of `intake.samples`, `inputs_of`,
+    `targets_of` and `weights_of`.
     """
 
     def __init__(
@@ -48,12 +48,8 @@ class Reader:
         only = self._outputs.only
         known = only.loss.name if only is not None and only.loss.known else None
         target = targets_of(who, y, self._outputs.keys, self._outputs.used, known)
-        if target.keys is not None and (isinstance(weight, dict) or several(weight)):
-            raise TypeError(
-                f"{who}: sample_weight is one array for all outputs, got a {type(weight).__name__}; "
-                "loss_weights weigh outputs"
-            )
-        data = samples(who, self._given(who, x), target, weight, self._dtype, check_finite)
+        weights = weights_of(who, weight, self._outputs.keys, self._outputs.used)
+        data = samples(who, self._given(who, x), target, weights, self._dtype, check_finite)
         own = {output.key: output for output in self._outputs.each}
         for key, array in data.targets.items():
             if key in own:

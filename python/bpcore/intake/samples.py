@@ -22,12 +22,19 @@ _KINDS = {"b": "bool", "i": "int64", "u": "int64"}
 
 
 class Call(NamedTuple):
-    """A batch as a model and its losses see it: inputs by position or by name, targets together, weights."""
+    """A batch as a model and its losses see it: inputs by position or by name, targets together, weights.
+
+    `weights` are by the places or names of outputs, by None for one that is for all.
+    """
 
     inputs: tuple[Any, ...]
     named: dict[str, Any]
     target: Any
-    weight: Any
+    weights: dict[int | str | None, Any]
+
+    def weight(self, output: int | str | None) -> Any:
+        """The weights of samples in the loss and metrics of an output; None without."""
+        return self.weights.get(output, self.weights.get(None))
 
 
 class Signature(NamedTuple):
@@ -39,6 +46,7 @@ class Signature(NamedTuple):
     weighted: bool
     inputs: Keys = None
     outputs: Keys = None
+    weights: Keys = None
 
     def call(self, values: Sequence[Any]) -> Call:
         """`values`, one for each array, in their places."""
@@ -48,14 +56,14 @@ class Signature(NamedTuple):
             () if isinstance(together, dict) else together,
             together if isinstance(together, dict) else {},
             put_together(self.outputs, targets) if self.target else None,
-            weights[0] if weights else None,
+            _by_key(self.weights, weights) if weights else {},
         )
 
 
 class Samples(NamedTuple):
     """Arrays with one row a sample: a model's inputs, then the targets and the weights where there are any.
 
-    `inputs` and `outputs` tell several inputs and targets apart. With `selected`, only these rows of the
+    `inputs`, `outputs` and `weights` tell several of a kind apart. With `selected`, only these rows of the
     arrays are the samples, in this order.
     """
 
@@ -65,6 +73,7 @@ class Samples(NamedTuple):
     weighted: bool
     inputs: Keys = None
     outputs: Keys = None
+    weights: Keys = None
     selected: Array | None = None
 
     @property
@@ -79,17 +88,16 @@ class Samples(NamedTuple):
     @property
     def targets(self) -> dict[int | str | None, Array]:
         """Place or name of an output, None for one alone -> its target, all rows, where there are any."""
-        keys = (None,) if self.outputs is None else self.outputs
-        return dict(zip(keys, _parted(self, self.arrays)[1], strict=True)) if self.target else {}
+        return _by_key(self.outputs, _parted(self, self.arrays)[1]) if self.target else {}
 
     @property
-    def weights(self) -> Array | None:
-        """The weights of all rows, where there are any."""
-        return self.arrays[-1] if self.weighted else None
+    def weight(self) -> Array | None:
+        """The weights of all rows, where there are any for all outputs."""
+        return self.arrays[-1] if self.weighted and self.weights is None else None
 
     def weighted_by(self, weight: Array) -> Samples:
-        """The same samples with other weights."""
-        if self.weighted:
+        """The same samples with other weights for all outputs."""
+        if self.weight is not None:
             return self._replace(arrays=(*self.arrays[:-1], weight))
         return self._replace(
             arrays=(*self.arrays, weight), names=(*self.names, "sample_weight"), weighted=True
@@ -98,7 +106,7 @@ class Samples(NamedTuple):
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
         kinds = tuple((array.shape[1:], _KINDS.get(array.dtype.kind, dtype)) for array in self.arrays)
-        return Signature(rows, kinds, self.target, self.weighted, self.inputs, self.outputs)
+        return Signature(rows, kinds, self.target, self.weighted, self.inputs, self.outputs, self.weights)
 
     def split(self, at: int) -> tuple[Samples, Samples]:
         """The samples before row `at` and those from it on."""
@@ -108,13 +116,18 @@ class Samples(NamedTuple):
 
 def _parted(form: Signature | Samples, values: Sequence[Any]) -> tuple[Sequence[Any], ...]:
     """`values`, one for each array, as inputs, targets and weights."""
-    end = len(values) - form.weighted
     targets = 0 if not form.target else 1 if form.outputs is None else len(form.outputs)
+    weights = 0 if not form.weighted else 1 if form.weights is None else len(form.weights)
+    end = len(values) - weights
     return values[: end - targets], values[end - targets : end], values[end:]
 
 
+def _by_key(keys: Keys, values: Sequence[Any]) -> dict[int | str | None, Any]:
+    return dict(zip((None,) if keys is None else keys, values, strict=True))
+
+
 def samples(
-    who: str, inputs: Group, target: Group | None, weight: Any, dtype: str, check_finite: bool
+    who: str, inputs: Group, target: Group | None, weight: Group | None, dtype: str, check_finite: bool
 ) -> Samples:
     """The arrays of a call, all with the same number of rows.
 
@@ -130,8 +143,8 @@ def samples(
         parts += target.values
         names += _names(target, "y", "target ")
     if weight is not None:
-        parts.append(weight)
-        names.append("sample_weight")
+        parts += weight.values
+        names += _names(weight, "sample_weight", "sample_weight ")
     arrays = [_rows(part, f"{who}: {name}") for part, name in zip(parts, names, strict=True)]
     for array, name in zip(arrays, names, strict=True):
         if len(array) != len(arrays[0]):
@@ -139,9 +152,17 @@ def samples(
         if array.dtype.kind == "f":
             _check_values(array, f"{who}: {name}", dtype, check_finite)
     if weight is not None:
-        arrays[-1] = _check_weights(arrays[-1], who, dtype)
-    outputs = None if target is None else target.keys
-    return Samples(tuple(arrays), tuple(names), target is not None, weight is not None, inputs.keys, outputs)
+        for i in range(len(arrays) - len(weight.values), len(arrays)):
+            arrays[i] = _check_weights(arrays[i], f"{who}: {names[i]}", dtype)
+    return Samples(
+        tuple(arrays),
+        tuple(names),
+        target is not None,
+        weight is not None,
+        inputs.keys,
+        None if target is None else target.keys,
+        None if weight is None else weight.keys,
+    )
 
 
 def _names(group: Group, argument: str, place: str) -> list[str]:
@@ -176,7 +197,7 @@ def _check_values(array: Array, who: str, dtype: str, check_finite: bool) -> Non
 
 def _check_weights(weight: Array, who: str, dtype: str) -> Array:
     if weight.ndim != 1:
-        raise ValueError(f"{who}: sample_weight must have shape (samples,), got {weight.shape}")
+        raise ValueError(f"{who} must have shape (samples,), got {weight.shape}")
     if (weight < 0).any() or not (weight > 0).any():
-        raise ValueError(f"{who}: sample_weight must be at least 0, and above 0 somewhere")
+        raise ValueError(f"{who} must be at least 0, and above 0 somewhere")
     return weight if weight.dtype.kind == "f" else weight.astype(dtype)
