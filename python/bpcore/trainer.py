@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, optim, outputs, tracing, tree
+from bpcore import checkpoint, checks, goals, optim, tracing, tree
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
 from bpcore.control import GradientControl
@@ -116,10 +116,10 @@ class Trainer:
         self.dtype = check_float_dtype(dtype, "Trainer")
         self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
-        self._outputs = outputs.resolve(loss, loss_weights, metrics)
-        self.loss, self.loss_weights = self._outputs.loss, self._outputs.loss_weights
+        self._goals = goals.resolve(loss, loss_weights, metrics)
+        self.loss, self.loss_weights = self._goals.loss, self._goals.loss_weights
         self.objective = objective
-        self.metrics = self._outputs.functions
+        self.metrics = self._goals.functions
         if objective is not None and self.metrics:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
@@ -128,8 +128,8 @@ class Trainer:
         if not is_regularizer(regularizer):
             raise TypeError(f"Trainer: regularizer must be nn.L2(...) or a function, got {regularizer!r}")
         self.regularizer = regularizer
-        self._task = Task(model, self._outputs, objective, regularizer)
-        self._reader = Reader(model, objective, self._outputs, self.dtype)
+        self._task = Task(model, self._goals, objective, regularizer)
+        self._reader = Reader(model, objective, self._goals, self.dtype)
         self.history = History()
         self.stop_training = False
         self.skipped = 0

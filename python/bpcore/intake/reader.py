@@ -14,8 +14,8 @@ from bpcore.losses import targets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bpcore.goals import Goals
     from bpcore.nn.module import Module
-    from bpcore.outputs import Outputs
 
 __all__ = ["Reader"]
 
@@ -27,12 +27,10 @@ class Reader:
     `targets_of` and `weights_of`.
     """
 
-    def __init__(
-        self, model: Module, objective: Callable[..., Any] | None, outputs: Outputs, dtype: str
-    ) -> None:
+    def __init__(self, model: Module, objective: Callable[..., Any] | None, goals: Goals, dtype: str) -> None:
         self._model = model
         self._objective = objective
-        self._outputs = outputs
+        self._goals = goals
         self._dtype = dtype
 
     def samples(self, who: str, x: Any, y: Any, weight: Any, check_finite: bool) -> Samples:
@@ -45,12 +43,12 @@ class Reader:
             return samples(who, self._given(who, x), None, None, self._dtype, check_finite)
         if y is None:
             raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
-        only = self._outputs.only
+        only = self._goals.only
         known = only.loss.name if only is not None and only.loss.known else None
-        target = targets_of(who, y, self._outputs.keys, self._outputs.used, known)
-        weights = weights_of(who, weight, self._outputs.keys, self._outputs.used)
+        target = targets_of(who, y, self._goals.keys, self._goals.used, known)
+        weights = weights_of(who, weight, self._goals.keys, self._goals.used)
         data = samples(who, self._given(who, x), target, weights, self._dtype, check_finite)
-        own = {output.key: output for output in self._outputs.each}
+        own = {goal.key: goal for goal in self._goals.each}
         for key, array in data.targets.items():
             if key in own:
                 place = who if key is None else f"{who}: output {key!r}"
@@ -72,7 +70,7 @@ class Reader:
         """The arguments of `fit`: samples to train on and, if so, those to validate with."""
         data = self.samples("fit", x, y, sample_weight, check_finite)
         held_out = self._validation(validation_data, check_finite)
-        only = self._outputs.only
+        only = self._goals.only
         if validation_split:
             if held_out is not None:
                 raise ValueError("fit: give either validation_data or validation_split")
