@@ -74,9 +74,9 @@ class Goals(NamedTuple):
         return tuple(each.key for each in found if each.key is not None)
 
     @property
-    def only(self) -> Goal | None:
-        """What is learned of the whole prediction, if that has one loss."""
-        return self.each[0] if self.keys is None else None
+    def loss_of_all(self) -> Resolved:
+        """The loss of the whole prediction; nothing, as of an objective, where there are losses by output."""
+        return self.each[0].loss if self.keys is None else losses.resolve(None)
 
     def check(self, prediction: Any) -> None:
         """TypeError unless a prediction has the structure of losses by output."""

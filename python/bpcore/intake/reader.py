@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import losses
 from bpcore.intake.classes import class_weighted
 from bpcore.intake.groups import Group, inputs_of, targets_of, weights_of
 from bpcore.intake.samples import Samples, samples
@@ -43,10 +42,8 @@ class Reader:
             return samples(who, self._given(who, x), None, None, self._dtype, check_finite)
         if y is None:
             raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
-        only = self._goals.only
-        known = only.loss.name if only is not None and only.loss.known else None
-        target = targets_of(who, y, self._goals.keys, self._goals.used, known)
-        weights = weights_of(who, weight, self._goals.keys, self._goals.used)
+        target = targets_of(who, y, self._goals)
+        weights = weights_of(who, weight, self._goals)
         data = samples(who, self._given(who, x), target, weights, self._dtype, check_finite)
         own = {goal.key: goal for goal in self._goals.each}
         for key, array in data.targets.items():
@@ -70,18 +67,16 @@ class Reader:
         """The arguments of `fit`: samples to train on and, if so, those to validate with."""
         data = self.samples("fit", x, y, sample_weight, check_finite)
         held_out = self._validation(validation_data, check_finite)
-        only = self._goals.only
+        loss = self._goals.loss_of_all
         if validation_split:
             if held_out is not None:
                 raise ValueError("fit: give either validation_data or validation_split")
-            loss = None if self._objective is not None or only is None else only.loss
             data, held_out = split(data, validation_split, stratify, loss)
         elif stratify is not False and stratify is not None:
             raise ValueError("fit: stratify is for validation_split, which is 0")
         if class_weight is not None:
             if self._objective is not None:
                 raise TypeError("fit: class_weight weighs by targets, which an objective doesn't have")
-            loss = losses.resolve(None) if only is None else only.loss
             data = class_weighted(data, class_weight, loss, self._dtype)
         return data, held_out
 
@@ -90,7 +85,8 @@ class Reader:
         if self._objective is not None:
             together = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], dict) else inputs
             return self.samples(who, together, None, None, True)
-        return self._unpacked(who, inputs, True, f"{who}: expected", f"got {len(inputs)} arguments")
+        wrong = f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments"
+        return self._unpacked(who, inputs, True, wrong)
 
     def _validation(self, given: Any, check_finite: bool) -> Samples | None:
         """What `fit` has as validation_data."""
@@ -99,17 +95,17 @@ class Reader:
         who = "fit: validation"
         if self._objective is not None:
             return self.samples(who, given, None, None, check_finite)
-        return self._unpacked(who, given, check_finite, "fit: validation_data must be", "")
+        wrong = "fit: validation_data must be (x, y) or (x, y, sample_weight)"
+        return self._unpacked(who, given, check_finite, wrong)
 
     def inputs(self, who: str, x: Any, check_finite: bool) -> Samples:
         """Inputs of the model alone."""
         group = inputs_of(who, x, self._model.__call__, "the model")
         return samples(who, group, None, None, self._dtype, check_finite)
 
-    def _unpacked(self, who: str, given: Any, check_finite: bool, expected: str, got: str) -> Samples:
+    def _unpacked(self, who: str, given: Any, check_finite: bool, wrong: str) -> Samples:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            found = f", {got}" if got else ""
-            raise TypeError(f"{expected} (x, y) or (x, y, sample_weight){found}")
+            raise TypeError(wrong)
         x, y, weight = (*given, None)[:3]
         return self.samples(who, x, y, weight, check_finite)
 
