@@ -20,14 +20,15 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
         raise ValueError(f"unknown {kind} {name!r}; {nearest(name, known)}") from None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: object, known: Iterable[object]) -> str:
     """What to say of a `name` that is not among those `known`: the nearest of them, then all."""
     from difflib import get_close_matches  # only needed to say it nicely
 
-    by_case = {each.lower(): each for each in known}
-    near = [by_case[each] for each in get_close_matches(name.lower(), by_case, n=2, cutoff=0.4)]
+    words = sorted(map(str, known))
+    by_case = {each.lower(): each for each in words}
+    near = [by_case[each] for each in get_close_matches(str(name).lower(), by_case, n=2, cutoff=0.4)]
     hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"{hint}known: {', '.join(sorted(known))}"
+    return f"{hint}known: {', '.join(words)}"
 
 
 def stream_of(name: str) -> int:

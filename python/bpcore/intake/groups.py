@@ -125,7 +125,7 @@ def targets_of(who: str, y: Any, goals: Goals) -> Group:
         for name in y:
             if name not in keys:
                 raise ValueError(
-                    f"{who}: y has {name!r}, an output without a loss; {names.nearest(str(name), list(map(str, keys)))}"
+                    f"{who}: y has {name!r}, an output without a loss; {names.nearest(name, keys)}"
                 )
         found = {key: y.get(key) for key in keys}
     else:
@@ -170,6 +170,6 @@ def weights_of(who: str, weight: Any, goals: Goals) -> Group | None:
         if key not in goals.used:
             raise ValueError(
                 f"{who}: sample_weight has {key!r}, an output without a loss or a metric; "
-                f"{names.nearest(str(key), list(map(str, goals.used)))}"
+                f"{names.nearest(key, goals.used)}"
             )
     return Group(list(given.values()), tuple(given)) if given else None
