@@ -78,7 +78,7 @@ class Trainer:
 
     Attributes: `history`, of the last `fit`; `steps` and `epochs`, done so far; `skipped`, steps left out
         because of `nonfinite`; `health`, a `Health` of the last `fit` if it had the callback GradientHealth,
-        else None; `stop_training`, which a callback may set.
+        else None; `stop_training`, which a callback may set, or call `stop`.
 
     Raises ValueError for unknown names, settings out of range and a model without trainable parameters;
     TypeError for things of another kind, and for a float64 model in a float32 trainer.
@@ -132,6 +132,7 @@ class Trainer:
         self._reader = Reader(model, objective, self._goals, self.dtype)
         self.history = History()
         self.stop_training = False
+        self._stop_reason: str | None = None
         self.skipped = 0
         self.health: Health | None = None
         self._engine = Engine(self._task, self.optimizer, self.control, self.seed, self.dtype, self.threads)
@@ -163,6 +164,8 @@ class Trainer:
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
         resume: str | os.PathLike[str] | None = None,
+        max_seconds: float | None = None,
+        tol: float | None = None,
         check_finite: bool = True,
     ) -> History:
         """Trains for `epochs` more epochs and returns their values.
@@ -193,18 +196,22 @@ class Trainer:
             resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
                 bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
                 simply run again after a crash.
+            max_seconds: end the run after so much wall-clock time, as `callbacks.TimeLimit` does, also in the
+                middle of an epoch; above 0.
+            tol: end the run when the training loss of an epoch has not been below the least one so far by at
+                least this for more than 10 epochs in a row, which is scikit-learn's rule; at least 0.
             check_finite: refuse NaN and infinity in the data.
 
         Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
         finite raises FloatingPointError before that step's update. Ctrl-C raises KeyboardInterrupt between
         two steps, once callbacks have been told that training ends: the trainer can go on, and `history` has
-        the finished epochs.
+        the finished epochs. `history.stopped` says what ended the run.
         """
         with self._alone("fit"):
             epochs = checks.count("fit", "epochs", epochs, 0)
             batch_size = checks.count("fit", "batch_size", batch_size, 1)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
-            listeners = checks.callback_list(callbacks)
+            listeners = checks.callback_list(callbacks, max_seconds, tol)
             if shuffle:
                 checks.order_is_free("fit", self.model)
             data, held_out = self._reader.training(
@@ -241,6 +248,16 @@ class Trainer:
                     return run.epochs(last, bar, None if resumed is None else resumed.state)
                 finally:
                     self._run = None
+
+    def stop(self, reason: str = "stop_training") -> None:
+        """Ends the run of `fit` after the step, or the epoch, at hand; for callbacks.
+
+        `reason` is for `history.stopped`; of several, the first one counts. Without a run, nothing happens.
+        """
+        if not isinstance(reason, str):
+            raise TypeError(f"stop: reason must be a string, got {reason!r}")
+        if not self.stop_training:
+            self.stop_training, self._stop_reason = True, reason
 
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.

@@ -238,6 +238,32 @@ def test_a_run_that_early_stopping_ended_stays_ended(tmp_path: Path) -> None:
     again, stopping = fit(60)
     assert everything(again) == everything(first)
     assert stopping.best_epoch == 1
+    assert (
+        again.history.stopped
+        == first.history.stopped
+        == "early_stopping: val_loss has not improved since epoch 1"
+    )
+
+
+def test_a_run_that_its_tolerance_ended_stays_ended_and_one_that_its_time_ended_does_not(
+    tmp_path: Path,
+) -> None:
+    x, y = blobs()
+
+    def fit(name: str, **options: Any) -> bp.Trainer:
+        trainer, path = _dense(), tmp_path / name
+        trainer.fit(x, y, epochs=20, callbacks=[Checkpoint(path)], resume=path, progress=False, **options)
+        return trainer
+
+    first, again = fit("tol", tol=10), fit("tol", tol=10)
+    assert first.history.stopped == again.history.stopped == "tol"
+    assert everything(again) == everything(first)
+    assert first.epochs < 20
+    cut = fit("time", max_seconds=1e-6)
+    assert cut.history.stopped == "time"
+    whole, resumed = fit("whole"), fit("time")
+    assert everything(resumed) == everything(whole)
+    assert resumed.history.stopped == "epochs"
 
 
 def test_newer_files_push_older_ones_on(tmp_path: Path) -> None:
