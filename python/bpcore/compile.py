@@ -5,41 +5,59 @@ from __future__ import annotations
 import functools
 import math
 import operator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpcore import intake, ops
+from bpcore import intake, ops, tracing
 from bpcore._native import core
 from bpcore.activity import activities
 from bpcore.arrays import FLOATS
 from bpcore.autodiff import gradients_of
 from bpcore.losses import Weighted, matched
+from bpcore.metrics import Metric
+from bpcore.metrics.base import spread, statistics_of
 from bpcore.nn.build import collect
+from bpcore.outputs import Measured, Outputs
 from bpcore.tensor import Tensor
 from bpcore.tracing import Runner, Trace, inference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from bpcore._core import Plan
-    from bpcore.arrays import Array
     from bpcore.intake import Samples, Signature
     from bpcore.losses import Resolved
-    from bpcore.metrics import Metric
+    from bpcore.metrics.base import Function
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Storage
     from bpcore.nn.penalties import Regularizer
     from bpcore.tracing import Leaf
 
-__all__ = ["FullBatchPlan", "Task"]
+__all__ = ["FullBatchPlan", "Task", "TaskPlan"]
+
+
+class Description(NamedTuple):
+    """What a trace computes of a batch: the mean loss, then the tensors that `outputs` tells of."""
+
+    tensors: list[Tensor]
+    outputs: Outputs
+
+
+class TaskPlan(NamedTuple):
+    """A plan, and what its outputs are about."""
+
+    plan: Plan
+    outputs: Outputs
 
 
 class FullBatchPlan(NamedTuple):
     """A plan whose outputs are those of `Task.describe`, what is minimised, its gradients, and new states."""
 
     plan: Plan
-    described: int  # outputs of `Task.describe`
+    outputs: Outputs
+    described: int  # how many are those of `Task.describe`
     parameters: list[int]  # slots of the gradients
     states: list[int]  # slots of the new states
 
@@ -47,9 +65,9 @@ class FullBatchPlan(NamedTuple):
 class Task:
     """What is learned: a model with a loss against targets, or with an objective of its own.
 
-    Its plans give scalars: the mean loss of the batch, then for the loss and for each metric, a sum over the
-    batch's elements and its weight, their number unless samples are weighted. Over an epoch, sums are divided
-    by weights.
+    Its plans give the mean loss of the batch, then for the loss, and for each metric that is a function, a sum
+    over the batch's elements and its weight, their number unless samples are weighted; for metrics that are
+    objects, their statistics. Over an epoch all but the first are added up, or kept row by row.
     """
 
     def __init__(
@@ -57,7 +75,7 @@ class Task:
         model: Module,
         loss: Resolved,
         objective: Callable[..., Any] | None,
-        metrics: dict[str, Metric],
+        metrics: Mapping[str, Function | Metric],
         regularizer: Regularizer | None = None,
     ) -> None:
         self.model = model
@@ -68,25 +86,14 @@ class Task:
         self._classes: dict[tuple[tuple[int, ...], ...], int] = {}  # by the shapes of a row
         self.names = ["loss", *metrics]
 
-    def values(self, outputs: Array) -> dict[str, float]:
-        """Name -> value from a plan's outputs, or from their totals over an epoch.
-
-        Where nothing counts, the loss is 0, as it is for a step; a metric has no value, NaN.
-        """
-        sums, weights = outputs[1::2], outputs[2::2]
-        ratios = [float(s) / float(w) if w else math.nan for s, w in zip(sums, weights, strict=True)]
-        if not weights[0]:
-            ratios[0] = 0.0
-        return dict(zip(self.names, ratios, strict=True))
-
     def check_labels(self, who: str, data: Samples) -> None:
         """ValueError if a target that has been described is not among the loss's classes."""
         classes = self._classes.get(tuple(array.shape[1:] for array in data.arrays))
         if classes is not None:
             intake.check_labels(who, data, self._loss.name or "", classes, self._loss.ignore_index)
 
-    def describe(self, trace: Trace, signature: Signature) -> list[Tensor]:
-        """Adds the whole computation to `trace`, with an input for each array, and returns its outputs."""
+    def describe(self, trace: Trace, signature: Signature) -> Description:
+        """Adds the whole computation to `trace`, with an input for each array."""
         tensors = [
             Tensor(trace, trace.graph.input((signature.rows, *shape), dtype))
             for shape, dtype in signature.arrays
@@ -96,7 +103,8 @@ class Task:
             value = self._objective(self.model, *tensors)
             if getattr(value, "shape", None) != ():
                 raise ValueError(f"the objective must return a scalar tensor, got {_described(value)}")
-            mean, pairs = _summed("objective", value, None, signature.rows)
+            mean, parts = _summed("objective", value, None, signature.rows)
+            measured = [Measured("loss")]
         else:
             target = tensors.pop() if signature.target else None
             prediction = self.model(*tensors)
@@ -106,20 +114,64 @@ class Task:
             if self._loss.labels:
                 scores = prediction if isinstance(prediction, Tensor) else prediction[0]
                 self._classes[tuple(shape for shape, _ in signature.arrays)] = scores.shape[-1]
-            mean, pairs = _summed("loss", value, weight, signature.rows)
+            mean, parts = _summed("loss", value, weight, signature.rows)
+            measured = [Measured("loss")]
             for name, metric in self._metrics.items():
-                who = f"metric {name}"
-                measured = _compared(who, metric, prediction, target)
-                pairs += _summed(who, measured, weight, signature.rows)[1]
-        return [mean, *pairs]
+                with _named(name):
+                    if isinstance(metric, Metric):
+                        found, shapes = self._statistics(metric, prediction, target, weight, signature.rows)
+                        measured.append(Measured(name, metric, shapes))
+                    else:
+                        who = f"metric {name}"
+                        each = _compared(who, metric, prediction, target)
+                        found = _summed(who, each, weight, signature.rows)[1]
+                        measured.append(Measured(name))
+                parts += found
+        return Description([mean, *parts], Outputs(tuple(measured)))
 
-    def training_plan(self, signature: Signature, storage: Storage) -> Plan:
+    def _statistics(
+        self, metric: Metric, prediction: Any, target: Any, weight: Tensor | None, rows: int
+    ) -> tuple[list[Tensor], tuple[tuple[int, ...], ...]]:
+        """What a metric sums or collects, and the shapes of the sums or of the rows.
+
+        Of classes that the loss ignores, the weight is 0, and the first class takes their place.
+        """
+        counts = weight
+        if isinstance(prediction, Tensor) and isinstance(target, Tensor):
+            target = matched(prediction, target)
+            ignored = self._loss.ignore_index
+            if ignored is not None and target.dtype == "int64" and target.shape == prediction.shape[:-1]:
+                kept = ops.not_equal(target, ignored)
+                target = ops.where(kept, target, 0)
+                counts = ops.cast(kept, "float64")
+                if weight is not None:
+                    counts = counts * spread(weight, counts)
+        trace = tracing.current()
+        assert trace is not None
+        found = []
+        for part in statistics_of(metric, prediction, target, counts):
+            if isinstance(part, Tensor):
+                found.append(_as_float(f"metric {metric.name}", part))
+            else:  # what does not depend on the batch
+                found.append(Tensor(trace, trace.graph.constant(np.asarray(part, np.float64))))
+        shapes = [part.shape for part in found]
+        if not metric.collect:
+            return found, tuple(shapes)
+        wrong = [shape for shape in shapes if shape[:1] != (rows,)]
+        if wrong:
+            raise ValueError(
+                f"it collects rows, so its statistics must have one for each of the {rows} samples, got shape "
+                f"{wrong[0]}"
+            )
+        return found, tuple(shape[1:] for shape in shapes)
+
+    def training_plan(self, signature: Signature, storage: Storage) -> TaskPlan:
         """The plan of a step: it ends in the gradients, and writes the states."""
         with self._training_trace(storage) as trace:
-            outputs = self.describe(trace, signature)
-            slots, gradients, _ = self._gradients(trace, outputs[0])
+            tensors, outputs = self.describe(trace, signature)
+            slots, gradients, _ = self._gradients(trace, tensors[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
-        return core.Plan(trace.graph, [output.node for output in outputs], ends, True)
+        return TaskPlan(core.Plan(trace.graph, [tensor.node for tensor in tensors], ends, True), outputs)
 
     def _training_trace(self, storage: Storage) -> Trace:
         # Random layers go by their paths, and one of them may have become a part of another model as well.
@@ -129,36 +181,36 @@ class Task:
     def watching_plan(self, signature: Signature, storage: Storage) -> tuple[Plan, list[tuple[str, str]]]:
         """The plan of a step with shares of idle units behind its outputs; their paths and kinds."""
         with self._training_trace(storage) as trace:
-            outputs = self.describe(trace, signature)
+            tensors = self.describe(trace, signature).tensors
             found = activities(trace)
-            slots, gradients, _ = self._gradients(trace, outputs[0])
+            slots, gradients, _ = self._gradients(trace, tensors[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
-        nodes = [*(output.node for output in outputs), *(each.share.node for each in found)]
+        nodes = [*(tensor.node for tensor in tensors), *(each.share.node for each in found)]
         return core.Plan(trace.graph, nodes, ends, True), [(each.path, each.kind) for each in found]
 
-    def evaluation_plan(self, signature: Signature, storage: Storage) -> Plan:
+    def evaluation_plan(self, signature: Signature, storage: Storage) -> TaskPlan:
         """The plan of loss and metrics in inference mode."""
         with inference(), Trace(storage=storage, own_only=True) as trace:
-            outputs = self.describe(trace, signature)
+            tensors, outputs = self.describe(trace, signature)
         # A session stops where its first output is not finite; evaluation doesn't, so that is a weight here.
-        nodes = [output.node for output in (outputs[2], *outputs[1:])]
-        return core.Plan(trace.graph, nodes)
+        nodes = [tensor.node for tensor in (tensors[2], *tensors[1:])]
+        return TaskPlan(core.Plan(trace.graph, nodes), outputs)
 
     def gradient_runner(self, signature: Signature, storage: Storage) -> tuple[list[int], Runner]:
         """The parameters' slots, and what computes the loss, then the gradient of each, in training mode."""
         with self._training_trace(storage) as trace:
-            loss = self.describe(trace, signature)[0]
+            loss = self.describe(trace, signature).tensors[0]
             slots, gradients, _ = self._gradients(trace, loss)
         return slots, trace.runner([loss.node, *(gradient.node for gradient in gradients)])
 
     def full_batch_plan(self, signature: Signature, storage: Storage) -> FullBatchPlan:
         """The plan of an optimizer that evaluates loss and gradient of a batch several times."""
         with self._training_trace(storage) as trace:
-            outputs = self.describe(trace, signature)
-            slots, gradients, total = self._gradients(trace, outputs[0])
-            nodes = [tensor.node for tensor in (*outputs, total, *gradients)]
+            tensors, outputs = self.describe(trace, signature)
+            slots, gradients, total = self._gradients(trace, tensors[0])
+            nodes = [tensor.node for tensor in (*tensors, total, *gradients)]
             plan = core.Plan(trace.graph, [*nodes, *trace.assigned.values()])
-        return FullBatchPlan(plan, len(outputs), slots, list(trace.assigned))
+        return FullBatchPlan(plan, outputs, len(tensors), slots, list(trace.assigned))
 
     def _gradients(self, trace: Trace, loss: Tensor) -> tuple[list[int], list[Tensor], Tensor]:
         """The slots of what is trained, the gradients of the loss with all regularisation terms, and that."""
@@ -194,6 +246,18 @@ def _penalty(leaf: Leaf, regularizer: Regularizer, weight: Tensor) -> Tensor:
             f"the regularizer of {leaf.name} must return a scalar tensor, got {_described(term)}"
         )
     return term
+
+
+@contextmanager
+def _named(metric: str) -> Iterator[None]:
+    """Around what describes a metric: its errors begin with its name."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        if text.startswith((metric, f"metric {metric}")):
+            raise
+        raise type(error)(f"metric {metric}: {text}") from error
 
 
 def _compared(who: str, function: Callable[[Any, Any], Any], prediction: Any, target: Any) -> Any:

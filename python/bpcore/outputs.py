@@ -1,0 +1,80 @@
+"""What a plan's outputs are about, and the values that their sums over an epoch amount to."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bpcore import metrics
+
+if TYPE_CHECKING:
+    from bpcore._core import Session
+    from bpcore.arrays import Array
+    from bpcore.fullbatch import FullBatchSession
+    from bpcore.metrics import Metric
+
+__all__ = ["Measured", "Outputs"]
+
+
+class Measured(NamedTuple):
+    """The outputs of one value: of a metric that is an object, or else a sum and its weight, two scalars."""
+
+    name: str
+    metric: Metric | None = None
+    shapes: tuple[tuple[int, ...], ...] = ((), ())  # of sums, or of the rows that are collected
+
+    @property
+    def collects(self) -> bool:
+        """Whether the outputs are kept row by row."""
+        return self.metric is not None and self.metric.collect
+
+
+class Outputs(NamedTuple):
+    """The outputs of a plan: the mean loss of its batch, then those of the loss and of each metric, in order.
+
+    The numbers of outputs count from that mean, 0, so output 2 is the weight of the loss.
+    """
+
+    measured: tuple[Measured, ...] = (Measured("loss"),)
+
+    @property
+    def collected(self) -> list[int]:
+        """The numbers of those that are kept row by row."""
+        every = [each.collects for each in self.measured for _ in each.shapes]
+        return [number for number, collects in enumerate(every, 1) if collects]
+
+    def values(self, session: Session | FullBatchSession) -> dict[str, Any]:
+        """Name -> value of the session's epoch so far, a float or an array.
+
+        Where nothing counts, the loss is 0, as it is for a step; a mean has no value, NaN.
+        """
+        return self._values(session.totals, session, None)
+
+    def last(self, session: Session | FullBatchSession, rows: int) -> dict[str, Any]:
+        """Name -> value of the session's last step, which had so many samples."""
+        return self._values(session.last, session, rows)
+
+    def _values(
+        self, sums: Array, session: Session | FullBatchSession, rows: int | None
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        begin, number = 1, 1  # the next element of the sums, the next output
+        for each in self.measured:
+            parts = []
+            for shape in each.shapes:
+                if each.collects:
+                    kept = session.collected(number)
+                    kept = kept if rows is None else kept[len(kept) - rows :]
+                    parts.append(kept.reshape(-1, *shape))
+                else:
+                    end = begin + math.prod(shape)
+                    parts.append(sums[begin:end].reshape(shape))
+                    begin = end
+                number += 1
+            if each.metric is None:
+                value, weight = map(float, parts)
+                nothing = 0.0 if each.name == "loss" else math.nan
+                found[each.name] = value / weight if weight else nothing
+            else:
+                found[each.name] = metrics.base.read(each.metric, parts)
+        return found
