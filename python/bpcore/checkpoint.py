@@ -12,7 +12,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from bpcore import files, fullbatch, optim
+from bpcore import files, fullbatch, metrics, optim
 from bpcore.arrays import check_float_dtype
 from bpcore.fullbatch import FullBatchUpdates
 from bpcore.nn import penalties, weights
@@ -59,8 +59,8 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str]) -> None
         "loss": trainer.loss,
         "loss_is_known": trainer._loss.by_name,
         "objective": trainer.objective is not None,
-        "metrics": list(trainer.metrics),
-        "own_metrics": trainer._own_metrics,
+        "metrics": list(trainer.metrics) if trainer._saved_metrics is None else trainer._saved_metrics,
+        "own_metrics": trainer._saved_metrics is None,
         "optimizer": trainer.optimizer.config(),
         "optimizer_slots": engine.optimizer_slots(),
         "optimizer_memory": updates.saved() if isinstance(updates, FullBatchUpdates) else None,
@@ -139,7 +139,7 @@ def _is_scale(value: Any) -> bool:
 
 def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `Trainer`: the saved ones, then what was given again."""
-    arguments = {"dtype": settings["dtype"], "seed": settings["seed"], "metrics": settings["metrics"]}
+    arguments = {"dtype": settings["dtype"], "seed": settings["seed"]}
     missing = []
     if settings["objective"]:
         missing += ["objective"]
@@ -149,6 +149,11 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
         missing += ["loss"]
     if settings["own_metrics"]:
         missing += ["metrics"]
+    else:
+        try:
+            arguments["metrics"] = [_metric(each) for each in settings["metrics"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{name}: its settings are damaged: metrics: {error}") from None
     try:
         arguments["optimizer"] = optim.from_config(settings["optimizer"])
     except (KeyError, TypeError) as error:
@@ -168,6 +173,11 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
         arguments.pop("loss", None)
         arguments["metrics"] = ()
     return {**arguments, **overrides}
+
+
+def _metric(saved: Any) -> Any:
+    """A metric's name, or the object that its config describes."""
+    return saved if isinstance(saved, str) else metrics.from_config(saved)
 
 
 def _check_optimizer(model: Module, tensors: dict[str, Array], settings: dict[str, Any], name: str) -> None:

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import functools
-import math
 import operator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from bpcore import intake, ops, tracing
+from bpcore import intake
 from bpcore._native import core
 from bpcore.activity import activities
-from bpcore.arrays import FLOATS
 from bpcore.autodiff import gradients_of
-from bpcore.losses import Weighted, matched
+from bpcore.measuring import compared, described, errors_named, statistics, summed, without_ignored
 from bpcore.metrics import Metric
-from bpcore.metrics.base import spread, statistics_of
 from bpcore.nn.build import collect
 from bpcore.outputs import Measured, Outputs
 from bpcore.tensor import Tensor
 from bpcore.tracing import Runner, Trace, inference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from bpcore._core import Plan
     from bpcore.intake import Samples, Signature
@@ -65,9 +59,9 @@ class FullBatchPlan(NamedTuple):
 class Task:
     """What is learned: a model with a loss against targets, or with an objective of its own.
 
-    Its plans give the mean loss of the batch, then for the loss, and for each metric that is a function, a sum
-    over the batch's elements and its weight, their number unless samples are weighted; for metrics that are
-    objects, their statistics. Over an epoch all but the first are added up, or kept row by row.
+    Its plans give the mean loss of the batch, then for the loss, and for each metric that is a function, a
+    sum over the batch's elements and its weight, their number unless samples are weighted; for metrics that
+    are objects, their statistics. Over an epoch all but the first are added up, or kept row by row.
     """
 
     def __init__(
@@ -102,68 +96,32 @@ class Task:
         if self._objective is not None:
             value = self._objective(self.model, *tensors)
             if getattr(value, "shape", None) != ():
-                raise ValueError(f"the objective must return a scalar tensor, got {_described(value)}")
-            mean, parts = _summed("objective", value, None, signature.rows)
+                raise ValueError(f"the objective must return a scalar tensor, got {described(value)}")
+            mean, parts = summed("objective", value, None, signature.rows)
             measured = [Measured("loss")]
         else:
             target = tensors.pop() if signature.target else None
             prediction = self.model(*tensors)
             value = None
             if self._loss.function is not None:
-                value = _compared("loss", self._loss.function, prediction, target)
+                value = compared("loss", self._loss.function, prediction, target)
             if self._loss.labels:
                 scores = prediction if isinstance(prediction, Tensor) else prediction[0]
                 self._classes[tuple(shape for shape, _ in signature.arrays)] = scores.shape[-1]
-            mean, parts = _summed("loss", value, weight, signature.rows)
+            mean, parts = summed("loss", value, weight, signature.rows)
             measured = [Measured("loss")]
+            counted = without_ignored(self._loss, prediction, target, weight)
             for name, metric in self._metrics.items():
-                with _named(name):
+                with errors_named(name):
                     if isinstance(metric, Metric):
-                        found, shapes = self._statistics(metric, prediction, target, weight, signature.rows)
+                        found, shapes = statistics(metric, prediction, *counted, signature.rows)
                         measured.append(Measured(name, metric, shapes))
                     else:
-                        who = f"metric {name}"
-                        each = _compared(who, metric, prediction, target)
-                        found = _summed(who, each, weight, signature.rows)[1]
+                        each = compared(f"metric {name}", metric, prediction, target)
+                        found = summed(f"metric {name}", each, weight, signature.rows)[1]
                         measured.append(Measured(name))
                 parts += found
         return Description([mean, *parts], Outputs(tuple(measured)))
-
-    def _statistics(
-        self, metric: Metric, prediction: Any, target: Any, weight: Tensor | None, rows: int
-    ) -> tuple[list[Tensor], tuple[tuple[int, ...], ...]]:
-        """What a metric sums or collects, and the shapes of the sums or of the rows.
-
-        Of classes that the loss ignores, the weight is 0, and the first class takes their place.
-        """
-        counts = weight
-        if isinstance(prediction, Tensor) and isinstance(target, Tensor):
-            target = matched(prediction, target)
-            ignored = self._loss.ignore_index
-            if ignored is not None and target.dtype == "int64" and target.shape == prediction.shape[:-1]:
-                kept = ops.not_equal(target, ignored)
-                target = ops.where(kept, target, 0)
-                counts = ops.cast(kept, "float64")
-                if weight is not None:
-                    counts = counts * spread(weight, counts)
-        trace = tracing.current()
-        assert trace is not None
-        found = []
-        for part in statistics_of(metric, prediction, target, counts):
-            if isinstance(part, Tensor):
-                found.append(_as_float(f"metric {metric.name}", part))
-            else:  # what does not depend on the batch
-                found.append(Tensor(trace, trace.graph.constant(np.asarray(part, np.float64))))
-        shapes = [part.shape for part in found]
-        if not metric.collect:
-            return found, tuple(shapes)
-        wrong = [shape for shape in shapes if shape[:1] != (rows,)]
-        if wrong:
-            raise ValueError(
-                f"it collects rows, so its statistics must have one for each of the {rows} samples, got shape "
-                f"{wrong[0]}"
-            )
-        return found, tuple(shape[1:] for shape in shapes)
 
     def training_plan(self, signature: Signature, storage: Storage) -> TaskPlan:
         """The plan of a step: it ends in the gradients, and writes the states."""
@@ -242,92 +200,5 @@ class Task:
 def _penalty(leaf: Leaf, regularizer: Regularizer, weight: Tensor) -> Tensor:
     term = regularizer(weight)
     if not isinstance(term, Tensor) or term.shape != ():
-        raise ValueError(
-            f"the regularizer of {leaf.name} must return a scalar tensor, got {_described(term)}"
-        )
+        raise ValueError(f"the regularizer of {leaf.name} must return a scalar tensor, got {described(term)}")
     return term
-
-
-@contextmanager
-def _named(metric: str) -> Iterator[None]:
-    """Around what describes a metric: its errors begin with its name."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        text = str(error)
-        if text.startswith((metric, f"metric {metric}")):
-            raise
-        raise type(error)(f"metric {metric}: {text}") from error
-
-
-def _compared(who: str, function: Callable[[Any, Any], Any], prediction: Any, target: Any) -> Any:
-    """`function` of prediction and target, which is given the last axis of size 1 that it may lack.
-
-    Raises ValueError where broadcasting went wrong: for values larger than prediction and target, and, if the
-    target has been reshaped, for anything larger on the way.
-    """
-    if not (isinstance(prediction, Tensor) and isinstance(target, Tensor)):
-        return function(prediction, target)
-    given, target = target, matched(prediction, target)
-    graph = prediction.trace.graph
-    before = len(graph)
-    value = function(prediction, target)
-    parts = value if isinstance(value, Weighted) else (value,)
-    shapes = [part.shape for part in parts if isinstance(part, Tensor)]
-    if target is not given:
-        shapes += [graph.shape(node) for node in range(before, len(graph))]
-    large = [shape for shape in shapes if math.prod(shape) > max(prediction.size, target.size)]
-    if large:
-        raise ValueError(
-            f"{who}: it broadcasts a prediction of shape {prediction.shape} and a target of shape "
-            f"{target.shape} (given as {given.shape}) to {large[0]}; give both the same shape"
-        )
-    return value
-
-
-def _summed(who: str, value: Any, weight: Tensor | None, rows: int) -> tuple[Tensor, list[Tensor]]:
-    """(mean, [sum, weight]) of a value per element, `Weighted` or not, or of a scalar.
-
-    A scalar counts for all rows of its batch.
-    """
-    values, counts = value if isinstance(value, Weighted) else (value, None)
-    values = _as_float(who, values)
-    if counts is not None:
-        counts = _as_float(who, counts)
-        if counts.shape != values.shape:
-            raise ValueError(f"{who}: its values have shape {values.shape}, their weights {counts.shape}")
-    if values.ndim == 0 and weight is not None:
-        raise ValueError(f"{who}: it is a scalar for the whole batch, so samples can't be weighted")
-    if counts is None and values.ndim == 0:
-        return values, [values * rows, _constant(values, rows)]
-    if counts is None and weight is None:
-        total = ops.sum(values)
-        return total / values.size, [total, _constant(values, values.size)]
-    if weight is None:
-        total, weights = ops.sum(values), ops.sum(counts)
-    else:
-        if values.shape[0] != rows:
-            raise ValueError(
-                f"{who}: its values have shape {values.shape}, so {rows} samples can't be weighted"
-            )
-        each = ops.reshape(weight, (rows,) + (1,) * (values.ndim - 1))
-        total = ops.sum(values * each)
-        weights = ops.sum(weight) * (values.size // rows) if counts is None else ops.sum(counts * each)
-    return total / ops.where(weights > 0, weights, 1), [total, weights]
-
-
-def _as_float(who: str, value: Any) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{who}: expected a tensor computed from the model's output, got {_described(value)}")
-    if value.dtype in FLOATS:
-        return value
-    converted: Tensor = ops.cast(value, value.trace.dtype or "float32")
-    return converted
-
-
-def _constant(like: Tensor, number: int) -> Tensor:
-    return Tensor(like.trace, like.trace.graph.constant(np.asarray(number, like.dtype)))
-
-
-def _described(value: Any) -> str:
-    return f"a tensor of shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__

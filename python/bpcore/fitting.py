@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bpcore import interrupts
 from bpcore.history import History
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.callbacks import Callback
     from bpcore.fullbatch import FullBatchSession
+    from bpcore.outputs import Outputs
     from bpcore.progress import Progress
     from bpcore.trainer import Trainer
 
@@ -50,6 +51,7 @@ class Run:
         self,
         trainer: Trainer,
         session: Session | FullBatchSession,
+        outputs: Outputs,
         samples: int,
         batch_size: int,
         callbacks: Sequence[Callback],
@@ -57,14 +59,15 @@ class Run:
     ) -> None:
         self._trainer = trainer
         self._session = session
+        self._outputs = outputs
         self._samples = samples
         self._batch_size = batch_size
         self._callbacks = callbacks
         self._bar = bar
         self._pace = Pace()
-        self._values: dict[str, float] = {}  # of the last epoch
+        self._values: dict[str, Any] = {}  # of the last epoch
 
-    def epochs(self, epochs: int, shuffle: bool, validate: Callable[[], dict[str, float]] | None) -> History:
+    def epochs(self, epochs: int, shuffle: bool, validate: Callable[[], dict[str, Any]] | None) -> History:
         """Runs so many epochs, fewer if a callback says so; `validate` gives the values of held-out data."""
         trainer = self._trainer
         names = trainer._task.names
@@ -97,11 +100,11 @@ class Run:
         if error is not None:
             raise error
 
-    def _tell(self, event: str, logs: dict[str, float]) -> None:
+    def _tell(self, event: str, logs: dict[str, Any]) -> None:
         for callback in self._callbacks:
             getattr(callback, event)(self._trainer, logs)
 
-    def _epoch(self, number: int, shuffle: bool, validate: Callable[[], dict[str, float]] | None) -> bool:
+    def _epoch(self, number: int, shuffle: bool, validate: Callable[[], dict[str, Any]] | None) -> bool:
         """Whether the epoch came to its end."""
         trainer, session = self._trainer, self._session
         start = time.perf_counter()
@@ -110,7 +113,7 @@ class Run:
         self._steps()
         if session.position < session.steps_per_epoch:
             return False
-        values = trainer._task.values(session.totals)
+        values = self._outputs.values(session)
         if validate is not None:
             values.update({f"val_{name}": value for name, value in validate().items()})
         trainer.history.append(time.perf_counter() - start, values)
@@ -145,7 +148,12 @@ class Run:
                 min(self._samples, session.position * self._batch_size) - before * self._batch_size
             )
             due = [callback for callback, every in intervals if trainer.steps % every == 0]
-            logs = trainer._task.values(session.last) if due else {}
+            logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
             interrupts.check()
+
+    def _rows_of_last_step(self) -> int:
+        """Samples of the step that was done last; an epoch's last one may have fewer."""
+        before = (self._session.position - 1) * self._batch_size
+        return min(self._batch_size, self._samples - before)

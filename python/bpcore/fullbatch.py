@@ -179,13 +179,22 @@ class FullBatchSession:
         _, self._layers = layers_of(storage.parameters)
         self.position = self.skipped = 0
         self.wrong_layer = -1
-        self.totals = np.zeros(plan.described)
-        self.last = np.zeros(plan.described)
+        self._kept: list[Array] = []  # all outputs of the task, at the last step
+        self.totals = self.last = np.zeros(1)
 
     def begin_epoch(self, epoch: int, shuffle: bool) -> None:  # noqa: ARG002 - as of a native session
         """The next step is the first; the order of a full batch's rows stays as it is."""
         self.position = 0
-        self.totals = np.zeros(self._plan.described)
+        self.totals, self._kept = np.zeros(1), []
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epoch's step is done."""
+        return self.position == self.steps_per_epoch
+
+    def collected(self, output: int) -> Array:
+        """The rows of an output of the epoch's step."""
+        return self._kept[output]
 
     def run(self, steps: int, rates: Array) -> int:
         """Runs one step, if there is one left; 0 if it was refused and nothing changed."""
@@ -203,7 +212,9 @@ class FullBatchSession:
         self._trial.flat_parameters[...] = self._store.flat_parameters
         self._trial.flat_states[...] = self._store.flat_states
         described, first, gradients, states = self._evaluate(arrays)
-        self.last = np.array(described, np.float64)
+        kept = self._plan.outputs.collected
+        summed = [each for number, each in enumerate(described) if number not in kept]
+        self.last = _flat(summed).astype(np.float64)
         if not (math.isfinite(self.last[0]) and math.isfinite(first)):
             return False
         for place, gradient in enumerate(gradients):
@@ -230,7 +241,7 @@ class FullBatchSession:
             _fill(self._own, x)
             for slot, value in zip(plan.states, states, strict=True):
                 self._store.state(slot)[...] = value
-            self.totals = self.totals + self.last
+            self.totals, self._kept = self.last.copy(), described
             self.position += 1
         return True
 

@@ -43,6 +43,15 @@ class Outputs(NamedTuple):
         every = [each.collects for each in self.measured for _ in each.shapes]
         return [number for number, collects in enumerate(every, 1) if collects]
 
+    def check_same(self, other: Outputs, rows: int, others: int) -> None:
+        """ValueError if those of a batch of `others` rows don't have the shapes of these, of `rows` rows."""
+        for mine, theirs in zip(self.measured, other.measured, strict=True):
+            if mine.shapes != theirs.shapes:
+                raise ValueError(
+                    f"metric {mine.name}: its statistics have the shapes {mine.shapes} in a batch of {rows} "
+                    f"samples, {theirs.shapes} in one of {others}, so they don't add up"
+                )
+
     def values(self, session: Session | FullBatchSession) -> dict[str, Any]:
         """Name -> value of the session's epoch so far, a float or an array.
 
@@ -54,9 +63,7 @@ class Outputs(NamedTuple):
         """Name -> value of the session's last step, which had so many samples."""
         return self._values(session.last, session, rows)
 
-    def _values(
-        self, sums: Array, session: Session | FullBatchSession, rows: int | None
-    ) -> dict[str, Any]:
+    def _values(self, sums: Array, session: Session | FullBatchSession, rows: int | None) -> dict[str, Any]:
         found: dict[str, Any] = {}
         begin, number = 1, 1  # the next element of the sums, the next output
         for each in self.measured:

@@ -12,11 +12,12 @@ ignores does not. Values are those of scikit-learn's functions.
 from bpcore.metrics.accuracy import accuracy, binary_accuracy
 from bpcore.metrics.base import Metric, spread
 from bpcore.metrics.classes import F1, ConfusionMatrix, Precision, Recall, TopKAccuracy
-from bpcore.metrics.known import from_config, resolve
+from bpcore.metrics.known import from_config, greater_is_better, resolve
 from bpcore.metrics.ranking import ROCAUC, AveragePrecision
 from bpcore.metrics.regression import MAE, MAPE, MSE, R2, RMSE
 
 __all__ = [
     "F1", "MAE", "MAPE", "MSE", "R2", "RMSE", "ROCAUC", "AveragePrecision", "ConfusionMatrix", "Metric",
-    "Precision", "Recall", "TopKAccuracy", "accuracy", "binary_accuracy", "from_config", "resolve", "spread",
+    "Precision", "Recall", "TopKAccuracy", "accuracy", "binary_accuracy", "from_config", "greater_is_better",
+    "resolve", "spread",
 ]  # fmt: skip

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
 from bpcore.arrays import FLOATS
 from bpcore.losses import Weighted, matched
-from bpcore.metrics.base import Function
 from bpcore.tensor import operand
+
+if TYPE_CHECKING:
+    from bpcore.metrics.base import Function
 
 __all__ = ["accuracy", "binary_accuracy", "without"]
 

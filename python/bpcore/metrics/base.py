@@ -41,8 +41,8 @@ class Metric:
 
         trainer = bp.Trainer(model, "mse", metrics=[Bias(), "mae"])
 
-    A metric that is a mean over elements needs none of this: any function of (prediction, target) that returns
-    a value per element is a metric under its own name.
+    A metric that is a mean over elements needs none of this: any function of (prediction, target) that
+    returns a value per element is a metric under its own name.
 
     Attributes:
         name: the value's name, in logs, histories and `Trainer.evaluate`.
@@ -53,7 +53,7 @@ class Metric:
             row a sample of the batch, and `result` gets the rows of all samples, in any order. They take
             memory for as long as an epoch does.
 
-    Called on arrays, ``metric(prediction, target, weight)`` is the value of all of them at once.
+    Called on arrays, ``metric(prediction, target)`` is their value.
     """
 
     name: str
@@ -87,6 +87,7 @@ class Metric:
         return None
 
     def __call__(self, prediction: Any, target: Any, weight: Any = None) -> Any:
+        """The value of all these samples, by arrays as `statistics` takes tensors."""
         arrays = [np.asarray(each) for each in statistics_of(self, prediction, target, weight)]
         return read(self, arrays)
 
@@ -128,9 +129,7 @@ def spread(weight: Any, like: Any, who: str = "spread") -> Any:
         return np.ones(like.shape)
     each = ops.cast(operand(weight, who), "float64")
     if each.shape != like.shape[: each.ndim]:
-        raise ValueError(
-            f"{who}: what has shape {like.shape} can't be weighted by weights of shape {each.shape}"
-        )
+        raise ValueError(f"{who}: what has shape {like.shape} can't have weights of shape {each.shape}")
     column = ops.reshape(each, each.shape + (1,) * (like.ndim - each.ndim))
     return column if each.ndim == like.ndim else ops.broadcast_to(column, like.shape)
 

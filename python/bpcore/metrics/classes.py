@@ -77,7 +77,6 @@ class _Ratio(Described):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
 class Precision(_Ratio):
     """Of what was predicted to be of a class, how much is: scikit-learn's precision_score.
 
@@ -100,7 +99,6 @@ class Precision(_Ratio):
         return right, predicted
 
 
-@dataclass(frozen=True)
 class Recall(_Ratio):
     """Of what is of a class, how much was predicted to be: scikit-learn's recall_score.
 
@@ -113,7 +111,6 @@ class Recall(_Ratio):
         return right, true
 
 
-@dataclass(frozen=True)
 class F1(_Ratio):
     """The harmonic mean of precision and recall of each class: scikit-learn's f1_score.
 
@@ -130,8 +127,8 @@ class F1(_Ratio):
 class ConfusionMatrix(Described):
     """How often each class, by row, was taken for each, by column: an array (classes, classes), float64.
 
-    Classes are found as by `Precision`; labels that don't exclude each other have none. For many classes it is
-    large: each batch sums up an array of that size.
+    Classes are found as by `Precision`; labels that don't exclude each other have none. For many classes it
+    is large, and each batch sums up an array of that size.
 
     Args:
         normalize: None for counts, or sums of weights; "true" to divide each row by its sum, "pred" each
@@ -158,8 +155,8 @@ class ConfusionMatrix(Described):
         size = found.classes
         if not size:
             raise ValueError(
-                f"{self.name}: outputs of shape {found.target.shape} are labels that don't exclude each other, "
-                "which have no confusion matrix"
+                f"{self.name}: outputs of shape {found.target.shape} are labels that don't exclude each "
+                "other, which have no confusion matrix"
             )
         each = weights_of_classes(self.name, found, weight)
         counts = histogram(found.target * size + found.predicted, each, size * size)

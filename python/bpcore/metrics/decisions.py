@@ -84,9 +84,10 @@ def class_counts(who: str, found: Decisions, weight: Any) -> tuple[Any, Any, Any
         wanted = ops.cast(target, "float64") * each
         given = ops.cast(predicted, "float64")
         parts = (wanted, given * each, wanted * given)
-        return tuple(  # type: ignore[return-value]
+        first, second, both = (
             ops.sum(ops.reshape(part, (-1, target.shape[-1])), axis=0, keepdims=True) for part in parts
         )
+        return first, second, both
     each = weights_of_classes(who, found, weight)
     right = ops.where(ops.equal(predicted, target), each, 0)
     return (

@@ -22,7 +22,8 @@ __all__ = ["from_config", "greater_is_better", "resolve"]
 _KINDS: dict[str, type[Described]] = {
     each.kind: each
     for each in (
-        AveragePrecision, ConfusionMatrix, F1, MAE, MAPE, MSE, Precision, R2, RMSE, ROCAUC, Recall, TopKAccuracy,
+        AveragePrecision, ConfusionMatrix, F1, MAE, MAPE, MSE, Precision, R2, RMSE, ROCAUC, Recall,
+        TopKAccuracy,
     )
 }  # fmt: skip
 _NAMED: dict[str, Function | Metric] = {
@@ -45,12 +46,12 @@ def from_config(config: Mapping[str, Any]) -> Metric:
 def resolve(metrics: Any, loss: Resolved) -> tuple[dict[str, Function | Metric], list[Any] | None]:
     """Name -> metric of names, functions and objects, and what a file keeps of them.
 
-    The latter is for `resolve` again, with configs in the place of objects; None if one of them is a function,
-    or an object of one's own, and has to be given again. By a known `loss`, "accuracy" is of classes, without
-    one that it ignores, or of the logits of two. Raises ValueError for unknown names and for names used twice,
-    TypeError for what is no metric.
+    The latter is a list of names and configs; None if one of them is a function, or an object of one's own,
+    and has to be given again. By a known `loss`, "accuracy" is of classes, without one that it ignores, or of
+    the logits of two. Raises ValueError for unknown names and for names used twice, TypeError for what is no
+    metric.
     """
-    if isinstance(metrics, (str, Metric, Mapping)) or not isinstance(metrics, Iterable):
+    if isinstance(metrics, (str, Metric)) or not isinstance(metrics, Iterable):
         raise TypeError(f"metrics must be a list of names, functions and objects, got {metrics!r}")
     named = dict(_NAMED)
     if loss.binary:
@@ -73,19 +74,18 @@ def _one(given: Any, named: Mapping[str, Function | Metric]) -> tuple[str, Funct
     if isinstance(given, str):
         top_k = _TOP_K.fullmatch(given)
         return given, TopKAccuracy(int(top_k[1])) if top_k else lookup("metric", given, named), given
-    if isinstance(given, Mapping):
-        given = from_config(given)
     if isinstance(given, Metric):
-        name = getattr(given, "name", None)
-        if not isinstance(name, str) or not name:
-            raise TypeError(f"{type(given).__name__}: a metric needs a name, a word, got {name!r}")
-        return name, given, given.config()
+        label: Any = getattr(given, "name", None)
+        if not isinstance(label, str) or not label:
+            raise TypeError(f"{type(given).__name__}: a metric needs a name, a word, got {label!r}")
+        return label, given, given.config()
     if isinstance(given, type) or not callable(given) or isinstance(given, Tensor):
         what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
         raise TypeError(
-            f"a metric is a name, a function of (prediction, target) or an object of metrics.Metric, got {what}"
+            "a metric is a name, a function of (prediction, target) or an object of metrics.Metric, got "
+            f"{what}"
         )
-    name = getattr(given, "__name__", type(given).__name__)
+    name: str = getattr(given, "__name__", type(given).__name__)
     return name, given, name if named.get(name) is given else None
 
 
@@ -94,9 +94,9 @@ def _how(metric: Function | Metric) -> str:
 
 
 def greater_is_better(name: str, metrics: Mapping[str, Any]) -> bool:
-    """Whether more of the value `name` is better, that of validation too, by `metrics` or those known by name.
+    """Whether more of the value `name`, also of validation, is better, by `metrics`, else by known names.
 
-    False for the loss and for what says nothing.
+    Of what says nothing, as the loss and most functions, only that of an "accuracy" is.
     """
     plain = name.removeprefix("val_")
     metric = metrics.get(plain, TopKAccuracy if _TOP_K.fullmatch(plain) else _NAMED.get(plain))

@@ -57,7 +57,7 @@ class _Ranking(Described):
     def result(self, *sums: Array) -> Any:
         """The mean over the classes, or labels, that have a value; NaN if none has, or a score is NaN."""
         scores, target, weight = sums
-        if np.isnan(scores).any():
+        if scores.size == 0 or np.isnan(scores).any():
             return np.nan
         columns = scores.shape[-1]
         if target.ndim < scores.ndim:
@@ -70,7 +70,7 @@ class _Ranking(Described):
         return kept.mean() if len(kept) else np.nan
 
     def _area(self, true: Array, false: Array) -> float:
-        """The value by how many are above each threshold, from the highest to the lowest; NaN if it has none."""
+        """The value, of what `_curve` gives; NaN if it has none."""
         raise NotImplementedError
 
 
@@ -83,7 +83,6 @@ def _curve(scores: Array, target: Array, weight: Array) -> tuple[Array, Array]:
     return true, false
 
 
-@dataclass(frozen=True)
 class ROCAUC(_Ranking):
     """The chance that a sample of a class scores higher than one that isn't: scikit-learn's roc_auc_score.
 
@@ -109,7 +108,6 @@ class ROCAUC(_Ranking):
         return float(np.diff(x) @ (y[1:] + y[:-1]) / 2)
 
 
-@dataclass(frozen=True)
 class AveragePrecision(_Ranking):
     """The mean of the precisions at each positive, from the highest score on.
 
