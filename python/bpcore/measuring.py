@@ -136,7 +136,8 @@ def errors_named(metric: str) -> Iterator[None]:
         text = str(error)
         if text.startswith((metric, f"metric {metric}")):
             raise
-        raise type(error)(f"metric {metric}: {text}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"metric {metric}: {text}") from error
 
 
 # Both

@@ -71,7 +71,7 @@ class Outputs(NamedTuple):
             for shape in each.shapes:
                 if each.collects:
                     kept = session.collected(number)
-                    kept = kept if rows is None else kept[len(kept) - rows :]
+                    kept = kept if rows is None else kept[max(len(kept) - rows, 0) :]
                     parts.append(kept.reshape(-1, *shape))
                 else:
                     end = begin + math.prod(shape)
