@@ -76,11 +76,11 @@ class _Ranking(Described):
 
 def _curve(scores: Array, target: Array, weight: Array) -> tuple[Array, Array]:
     """How many of the positive, and of the others, are at or above each distinct score, from the highest."""
-    order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
-    true = np.cumsum(np.where(target, weight, 0)[order])[ends]
-    false = np.cumsum(np.where(target, 0, weight)[order])[ends]
-    return true, false
+    order = np.argsort(-scores)
+    scores, weight = scores[order], weight[order]
+    positive = weight * target[order]
+    ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    return np.cumsum(positive)[ends], np.cumsum(weight - positive)[ends]
 
 
 class ROCAUC(_Ranking):
