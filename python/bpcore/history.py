@@ -26,16 +26,33 @@ class History:
     `epochs` numbers them, counted from 1 over all calls of `fit` of one trainer, `before` of which are in
     earlier histories; `seconds` is the time each took, validation included. `names` are those of the values,
     known before the first epoch is done.
+
+    `stopped` says in a few words what ended the run, None before: "epochs" if all are done; "time"; "tol";
+    "early_stopping: ..."; "not_finite: ..."; what a callback gave to `trainer.stop`; "stop_training" if it
+    gave no reason; "interrupted" by Ctrl-C; or the exception that `fit` raised.
     """
 
     def __init__(self, before: int = 0, names: Iterable[str] = ()) -> None:
         self._before = before
         self.names = tuple(names)
+        self.stopped: str | None = None
         self._rows: list[tuple[float, dict[str, Any]]] = []
 
     def append(self, seconds: float, values: Mapping[str, Any]) -> None:
         """Adds a finished epoch, in one go: an interrupted run never leaves half of one."""
         self._rows.append((seconds, dict(values)))
+
+    def config(self) -> dict[str, Any]:
+        """What `from_config` makes the same history of."""
+        return {"before": self._before, "names": list(self.names), "rows": [list(row) for row in self._rows]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> History:
+        """The history that `config` tells of."""
+        history = cls(config["before"], config["names"])
+        for seconds, values in config["rows"]:
+            history.append(float(seconds), values)
+        return history
 
     @property
     def last_epoch(self) -> int:

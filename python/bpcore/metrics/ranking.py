@@ -79,7 +79,7 @@ def _curve(scores: Array, target: Array, weight: Array) -> tuple[Array, Array]:
     order = np.argsort(-scores)
     scores, weight = scores[order], weight[order]
     positive = weight * target[order]
-    ends = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    ends = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
     return np.cumsum(positive)[ends], np.cumsum(weight - positive)[ends]
 
 
