@@ -69,12 +69,33 @@ def _objective() -> bp.Trainer:
     return bp.Trainer(nn.Sequential(nn.Dense(3, "tanh"), nn.Dense(4)), objective=loss)
 
 
+class _Two(nn.Module):
+    def __init__(self) -> None:
+        self.kind, self.size = nn.Dense(3), nn.Dense(1)
+
+    def __call__(self, x: Any) -> Any:
+        return {"kind": self.kind(x), "size": self.size(x)}
+
+
+def _two() -> bp.Trainer:
+    loss = {"kind": "cross_entropy", "size": "mse"}
+    return bp.Trainer(_Two(), loss, loss_weights={"size": 0.1}, metrics={"kind": "accuracy"})
+
+
 SETUPS: dict[str, tuple[Callable[[], bp.Trainer], dict[str, Any]]] = {
     "plain": (_dense, {}),
     "last batch smaller": (_dense, {"batch_size": 11}),
     "in order": (_dense, {"shuffle": False}),
     "validation": (_dense, {"validation_split": 0.25}),
     "stratified weights": (_dense, {"sample_weight": np.linspace(0.5, 2, 96)}),
+    "stratified split": (
+        _dense,
+        {"validation_split": 0.25, "stratify": True, "class_weight": {0: 3.0}},
+    ),
+    "several outputs": (
+        _two,
+        {"y": {"kind": blobs()[1], "size": blobs()[0][:, 0]}, "validation_split": 0.25},
+    ),
     "accumulated": (_dense, {"accumulate": 3}),
     "averaged and clipped": (lambda: _dense(ema=0.9, clip_norm=0.1), {}),
     "momentum": (lambda: _dense(optimizer=optim.SGD(0.1, momentum=0.9)), {}),
