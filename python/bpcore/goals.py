@@ -42,7 +42,7 @@ class Goal(NamedTuple):
         if not isinstance(whole, Mapping):
             raise TypeError(f"the {what} must be a dict with it, got {_described(whole)}")
         if self.key not in whole:
-            raise ValueError(f"the {what} doesn't have it; {names.hint(self.key, whole)}")
+            raise ValueError(f"the {what} doesn't have it; {names.suggestion(self.key, whole)}")
         return whole[self.key]
 
     @contextmanager
@@ -223,7 +223,7 @@ def _by_name_too(loss: Mapping[str, Any], given: Any, argument: str) -> dict[str
         if key not in loss:
             raise ValueError(
                 f"Trainer: {argument} has {key!r}, an output that loss doesn't have; "
-                f"{names.hint(key, loss)}; None in loss is for an output that is not trained on"
+                f"{names.suggestion(key, loss)}; None in loss is for an output that is not trained on"
             )
     return dict(given)
 

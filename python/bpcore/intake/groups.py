@@ -86,7 +86,7 @@ def _by_name(who: str, x: Mapping[Any, Any], parameters: Sequence[inspect.Parame
         if name not in known:
             others.append(name)
     if others and not any(each.kind is each.VAR_KEYWORD for each in parameters):
-        raise ValueError(f"{who}: {what} takes no input {others[0]!r}; {names.hint(others[0], known)}")
+        raise ValueError(f"{who}: {what} takes no input {others[0]!r}; {names.suggestion(others[0], known)}")
     missing = [name for name, needed in known.items() if needed and name not in x]
     if missing:
         raise ValueError(f"{who}: x has no {missing[0]!r}, which {what} takes; it has {', '.join(x)}")
@@ -124,7 +124,9 @@ def targets_of(who: str, y: Any, goals: Goals) -> Group:
             )
         for name in y:
             if name not in keys:
-                raise ValueError(f"{who}: y has {name!r}, an output without a loss; {names.hint(name, keys)}")
+                raise ValueError(
+                    f"{who}: y has {name!r}, an output without a loss; {names.suggestion(name, keys)}"
+                )
         found = {key: y.get(key) for key in keys}
     else:
         if not isinstance(y, (tuple, list)) or len(y) != len(keys):
@@ -168,6 +170,6 @@ def weights_of(who: str, weight: Any, goals: Goals) -> Group | None:
         if key not in goals.used:
             raise ValueError(
                 f"{who}: sample_weight has {key!r}, an output without a loss or a metric; "
-                f"{names.hint(key, goals.used)}"
+                f"{names.suggestion(key, goals.used)}"
             )
     return Group(list(given.values()), tuple(given)) if given else None
