@@ -12,7 +12,7 @@ from bpcore.settings import count, number
 if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
-__all__ = ["callback_list", "count", "criteria", "order_is_free"]
+__all__ = ["callback_list", "count", "order_is_free"]
 
 
 def order_is_free(who: str, model: Module) -> None:
@@ -26,8 +26,8 @@ def order_is_free(who: str, model: Module) -> None:
             )
 
 
-def callback_list(given: Any) -> list[Callback]:
-    """`given`, one callback or several, as a list.
+def callback_list(given: Any, max_seconds: Any = None, tol: Any = None) -> list[Callback]:
+    """`given`, one callback or several, and those that keep these arguments, in the order they are told in.
 
     TypeError for what is no callback, and for methods that would never be called.
     """
@@ -38,19 +38,13 @@ def callback_list(given: Any) -> list[Callback]:
         check_events(callback)
         if callback.every_steps is not None:
             count(type(callback).__name__, "every_steps", callback.every_steps, 1)
-        elif overrides(callback, "on_step") and "every_steps" not in vars(callback):
+        elif not callback.steps_are_optional and overrides(callback, "on_step"):
             raise ValueError(
                 f"fit: {type(callback).__name__} has an on_step, but its every_steps is None, so it would "
                 "never be called; set every_steps"
             )
-    return found
-
-
-def criteria(max_seconds: Any, tol: Any) -> list[Callback]:
-    """The callbacks that keep these two arguments of `fit`."""
-    found: list[Callback] = []
     if tol is not None:
         found.append(Tolerance(number("fit", "tol", tol, least=0)))
     if max_seconds is not None:
         found.append(TimeLimit(number("fit", "max_seconds", max_seconds, above=0)))
-    return found
+    return sorted(found, key=lambda callback: callback.runs_last)

@@ -1,6 +1,7 @@
 """Callbacks: what may happen between the steps of `Trainer.fit`."""
 
 from bpcore.callbacks.base import Callback
+from bpcore.callbacks.checkpoint import Checkpoint
 from bpcore.callbacks.csv_logger import CSVLogger
 from bpcore.callbacks.early_stopping import EarlyStopping
 from bpcore.callbacks.functions import LambdaCallback
@@ -13,6 +14,7 @@ from bpcore.callbacks.time_limit import TimeLimit
 __all__ = [
     "CSVLogger",
     "Callback",
+    "Checkpoint",
     "EarlyStopping",
     "GradientHealth",
     "LambdaCallback",

@@ -25,14 +25,15 @@ class Callback:
     have.
 
     With `every_steps` set to N, `on_step` is called after every Nth step of the trainer, and the steps
-    between run natively without a stop. A callback with an `on_step` must set it; an object whose own
-    `every_steps` is None has chosen to be called after no step.
+    between run natively without a stop. A callback with an `on_step` must set it.
 
     `fit` refuses a callback with a method ``on_...`` that is none of these, as it would never be called, and
     one whose arguments are others.
     """
 
     every_steps: int | None = None
+    steps_are_optional = False  # whether every_steps may be None all the same
+    runs_last = False  # whether it is told after all others, so that it sees what they did
     watch_every: int | None = None  # GradientHealth's
 
     def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
@@ -57,6 +58,12 @@ class Callback:
         """When a step was refused because its loss or a gradient is not finite.
 
         `fit` raises `error` afterwards, unless a callback ends the run by `trainer.stop`.
+        """
+
+    def on_run_over(self, trainer: Trainer, error: BaseException | None) -> None:
+        """When the last step is done, before `on_train_end`, whatever ended the run: `error`, if it was one.
+
+        The parameters are those of the last step, and no callback has put anything back yet.
         """
 
     def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bpcore.callbacks.base import Callback
 
 if TYPE_CHECKING:
@@ -40,25 +38,18 @@ class Tolerance(Callback):
         """Starts anew."""
         self._forget()
 
-    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
-        """Does no more epoch where a run goes on that had come to its end."""
-        self._stop_if_due(trainer)
-
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Counts the epoch if it is no better."""
         loss = logs["loss"]
         self._count = self._count + 1 if loss > self._best - self.tol else 0
         self._best = min(self._best, loss)
-        self._stop_if_due(trainer)
-
-    def _stop_if_due(self, trainer: Trainer) -> None:
         if self._count > self.n_iter_no_change:
             trainer.stop("tol")
 
     def state(self) -> dict[str, Any]:
         """The least loss and the count."""
-        return {"best": np.array(self._best), "count": self._count}  # an array, as it is infinite at first
+        return {"best": self._best, "count": self._count}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on from there."""
-        self._best, self._count = float(state["best"]), state["count"]
+        """Goes on from `state`."""
+        self._best, self._count = state["best"], state["count"]
