@@ -235,6 +235,17 @@ def test_going_on_without_the_file_begins_one(tmp_path: Path) -> None:
     assert [row["epoch"] for row in _rows(path)] == ["3"]
 
 
+def test_going_on_before_the_first_line_replaces_another_file(tmp_path: Path) -> None:
+    """As the run would have done, had it not been killed."""
+    path, checkpoint = tmp_path / "log.csv", tmp_path / "run"
+    path.write_text("name,age\nAda,36\n")
+    with pytest.raises(ZeroDivisionError):
+        _fit(_trainer(), CSVLogger(path), Killed(checkpoint, 1, 2))
+    assert path.read_text() == "name,age\nAda,36\n"
+    _fit(_trainer(), CSVLogger(path), epochs=2, resume=checkpoint)
+    assert [row["epoch"] for row in _rows(path)] == ["1", "2"]
+
+
 def test_going_on_in_a_file_that_someone_has_spoilt(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     checkpoint = _saved(tmp_path / "run", CSVLogger(path))
