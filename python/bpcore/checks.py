@@ -26,8 +26,8 @@ def order_is_free(who: str, model: Module) -> None:
             )
 
 
-def callback_list(given: Any, max_seconds: Any = None, tol: Any = None) -> list[Callback]:
-    """`given`, one callback or several, and those that keep these arguments, in the order they are told in.
+def callback_list(given: Any, max_seconds: Any, tol: Any) -> list[Callback]:
+    """`given`, one callback or several, with those that keep two arguments of `fit`, in the order of telling.
 
     TypeError for what is no callback, and for methods that would never be called.
     """
@@ -38,7 +38,7 @@ def callback_list(given: Any, max_seconds: Any = None, tol: Any = None) -> list[
         check_events(callback)
         if callback.every_steps is not None:
             count(type(callback).__name__, "every_steps", callback.every_steps, 1)
-        elif not callback.steps_are_optional and overrides(callback, "on_step"):
+        elif overrides(callback, "on_step") and "every_steps" not in vars(callback):
             raise ValueError(
                 f"fit: {type(callback).__name__} has an on_step, but its every_steps is None, so it would "
                 "never be called; set every_steps"

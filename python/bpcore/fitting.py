@@ -110,8 +110,7 @@ class Run:
         state = RunState(
             settings=self._data._asdict(),
             names=self.names,
-            stopped=trainer.stop_training,
-            reason=trainer._stop_reason,
+            stopped=self._reason(None) if trainer.stop_training and trainer._stop_reason != "time" else None,
             lr=self._lr,
             callbacks=[(type(each).__name__, each.state()) for each in self._callbacks],
         )
@@ -128,8 +127,8 @@ class Run:
         if state.position is not None:
             self._tell("on_epoch_begin", {})
         state.restore_callbacks(self._callbacks)
-        if state.stopped and state.reason != "time":  # which a TimeLimit says again, if it is still so
-            self._trainer.stop_training, self._trainer._stop_reason = True, state.reason
+        if state.stopped is not None:
+            self._trainer.stop(state.stopped)
             return False
         if state.position is None:
             return True
@@ -138,7 +137,7 @@ class Run:
         session.seek(state.position, state.totals, state.skipped)
         self._advance(0)
         self._began = time.perf_counter() - state.seconds
-        self._pause()
+        self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()
 
     def _reason(self, error: BaseException | None) -> str:

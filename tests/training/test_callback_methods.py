@@ -63,8 +63,6 @@ def test_an_object_may_choose_to_have_no_steps() -> None:
     """A class with an on_step whose every_steps is an option."""
 
     class Optional(StepRecorder):
-        steps_are_optional = True
-
         def __init__(self, every_steps: int | None = None) -> None:
             super().__init__(every_steps)  # type: ignore[arg-type]
 

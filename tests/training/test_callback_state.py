@@ -54,7 +54,7 @@ class Scripted(Callback):
 VALUES = [5.0, 3.0, 4.0, 4.0, 4.5, 4.0, 4.0, 4.0]
 
 
-@pytest.mark.parametrize("at", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
 @pytest.mark.parametrize(
     "make",
     [

@@ -25,14 +25,14 @@ class Callback:
     have.
 
     With `every_steps` set to N, `on_step` is called after every Nth step of the trainer, and the steps
-    between run natively without a stop. A callback with an `on_step` must set it.
+    between run natively without a stop. A callback with an `on_step` must set it; an object whose own
+    `every_steps` is None has chosen to be called after no step.
 
     `fit` refuses a callback with a method ``on_...`` that is none of these, as it would never be called, and
     one whose arguments are others.
     """
 
     every_steps: int | None = None
-    steps_are_optional = False  # whether every_steps may be None all the same
     runs_last = False  # whether it is told after all others, so that it sees what they did
     watch_every: int | None = None  # GradientHealth's
 

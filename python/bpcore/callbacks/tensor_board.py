@@ -40,13 +40,12 @@ class TensorBoard(Callback):
     ImportError without the package tensorboard. TensorFlow is not needed, and not imported.
     """
 
-    steps_are_optional = True
-
     def __init__(
         self, folder: str | os.PathLike[str], every_steps: int | None = None, histograms: bool = False
     ) -> None:
         _library()
         self.folder = os.path.abspath(folder)
+        self.every_steps = every_steps
         if every_steps is not None:
             self.every_steps = settings.count("TensorBoard", "every_steps", every_steps, 1)
         self.histograms = settings.flag("TensorBoard", "histograms", histograms)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bpcore.callbacks.base import Callback
 
 if TYPE_CHECKING:
@@ -48,8 +50,8 @@ class Tolerance(Callback):
 
     def state(self) -> dict[str, Any]:
         """The least loss and the count."""
-        return {"best": self._best, "count": self._count}
+        return {"best": np.array(self._best), "count": self._count}  # an array, as it is infinite at first
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on from `state`."""
-        self._best, self._count = state["best"], state["count"]
+        """Goes on from there."""
+        self._best, self._count = float(state["best"]), state["count"]
