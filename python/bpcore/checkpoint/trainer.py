@@ -13,7 +13,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import files, fullbatch, optim
+from bpcore import files, fullbatch, metrics, optim
 from bpcore.arrays import check_float_dtype
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.fullbatch import FullBatchUpdates
@@ -37,10 +37,11 @@ _SETTINGS = {
     "format_version": (int,),
     "dtype": (str,),
     "seed": (int,),
-    "loss": (str, type(None)),
+    "loss": (str, dict, list, type(None)),
     "loss_is_known": (bool,),
     "objective": (bool,),
-    "metrics": (list,),
+    "loss_weights": (dict, list, type(None)),  # older files don't have it
+    "metrics": (list, dict),
     "own_metrics": (bool,),
     "optimizer": (dict,),
     "optimizer_slots": (list,),
@@ -65,10 +66,11 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: Ru
         "dtype": trainer.dtype,
         "seed": trainer.seed,
         "loss": trainer.loss,
-        "loss_is_known": trainer._loss.by_name,
+        "loss_is_known": trainer._goals.by_name,
         "objective": trainer.objective is not None,
-        "metrics": list(trainer.metrics),
-        "own_metrics": trainer._own_metrics,
+        "loss_weights": trainer.loss_weights,
+        "metrics": trainer._goals.metrics,
+        "own_metrics": trainer._goals.own_metrics,
         "optimizer": trainer.optimizer.config(),
         "optimizer_slots": engine.optimizer_slots(),
         "optimizer_memory": updates.saved() if isinstance(updates, FullBatchUpdates) else None,
@@ -231,7 +233,11 @@ def _is_scale(value: Any) -> bool:
 
 def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `Trainer`: the saved ones, then what was given again."""
-    arguments = {"dtype": settings["dtype"], "seed": settings["seed"], "metrics": settings["metrics"]}
+    arguments = {
+        "dtype": settings["dtype"],
+        "seed": settings["seed"],
+        "loss_weights": settings.get("loss_weights"),
+    }
     missing = []
     if settings["objective"]:
         missing += ["objective"]
@@ -241,6 +247,11 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
         missing += ["loss"]
     if settings["own_metrics"]:
         missing += ["metrics"]
+    else:
+        try:
+            arguments["metrics"] = _metrics(settings["metrics"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{name}: its settings are damaged: metrics: {error}") from None
     try:
         arguments["optimizer"] = optim.from_config(settings["optimizer"])
     except (KeyError, TypeError) as error:
@@ -258,8 +269,17 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
         raise ValueError(f"{name}: functions are not saved; give {names} to Trainer.load again")
     if "objective" in overrides:
         arguments.pop("loss", None)
-        arguments["metrics"] = ()
+        arguments.update(metrics=(), loss_weights=None)
     return {**arguments, **overrides}
+
+
+def _metrics(saved: Any) -> Any:
+    """Names of metrics, and objects that configs describe, in the structure they were given in."""
+    if isinstance(saved, dict) and isinstance(saved.get("metric"), str):
+        return metrics.from_config(saved)
+    if isinstance(saved, dict):
+        return {output: _metrics(each) for output, each in saved.items()}
+    return [_metrics(each) for each in saved] if isinstance(saved, list) else saved
 
 
 def _check_optimizer(model: Module, tensors: dict[str, Array], settings: dict[str, Any], name: str) -> None:
