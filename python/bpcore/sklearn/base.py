@@ -13,8 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from bpcore.optim import LBFGS
 from bpcore.sklearn import parameters, stopping, training
-from bpcore.sklearn.goals import check_outputs, objective
 from bpcore.sklearn.networks import Network, Recipe, dense_layers
+from bpcore.sklearn.objectives import check_outputs, mean_loss
 from bpcore.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from bpcore.arrays import Array
     from bpcore.nn import Module
-    from bpcore.sklearn.goals import Goal
+    from bpcore.sklearn.objectives import Objective
 
 __all__ = ["ACCEPT_SPARSE", "BaseBackprop", "is_stochastic"]
 
@@ -96,16 +96,16 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
     @abstractmethod
     def _targets(
         self, y: Array, dtype: Any, classes: Any, goes_on: bool
-    ) -> tuple[Goal, Array, dict[str, Any]]:
-        """The goal, `y` as it wants it, and attributes to set; raises for a `y` that doesn't fit."""
+    ) -> tuple[Objective, Array, dict[str, Any]]:
+        """The objective, `y` as it wants it, and attributes to set; raises for a `y` that doesn't fit."""
 
     @abstractmethod
     def _score_outputs(self, outputs: Array, target: Array, weight: Array | None) -> float:
         """The score of early stopping, of the network's outputs against what `_targets` gave."""
 
     @abstractmethod
-    def _goal(self) -> Goal:
-        """The goal of what has been fitted."""
+    def _objective(self) -> Objective:
+        """The objective of what has been fitted."""
 
     @abstractmethod
     def _strata(self, target: Array) -> Array | None:
@@ -156,17 +156,17 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
             raise ValueError("sample_weight must be above 0 somewhere")
         if self.batch_norm and self.model is None and X.shape[0] == 1:
             raise ValueError("batch_norm needs at least two samples to normalise by, got n_samples=1")
-        goal, target, attributes = self._targets(y, X.dtype, classes, goes_on)
-        goal.check_target(target)
-        if goes_on and goal.outputs != self._network.recipe.outputs:
+        objective, target, attributes = self._targets(y, X.dtype, classes, goes_on)
+        objective.check_target(target)
+        if goes_on and objective.outputs != self._network.recipe.outputs:
             raise ValueError(
-                f"this network has {self._network.recipe.outputs} outputs, but y is for {goal.outputs}"
+                f"this network has {self._network.recipe.outputs} outputs, but y is for {objective.outputs}"
             )
         random = check_random_state(self.random_state)
         learned, held_out = training.split(self, X, target, weight, random)
         seed = int(random.randint(np.iinfo(np.int32).max))
         if not goes_on:
-            self._begin(goal, X, seed)
+            self._begin(objective, X, seed)
         else:
             self._go_on(incremental)
         for name, value in attributes.items():
@@ -178,18 +178,18 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
             training.run(self, trainer, learned, held_out, incremental)
         return self
 
-    def _begin(self, goal: Goal, X: Any, seed: int) -> None:
+    def _begin(self, objective: Objective, X: Any, seed: int) -> None:
         """A new network, and attributes as before the first epoch."""
         recipe = Recipe(
             parameters.sizes_of(self), self.activation, float(self.dropout), bool(self.batch_norm),
-            self.model, X.shape[1], goal.outputs, seed, X.dtype.name,
+            self.model, X.shape[1], objective.outputs, seed, X.dtype.name,
         )  # fmt: skip
-        trainer = self._make_trainer(recipe.make(), recipe, goal)
+        trainer = self._make_trainer(recipe.make(), recipe, objective)
         if self.model is not None:
-            check_outputs(trainer.predict(X[:1], check_finite=False), 1, goal.outputs)
+            check_outputs(trainer.predict(X[:1], check_finite=False), 1, objective.outputs)
         self._network = Network(recipe, trainer)
         self.n_iter_ = self.t_ = 0
-        self.n_outputs_, self.out_activation_ = goal.outputs, goal.activation
+        self.n_outputs_, self.out_activation_ = objective.outputs, objective.activation
         stopping.start(self)
 
     def _go_on(self, incremental: bool) -> None:
@@ -199,10 +199,10 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
             self._network.replace(self._make_trainer(trainer.model, self._network.recipe))
         stopping.go_on(self)
 
-    def _make_trainer(self, model: Module, recipe: Recipe, goal: Goal | None = None) -> Trainer:
+    def _make_trainer(self, model: Module, recipe: Recipe, objective: Objective | None = None) -> Trainer:
         return Trainer(
             model,
-            objective=objective(self._goal() if goal is None else goal, float(self.alpha)),
+            objective=mean_loss(self._objective() if objective is None else objective, float(self.alpha)),
             optimizer=parameters.optimizer_of(self),
             seed=recipe.seed,
             dtype=recipe.dtype,

@@ -14,7 +14,7 @@ from sklearn.utils.validation import column_or_1d
 
 from bpcore.ops import sigmoid, softmax
 from bpcore.sklearn.base import BaseBackprop, is_stochastic
-from bpcore.sklearn.goals import Goal, of_classes
+from bpcore.sklearn.objectives import Objective, of_classes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
 
     def _targets(
         self, y: Array, dtype: Any, classes: Any, goes_on: bool
-    ) -> tuple[Goal, Array, dict[str, Any]]:
+    ) -> tuple[Objective, Array, dict[str, Any]]:
         if hasattr(y, "toarray"):  # a sparse matrix of labels
             y = y.toarray()
         check_classification_targets(y)
@@ -153,17 +153,19 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
             kind = self._kind
         if kind != "multilabel" and not np.isin(y, known).all():
             raise ValueError(f"`y` has classes {np.setdiff1d(y, known)} that are not among {known}")
-        goal = of_classes(type(self).__name__, self.loss, kind, len(known) if kind != "binary" else 2)
+        objective = of_classes(type(self).__name__, self.loss, kind, len(known) if kind != "binary" else 2)
         if kind == "multilabel":
             target = y.astype(dtype)
         else:
             codes = np.searchsorted(known, y)
             target = (
-                codes if goal.activation == "softmax" or goal.outputs > 1 else codes[:, None].astype(dtype)
+                codes
+                if objective.activation == "softmax" or objective.outputs > 1
+                else codes[:, None].astype(dtype)
             )
-        if goal.signs:
+        if objective.signs:
             target = 2 * target - 1
-        return goal, target, {"classes_": known, "_kind": kind}
+        return objective, target, {"classes_": known, "_kind": kind}
 
     def _check_known(self, found: Array, kind: str, y: Array) -> None:
         """ValueError unless what was learned before is for such a `y`."""
@@ -180,7 +182,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
                 f"{self.classes_}, but `y` has {found}"
             )
 
-    def _goal(self) -> Goal:
+    def _objective(self) -> Objective:
         classes = 2 if self._kind == "binary" else len(self.classes_)
         return of_classes(type(self).__name__, self.loss, self._kind, classes)
 

@@ -10,7 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import column_or_1d
 
 from bpcore.sklearn.base import BaseBackprop
-from bpcore.sklearn.goals import Goal, of_numbers
+from bpcore.sklearn.objectives import Objective, of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,13 +73,13 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):  # type: ignore[misc]  # 
         dtype: Any,
         classes: Any,  # noqa: ARG002 - a classifier's
         goes_on: bool,  # noqa: ARG002
-    ) -> tuple[Goal, Array, dict[str, Any]]:
+    ) -> tuple[Objective, Array, dict[str, Any]]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         target = y.reshape(len(y), -1).astype(dtype)
         return of_numbers(self.loss, target.shape[1]), target, {}
 
-    def _goal(self) -> Goal:
+    def _objective(self) -> Objective:
         return of_numbers(self.loss, self.n_outputs_)
 
     def _weights(self, y: Array, weight: Array | None, incremental: bool) -> Array | None:  # noqa: ARG002

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.nn import Module
 
-__all__ = ["Goal", "check_outputs", "objective", "of_classes", "of_numbers"]
+__all__ = ["Objective", "check_outputs", "mean_loss", "of_classes", "of_numbers"]
 
 # Losses by name: scikit-learn's first.
 _OF_CLASSES = (
@@ -28,7 +28,7 @@ _ALL_OUTPUTS = {"cross_entropy", "multi_margin"}  # one output a class, also for
 _WITHOUT_PROBABILITIES = {"hinge", "multi_margin", "squared_hinge"}
 
 
-class Goal(NamedTuple):
+class Objective(NamedTuple):
     """A loss, the outputs that it needs, and what makes predictions of them."""
 
     loss: Callable[[Any, Any], Any]  # of (prediction, target): values, `Weighted` or a scalar
@@ -46,8 +46,8 @@ class Goal(NamedTuple):
         return self.resolved.known and self.resolved.name in ("hinge", "squared_hinge")
 
 
-def of_classes(who: str, loss: Any, kind: str, classes: int) -> Goal:
-    """The goal for targets of a kind, "binary", "multiclass" or "multilabel", of so many classes or labels.
+def of_classes(who: str, loss: Any, kind: str, classes: int) -> Objective:
+    """The objective for targets of a kind, "binary", "multiclass" or "multilabel", of so many classes or labels.
 
     ValueError for a loss that is unknown or not for this kind, TypeError for what is no loss.
     """
@@ -57,7 +57,7 @@ def of_classes(who: str, loss: Any, kind: str, classes: int) -> Goal:
         lookup("loss", loss, dict.fromkeys(_OF_CLASSES))
         if loss == "log_loss":
             function = _classes_log_loss if kind == "multiclass" else _labels_log_loss
-            return Goal(function, outputs, activation, losses.resolve(None))
+            return Objective(function, outputs, activation, losses.resolve(None))
     resolved = losses.resolve(loss)
     assert resolved.function is not None
     if resolved.known:
@@ -72,11 +72,11 @@ def of_classes(who: str, loss: Any, kind: str, classes: int) -> Goal:
             outputs, activation = classes, "softmax"
         if resolved.name in _WITHOUT_PROBABILITIES:
             activation = "identity"
-    return Goal(resolved.function, outputs, activation, resolved)
+    return Objective(resolved.function, outputs, activation, resolved)
 
 
-def of_numbers(loss: Any, outputs: int) -> Goal:
-    """The goal for so many numbers a sample; raises as `of_classes` does."""
+def of_numbers(loss: Any, outputs: int) -> Objective:
+    """The objective for so many numbers a sample; raises as `of_classes` does."""
     if isinstance(loss, str):
         lookup("loss", loss, dict.fromkeys(_OF_NUMBERS))
         if loss in ("squared_error", "poisson"):
@@ -84,13 +84,13 @@ def of_numbers(loss: Any, outputs: int) -> Goal:
                 "squared_error": (_squared_error, "identity", None),
                 "poisson": (_poisson, "exp", "poisson_nll"),  # which takes the same targets
             }[loss]
-            return Goal(function, outputs, activation, losses.resolve(like))
+            return Objective(function, outputs, activation, losses.resolve(like))
     resolved = losses.resolve(loss)
     assert resolved.function is not None
     if resolved.known:
         lookup("loss", resolved.name or "", dict.fromkeys(_OF_NUMBERS))
     logarithm = resolved.known and resolved.name == "poisson_nll" and resolved.options.get("log_input", True)
-    return Goal(resolved.function, outputs, "exp" if logarithm else "identity", resolved)
+    return Objective(resolved.function, outputs, "exp" if logarithm else "identity", resolved)
 
 
 def _labels_log_loss(logits: Any, target: Any) -> Any:
@@ -123,7 +123,7 @@ def check_outputs(outputs: Any, rows: int, expected: int) -> None:
         )
 
 
-def objective(goal: Goal, alpha: float) -> Callable[..., Any]:
+def mean_loss(objective: Objective, alpha: float) -> Callable[..., Any]:
     """What a trainer minimises: the mean loss of a batch plus alpha / 2 · Σw² / its samples.
 
     Weighted samples make it Σwℓ / Σw and divide the penalty by their weight, too. The penalty is of all that
@@ -132,7 +132,7 @@ def objective(goal: Goal, alpha: float) -> Callable[..., Any]:
 
     def value(model: Module, x: Any, target: Any, weight: Any = None) -> Any:
         rows, prediction = x.shape[0], model(x)
-        mean, counts = _mean(goal.loss(prediction, matched(prediction, target)), weight, rows)
+        mean, counts = _mean(objective.loss(prediction, matched(prediction, target)), weight, rows)
         weights = [
             parameter
             for _, parameter in model.named_variables()
