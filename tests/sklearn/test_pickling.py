@@ -35,7 +35,7 @@ def narrow(features: int, outputs: int) -> nn.Module:
 
 
 MODELS: dict[str, Callable[[], Any]] = {
-    "classifier": lambda: BackpropClassifier((8,), dropout=0.1, batch_norm=True, max_iter=5),
+    "classifier": lambda: BackpropClassifier((8, 4), nn.PReLU(), dropout=0.1, batch_norm=True, max_iter=5),
     "regressor": lambda: BackpropRegressor((8,), max_iter=5, solver="sgd", learning_rate="invscaling"),
     "lbfgs": lambda: BackpropRegressor((8,), solver="lbfgs", max_iter=5),
     "one's own": lambda: BackpropClassifier(model=narrow, max_iter=5, solver=optim.AdamW(1e-2)),

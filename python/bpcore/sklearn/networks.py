@@ -129,9 +129,7 @@ class Network:
         from safetensors.numpy import save
 
         arrays = weights.tensors(trainer.model)
-        if not isinstance(
-            trainer._engine.updates, FullBatchUpdates
-        ):  # whose memory no later fit goes on with
+        if not isinstance(trainer._engine.updates, FullBatchUpdates):  # no later fit needs its memory
             arrays.update(trainer.optimizer_state)
         return {
             "recipe": self.recipe,

@@ -47,7 +47,7 @@ class Objective(NamedTuple):
 
 
 def of_classes(who: str, loss: Any, kind: str, classes: int) -> Objective:
-    """The objective for targets of a kind, "binary", "multiclass" or "multilabel", of so many classes or labels.
+    """The objective for a kind of targets, "binary", "multiclass" or "multilabel", of so many classes.
 
     ValueError for a loss that is unknown or not for this kind, TypeError for what is no loss.
     """
