@@ -158,11 +158,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
             target = y.astype(dtype)
         else:
             codes = np.searchsorted(known, y)
-            target = (
-                codes
-                if objective.activation == "softmax" or objective.outputs > 1
-                else codes[:, None].astype(dtype)
-            )
+            target = codes if objective.outputs > 1 else codes[:, None].astype(dtype)
         if objective.signs:
             target = 2 * target - 1
         return objective, target, {"classes_": known, "_kind": kind}
