@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from bpcore import losses, nn, ops, optim
 from bpcore.callbacks import Callback
 from bpcore.sklearn import BackpropClassifier, BackpropRegressor
+from bpcore.sklearn.base import ACCEPT_SPARSE
 from bpcore.sklearn.stopping import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -99,6 +100,20 @@ def test_labels_and_several_numbers() -> None:
     numbers = BackpropRegressor((32,), **{**FAST, "max_iter": 200}).fit(X, both)
     assert numbers.predict(X).shape == (300, 2)
     assert numbers.score(X, both) >= 0.95
+
+
+@pytest.mark.skipif(not ACCEPT_SPARSE, reason="the trainer takes no sparse input yet")
+@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
+def test_sparse_rows_are_learned_as_dense_ones(settings: dict[str, Any]) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    few = np.where(np.abs(X) > 1, X, 0.0)
+    for make in (sparse.csr_array, sparse.csr_matrix, sparse.csc_array):
+        dense, other = (
+            BackpropClassifier((8,), max_iter=20, random_state=0, **settings).fit(x, TWO)
+            for x in (few, make(few))
+        )
+        np.testing.assert_allclose(other.predict_proba(make(few)), dense.predict_proba(few), rtol=1e-6)
+        np.testing.assert_allclose(other.predict_proba(few), dense.predict_proba(few), rtol=1e-6)
 
 
 def test_class_weights_are_weights_of_samples() -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ACCEPT_SPARSE", "BaseBackprop", "is_stochastic"]
 
-ACCEPT_SPARSE: Any = False  # the formats of sparse X that are taken as they are
+ACCEPT_SPARSE: Any = False  # the formats of sparse X that the trainer takes: "csr" once it does
 _LARGEST_BATCH = 200
 
 
