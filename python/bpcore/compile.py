@@ -10,20 +10,18 @@ from bpcore import intake
 from bpcore._native import core
 from bpcore.activity import activities
 from bpcore.autodiff import gradients_of
-from bpcore.measuring import compared, described, errors_named, statistics, summed, without_ignored
-from bpcore.metrics import Metric
+from bpcore.measuring import compared, described, measured, summed
 from bpcore.nn.build import collect
 from bpcore.outputs import Measured, Outputs
 from bpcore.tensor import Tensor
 from bpcore.tracing import Runner, Trace, inference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Sequence
 
     from bpcore._core import Plan
+    from bpcore.goals import Goals
     from bpcore.intake import Samples, Signature
-    from bpcore.losses import Resolved
-    from bpcore.metrics.base import Function
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Storage
     from bpcore.nn.penalties import Regularizer
@@ -57,9 +55,9 @@ class FullBatchPlan(NamedTuple):
 
 
 class Task:
-    """What is learned: a model with a loss against targets, or with an objective of its own.
+    """What is learned: a model with losses against targets, or with an objective of its own.
 
-    Its plans give the mean loss of the batch, then for the loss, and for each metric that is a function, a
+    Its plans give the mean loss of the batch, then for each loss, and for each metric that is a function, a
     sum over the batch's elements and its weight, their number unless samples are weighted; for metrics that
     are objects, their statistics. Over an epoch all but the first are added up, or kept row by row.
     """
@@ -67,61 +65,67 @@ class Task:
     def __init__(
         self,
         model: Module,
-        loss: Resolved,
+        goals: Goals,
         objective: Callable[..., Any] | None,
-        metrics: Mapping[str, Function | Metric],
         regularizer: Regularizer | None = None,
     ) -> None:
         self.model = model
-        self._loss = loss
+        self._goals = goals
         self._objective = objective
-        self._metrics = metrics
         self._regularizer = regularizer  # of weights that have none of their own
-        self._classes: dict[tuple[tuple[int, ...], ...], int] = {}  # by the shapes of a row
-        self.names = ["loss", *metrics]
+        self._classes: dict[Hashable, dict[int | str | None, int]] = {}  # of outputs, by what is in a row
+        losses = [each.loss_name for each in goals.each if each.loss.function is not None]
+        self.names = [*(losses if goals.keys is None else ["loss", *losses]), *goals.functions]
 
     def check_labels(self, who: str, data: Samples) -> None:
-        """ValueError if a target that has been described is not among the loss's classes."""
-        classes = self._classes.get(tuple(array.shape[1:] for array in data.arrays))
-        if classes is not None:
-            intake.check_labels(who, data, self._loss.name or "", classes, self._loss.ignore_index)
+        """ValueError if a target that has been described is not among its loss's classes."""
+        found = self._classes.get(_kind([array.shape[1:] for array in data.arrays], data), {})
+        for goal in self._goals.each:
+            if goal.key in found:
+                what = who if goal.key is None else f"{who}: output {goal.key!r}"
+                loss, classes = goal.loss, found[goal.key]
+                labels = data.targets[goal.key]
+                intake.check_labels(f"{what}: y", labels, loss.name or "", classes, loss.ignore_index)
 
     def describe(self, trace: Trace, signature: Signature) -> Description:
         """Adds the whole computation to `trace`, with an input for each array."""
-        tensors = [
-            Tensor(trace, trace.graph.input((signature.rows, *shape), dtype))
-            for shape, dtype in signature.arrays
-        ]
-        weight = tensors.pop() if signature.weighted else None
+        call = signature.call(
+            [
+                Tensor(trace, trace.graph.input((signature.rows, *shape), dtype))
+                for shape, dtype in signature.arrays
+            ]
+        )
         if self._objective is not None:
-            value = self._objective(self.model, *tensors)
+            value = self._objective(self.model, *call.inputs, **call.named)
             if getattr(value, "shape", None) != ():
                 raise ValueError(f"the objective must return a scalar tensor, got {described(value)}")
-            mean, parts = summed("objective", value, None, signature.rows)
-            measured = [Measured("loss")]
-        else:
-            target = tensors.pop() if signature.target else None
-            prediction = self.model(*tensors)
-            value = None
-            if self._loss.function is not None:
-                value = compared("loss", self._loss.function, prediction, target)
-            if self._loss.labels:
-                scores = prediction if isinstance(prediction, Tensor) else prediction[0]
-                self._classes[tuple(shape for shape, _ in signature.arrays)] = scores.shape[-1]
-            mean, parts = summed("loss", value, weight, signature.rows)
-            measured = [Measured("loss")]
-            counted = without_ignored(self._loss, prediction, target, weight)
-            for name, metric in self._metrics.items():
-                with errors_named(name):
-                    if isinstance(metric, Metric):
-                        found, shapes = statistics(metric, prediction, *counted, signature.rows)
-                        measured.append(Measured(name, metric, shapes))
-                    else:
-                        each = compared(f"metric {name}", metric, prediction, target)
-                        found = summed(f"metric {name}", each, weight, signature.rows)[1]
-                        measured.append(Measured(name))
-                parts += found
-        return Description([mean, *parts], Outputs(tuple(measured)))
+            mean, pair = summed("objective", value, None, signature.rows)
+            return Description([mean, *pair], Outputs((Measured("loss", loss=1.0),)))
+        prediction = self.model(*call.inputs, **call.named)
+        self._goals.check(prediction)
+        means: list[Tensor] = []
+        parts: list[tuple[Measured, list[Tensor]]] = []  # of losses
+        others: list[tuple[Measured, list[Tensor]]] = []  # of metrics
+        classes = self._classes.setdefault(_kind([shape for shape, _ in signature.arrays], signature), {})
+        for goal in self._goals.each:
+            with goal.named():
+                if goal.loss.function is None and not goal.metrics:
+                    continue
+                own, target = goal.part("prediction", prediction), goal.part("target", call.target)
+                weight = call.weight(goal.key)
+                if goal.loss.function is not None:
+                    value = compared("loss", goal.loss.function, own, target)
+                    if goal.loss.labels:
+                        scores = own if isinstance(own, Tensor) else own[0]
+                        classes[goal.key] = scores.shape[-1]
+                    mean, pair = summed("loss", value, weight, signature.rows)
+                    means.append(mean if goal.weight == 1.0 else mean * goal.weight)
+                    parts.append((Measured(goal.loss_name, loss=goal.weight), pair))
+                others += measured(goal, own, target, weight, signature.rows)
+        parts += others
+        outputs = Outputs(tuple(each for each, _ in parts), self._goals.keys is not None)
+        mean = functools.reduce(operator.add, means)
+        return Description([mean, *(tensor for _, tensors in parts for tensor in tensors)], outputs)
 
     def training_plan(self, signature: Signature, storage: Storage) -> TaskPlan:
         """The plan of a step: it ends in the gradients, and writes the states."""
@@ -195,6 +199,11 @@ class Task:
     def _regularizer_of(self, leaf: Leaf) -> Regularizer | None:
         own: Regularizer | None = getattr(leaf, "regularizer", None)
         return own if own is not None or len(leaf.shape) < 2 else self._regularizer
+
+
+def _kind(shapes: Sequence[tuple[int, ...]], form: Samples | Signature) -> Hashable:
+    """What the classes of outputs depend on: the `shapes` of a row, and what they belong to."""
+    return tuple(shapes), form.inputs, form.outputs
 
 
 def _penalty(leaf: Leaf, regularizer: Regularizer, weight: Tensor) -> Tensor:

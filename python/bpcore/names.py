@@ -17,9 +17,15 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     try:
         return known[name]
     except KeyError:
-        near = nearest(name, known)
-        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        raise ValueError(f"unknown {kind} {name!r}; {hint}known: {', '.join(sorted(known))}") from None
+        raise ValueError(f"unknown {kind} {name!r}; {suggestion(name, known)}") from None
+
+
+def suggestion(name: object, known: Iterable[object]) -> str:
+    """What to say of a `name` that is not among those `known`: the nearest of them, then all."""
+    words = sorted(map(str, known))
+    near = nearest(str(name), words)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"{hint}known: {', '.join(words)}"
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -21,6 +21,7 @@ class Measured(NamedTuple):
 
     name: str
     metric: Metric | None = None
+    loss: float | None = None  # what it is multiplied by in the sum of losses, if it is one
     shapes: tuple[tuple[int, ...], ...] = ((), ())  # of sums, or of the rows that are collected
 
     @property
@@ -30,12 +31,13 @@ class Measured(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """The outputs of a plan: the mean loss of its batch, then those of the loss and of each metric, in order.
+    """The outputs of a plan: the mean loss of its batch, then those of each loss and each metric, in order.
 
-    The numbers of outputs count from that mean, 0, so output 2 is the weight of the loss.
+    The numbers of outputs count from that mean, 0, so output 2 is the weight of the (first) loss.
     """
 
-    measured: tuple[Measured, ...] = (Measured("loss"),)
+    measured: tuple[Measured, ...]
+    by_output: bool = False  # whether there are several losses, so that "loss" is their sum
 
     @property
     def collected(self) -> list[int]:
@@ -55,7 +57,7 @@ class Outputs(NamedTuple):
     def values(self, session: Session | FullBatchSession) -> dict[str, Any]:
         """Name -> value of the session's epoch so far, a float or an array.
 
-        Where nothing counts, the loss is 0, as it is for a step; a mean has no value, NaN.
+        Where nothing counts, a loss is 0, as it is for a step; a mean has no value, NaN.
         """
         return self._values(session.totals, session, None)
 
@@ -80,8 +82,11 @@ class Outputs(NamedTuple):
                 number += 1
             if each.metric is None:
                 value, weight = map(float, parts)
-                nothing = 0.0 if each.name == "loss" else math.nan
+                nothing = math.nan if each.loss is None else 0.0
                 found[each.name] = value / weight if weight else nothing
             else:
                 found[each.name] = metrics.base.read(each.metric, parts)
-        return found
+        if not self.by_output:
+            return found
+        loss = sum(each.loss * found[each.name] for each in self.measured if each.loss is not None)
+        return {"loss": loss, **found}

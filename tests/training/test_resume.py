@@ -69,12 +69,33 @@ def _objective() -> bp.Trainer:
     return bp.Trainer(nn.Sequential(nn.Dense(3, "tanh"), nn.Dense(4)), objective=loss)
 
 
+class _Two(nn.Module):
+    def __init__(self) -> None:
+        self.kind, self.size = nn.Dense(3), nn.Dense(1)
+
+    def __call__(self, x: Any) -> Any:
+        return {"kind": self.kind(x), "size": self.size(x)}
+
+
+def _two() -> bp.Trainer:
+    loss = {"kind": "cross_entropy", "size": "mse"}
+    return bp.Trainer(_Two(), loss, loss_weights={"size": 0.1}, metrics={"kind": "accuracy"})
+
+
 SETUPS: dict[str, tuple[Callable[[], bp.Trainer], dict[str, Any]]] = {
     "plain": (_dense, {}),
     "last batch smaller": (_dense, {"batch_size": 11}),
     "in order": (_dense, {"shuffle": False}),
     "validation": (_dense, {"validation_split": 0.25}),
     "stratified weights": (_dense, {"sample_weight": np.linspace(0.5, 2, 96)}),
+    "stratified split": (
+        _dense,
+        {"validation_split": 0.25, "stratify": True, "class_weight": {0: 3.0}},
+    ),
+    "several outputs": (
+        _two,
+        {"y": {"kind": blobs()[1], "size": blobs()[0][:, 0]}, "validation_split": 0.25},
+    ),
     "accumulated": (_dense, {"accumulate": 3}),
     "averaged and clipped": (lambda: _dense(ema=0.9, clip_norm=0.1), {}),
     "momentum": (lambda: _dense(optimizer=optim.SGD(0.1, momentum=0.9)), {}),
@@ -396,6 +417,14 @@ def test_a_folder_that_is_not_there_is_found_before_training(tmp_path: Path) -> 
     with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
         _fit(trainer, [Checkpoint(tmp_path)], {})
     assert trainer.steps == 0
+
+
+def test_a_run_that_never_began_writes_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    for _ in range(2):
+        with pytest.raises(ValueError, match="there is no 'val_loss' to look at"):
+            _fit(_dense(), [Checkpoint(path), EarlyStopping()], {})
+    assert not os.listdir(tmp_path)
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
