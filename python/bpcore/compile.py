@@ -10,7 +10,8 @@ from bpcore import intake
 from bpcore._native import core
 from bpcore.activity import activities
 from bpcore.autodiff import gradients_of
-from bpcore.measuring import compared, described, measured, summed
+from bpcore.measuring import compared, described, errors_named, statistics, summed, without_ignored
+from bpcore.metrics import Metric
 from bpcore.nn.build import collect
 from bpcore.outputs import Measured, Outputs
 from bpcore.tensor import Tensor
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from bpcore._core import Plan
     from bpcore.goals import Goals
     from bpcore.intake import Samples, Signature
+    from bpcore.losses import Resolved
+    from bpcore.metrics.base import Function
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Storage
     from bpcore.nn.penalties import Regularizer
@@ -74,8 +77,7 @@ class Task:
         self._objective = objective
         self._regularizer = regularizer  # of weights that have none of their own
         self._classes: dict[Hashable, dict[int | str | None, int]] = {}  # of outputs, by what is in a row
-        losses = [each.loss_name for each in goals.each if each.loss.function is not None]
-        self.names = [*(losses if goals.keys is None else ["loss", *losses]), *goals.functions]
+        self.names = goals.names
 
     def check_labels(self, who: str, data: Samples) -> None:
         """ValueError if a target that has been described is not among its loss's classes."""
@@ -100,17 +102,15 @@ class Task:
             if getattr(value, "shape", None) != ():
                 raise ValueError(f"the objective must return a scalar tensor, got {described(value)}")
             mean, pair = summed("objective", value, None, signature.rows)
-            return Description([mean, *pair], Outputs((Measured("loss", loss=1.0),)))
+            return Description([mean, *pair], Outputs())
         prediction = self.model(*call.inputs, **call.named)
         self._goals.check(prediction)
-        means: list[Tensor] = []
-        parts: list[tuple[Measured, list[Tensor]]] = []  # of losses
-        others: list[tuple[Measured, list[Tensor]]] = []  # of metrics
+        means, sums, parts, learned, measured = [], [], [], [], []
         classes = self._classes.setdefault(_kind([shape for shape, _ in signature.arrays], signature), {})
         for goal in self._goals.each:
+            if goal.loss.function is None and not goal.metrics:
+                continue
             with goal.named():
-                if goal.loss.function is None and not goal.metrics:
-                    continue
                 own, target = goal.part("prediction", prediction), goal.part("target", call.target)
                 weight = call.weight(goal.key)
                 if goal.loss.function is not None:
@@ -120,12 +120,14 @@ class Task:
                         classes[goal.key] = scores.shape[-1]
                     mean, pair = summed("loss", value, weight, signature.rows)
                     means.append(mean if goal.weight == 1.0 else mean * goal.weight)
-                    parts.append((Measured(goal.loss_name, loss=goal.weight), pair))
-                others += measured(goal, own, target, weight, signature.rows)
-        parts += others
-        outputs = Outputs(tuple(each for each, _ in parts), self._goals.keys is not None)
-        mean = functools.reduce(operator.add, means)
-        return Description([mean, *(tensor for _, tensors in parts for tensor in tensors)], outputs)
+                    sums += pair
+                    learned.append(Measured(goal.loss_name))
+                for name, metric in goal.metrics.items():
+                    found, about = _measured(name, metric, goal.loss, own, target, weight, signature.rows)
+                    parts += found
+                    measured.append(about)
+        tensors = [functools.reduce(operator.add, means), *sums, *parts]
+        return Description(tensors, Outputs((*learned, *measured), self._goals.terms))
 
     def training_plan(self, signature: Signature, storage: Storage) -> TaskPlan:
         """The plan of a step: it ends in the gradients, and writes the states."""
@@ -204,6 +206,25 @@ class Task:
 def _kind(shapes: Sequence[tuple[int, ...]], form: Samples | Signature) -> Hashable:
     """What the classes of outputs depend on: the `shapes` of a row, and what they belong to."""
     return tuple(shapes), form.inputs, form.outputs
+
+
+def _measured(
+    name: str,
+    metric: Function | Metric,
+    loss: Resolved,
+    prediction: Any,
+    target: Any,
+    weight: Tensor | None,
+    rows: int,
+) -> tuple[list[Tensor], Measured]:
+    """What a metric adds up of a batch, and what that is about."""
+    with errors_named(name):
+        if isinstance(metric, Metric):
+            counted = without_ignored(loss, prediction, target, weight)
+            found, shapes = statistics(metric, prediction, *counted, rows)
+            return found, Measured(name, metric, shapes)
+        value = compared(f"metric {name}", metric, prediction, target)
+        return summed(f"metric {name}", value, weight, rows)[1], Measured(name)
 
 
 def _penalty(leaf: Leaf, regularizer: Regularizer, weight: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class Goals(NamedTuple):
     loss: Any  # names, in the structure given
     by_name: bool  # whether all losses are found by their names
     metrics: Any  # names and configs, in the structure given
-    own_metrics: bool  # whether one has neither
+    own_metrics: bool  # whether one is not found by them
     loss_weights: Any  # in the structure given
 
     @property
@@ -78,6 +78,18 @@ class Goals(NamedTuple):
     def loss_of_all(self) -> Resolved:
         """The loss of the whole prediction; nothing, as of an objective, where there are losses by output."""
         return self.each[0].loss if self.keys is None else losses.resolve(None)
+
+    @property
+    def terms(self) -> tuple[tuple[str, float], ...]:
+        """Names and weights of the losses by output, whose sum is the loss."""
+        if self.keys is None:
+            return ()
+        return tuple((each.loss_name, each.weight) for each in self.each if each.loss.function is not None)
+
+    @property
+    def names(self) -> list[str]:
+        """Names in logs: the loss, those by output, metrics."""
+        return ["loss", *(name for name, _ in self.terms), *self.functions]
 
     def check(self, prediction: Any) -> None:
         """TypeError unless a prediction has the structure of losses by output."""
@@ -130,17 +142,18 @@ def _whole(loss: Any, loss_weights: Any, metrics: Any) -> Goals:
         raise ValueError("Trainer: loss_weights go with a dict or a list of losses, one for each output")
     known = losses.resolve(loss)
     if not isinstance(metrics, Mapping):
-        functions, kept = metrics_.resolve(metrics, known)
+        functions, saved = metrics_.resolve(metrics, known)
+        listed, own = list(functions) if saved is None else saved, saved is None
         output = Goal(None, known, 1.0, functions)
-        listed = list(functions) if kept is None else kept
-        return Goals((output,), None, known.name, known.by_name, listed, kept is None, None)
+        return Goals((output,), None, known.name, known.by_name, listed, own, None)
     nothing = losses.resolve(None)
     parts = [Goal(None, known, 1.0, {})]
-    by_key, own = {}, False
+    by_output: dict[str, list[Any]] = {}
+    own = False
     for key in _by_name(metrics, "metrics"):
-        functions, by_key[key], own = _metrics(key, metrics[key], nothing, own)
+        functions, by_output[key], own = _metrics(key, metrics[key], nothing, own)
         parts.append(Goal(key, nothing, 1.0, functions))
-    return Goals(tuple(parts), None, known.name, known.by_name, by_key, own, None)
+    return Goals(tuple(parts), None, known.name, known.by_name, by_output, own, None)
 
 
 def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], metrics: Any) -> Goals:
@@ -181,12 +194,12 @@ def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], met
 def _metrics(
     key: int | str, given: Any, loss: Resolved, own: bool
 ) -> tuple[dict[str, Function | Metric], list[Any], bool]:
-    """Name in logs -> metric of an output, their names and configs, and whether one so far has neither."""
-    one = isinstance(given, str) or callable(given)
+    """Name in logs -> metric of an output, what a file keeps of them, whether some have to be given again."""
+    one = isinstance(given, (str, metrics_.Metric)) or callable(given)
     with Goal(key, loss, 1.0, {}).named():
-        functions, kept = metrics_.resolve([] if given is None else [given] if one else given, loss)
+        functions, saved = metrics_.resolve([] if given is None else [given] if one else given, loss)
     named = {f"{key}_{name}": metric for name, metric in functions.items()}
-    return named, list(functions) if kept is None else kept, own or kept is None
+    return named, list(functions) if saved is None else saved, own or saved is None
 
 
 def _by_name(given: Mapping[Any, Any], argument: str = "loss") -> dict[str, Any]:

@@ -11,18 +11,16 @@ import numpy as np
 from bpcore import ops
 from bpcore.arrays import FLOATS
 from bpcore.losses import Weighted, matched
-from bpcore.metrics import Metric
 from bpcore.metrics.base import spread, statistics_of
-from bpcore.outputs import Measured
 from bpcore.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bpcore.goals import Goal
     from bpcore.losses import Resolved
+    from bpcore.metrics import Metric
 
-__all__ = ["compared", "described", "measured", "summed"]
+__all__ = ["compared", "described", "errors_named", "statistics", "summed", "without_ignored"]
 
 # Of any function: values per element
 
@@ -84,24 +82,6 @@ def summed(who: str, value: Any, weight: Tensor | None, rows: int) -> tuple[Tens
 
 
 # Of metrics that are objects: their statistics
-
-
-def measured(
-    goal: Goal, prediction: Any, target: Any, weight: Tensor | None, rows: int
-) -> list[tuple[Measured, list[Tensor]]]:
-    """The outputs of a goal's metrics, and what each is about."""
-    counted = without_ignored(goal.loss, prediction, target, weight)
-    found = []
-    for name, metric in goal.metrics.items():
-        if isinstance(metric, Metric):
-            with errors_named(metric.name):
-                tensors, shapes = statistics(metric, prediction, *counted, rows)
-            found.append((Measured(name, metric, shapes=shapes), tensors))
-        else:
-            with errors_named(name):
-                each = compared(f"metric {name}", metric, prediction, target)
-                found.append((Measured(name), summed(f"metric {name}", each, weight, rows)[1]))
-    return found
 
 
 def without_ignored(

@@ -21,7 +21,6 @@ class Measured(NamedTuple):
 
     name: str
     metric: Metric | None = None
-    loss: float | None = None  # what it is multiplied by in the sum of losses, if it is one
     shapes: tuple[tuple[int, ...], ...] = ((), ())  # of sums, or of the rows that are collected
 
     @property
@@ -33,11 +32,12 @@ class Measured(NamedTuple):
 class Outputs(NamedTuple):
     """The outputs of a plan: the mean loss of its batch, then those of each loss and each metric, in order.
 
-    The numbers of outputs count from that mean, 0, so output 2 is the weight of the (first) loss.
+    The numbers of outputs count from that mean, 0, so output 2 is the weight of the first loss. `terms` are
+    the names and weights of losses by output, whose sum is the loss; none if there is one loss only.
     """
 
-    measured: tuple[Measured, ...]
-    by_output: bool = False  # whether there are several losses, so that "loss" is their sum
+    measured: tuple[Measured, ...] = (Measured("loss"),)
+    terms: tuple[tuple[str, float], ...] = ()
 
     @property
     def collected(self) -> list[int]:
@@ -67,6 +67,7 @@ class Outputs(NamedTuple):
 
     def _values(self, sums: Array, session: Session | FullBatchSession, rows: int | None) -> dict[str, Any]:
         found: dict[str, Any] = {}
+        losses = {"loss", *(name for name, _ in self.terms)}
         begin, number = 1, 1  # the next element of the sums, the next output
         for each in self.measured:
             parts = []
@@ -82,11 +83,10 @@ class Outputs(NamedTuple):
                 number += 1
             if each.metric is None:
                 value, weight = map(float, parts)
-                nothing = math.nan if each.loss is None else 0.0
+                nothing = 0.0 if each.name in losses else math.nan
                 found[each.name] = value / weight if weight else nothing
             else:
                 found[each.name] = metrics.base.read(each.metric, parts)
-        if not self.by_output:
-            return found
-        loss = sum(each.loss * found[each.name] for each in self.measured if each.loss is not None)
-        return {"loss": loss, **found}
+        if self.terms:
+            return {"loss": sum(weight * found[name] for name, weight in self.terms), **found}
+        return found

@@ -60,9 +60,9 @@ class Trainer:
             element, a `losses.Weighted` or a scalar. If the loss is "binary_cross_entropy", "focal", "hinge"
             or "squared_hinge", each output is a logit of two classes; else classes are the largest outputs,
             or a single output's nearest of 0 and 1. What the loss's ignore_index ignores doesn't count, but
-            for functions. For losses by output, metrics by output: a dict, or a list with one for each, of a
-            metric, several in a list, or None. In logs, "age_loss" and "age_accuracy" are those of the output
-            "age".
+            for functions.
+            For losses by output, metrics by output: a dict, or a list with one for each, of a metric, several
+            in a list, or None. In logs, "age_loss" and "age_accuracy" are those of the output "age".
         loss_weights: for losses by output, what each is multiplied by in the sum, likewise; 1 if not given.
         seed: keys shuffling, initial values that don't exist yet, and what is random in a step (dropout,
             noise), together with the number of steps done; the same seed, the same bits. What has used the

@@ -334,5 +334,5 @@ def test_objects_by_output_have_its_names_and_its_loss(tmp_path: Any) -> None:
     same(again.evaluate(X, y, batch_size=16), found)
     wrong = {"kind": metrics.Precision("binary"), "size": None}
     trainer = bp.Trainer(Heads(), {"kind": ignoring, "size": "mse"}, metrics=wrong)
-    with pytest.raises(ValueError, match="output 'kind': precision: average=\"binary\" is for two classes"):
+    with pytest.raises(ValueError, match="output 'kind': .*precision: average=\"binary\" is for two classes"):
         trainer.evaluate(X, y)

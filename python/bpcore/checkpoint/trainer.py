@@ -274,14 +274,12 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
 
 
 def _metrics(saved: Any) -> Any:
-    """Metrics in the structure given, by output or not, with the objects that configs describe."""
-    if isinstance(saved, list):
-        return [_metrics(each) for each in saved]
-    if not isinstance(saved, dict):
-        return saved
-    if isinstance(saved.get("metric"), str):
+    """Names of metrics, and objects that configs describe, in the structure they were given in."""
+    if isinstance(saved, dict) and isinstance(saved.get("metric"), str):
         return metrics.from_config(saved)
-    return {key: _metrics(each) for key, each in saved.items()}
+    if isinstance(saved, dict):
+        return {output: _metrics(each) for output, each in saved.items()}
+    return [_metrics(each) for each in saved] if isinstance(saved, list) else saved
 
 
 def _check_optimizer(model: Module, tensors: dict[str, Array], settings: dict[str, Any], name: str) -> None:
