@@ -10,7 +10,7 @@ from bpcore.settings import count
 if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
-__all__ = ["callback_list", "count", "order_is_free"]
+__all__ = ["callback_list", "count", "not_with_batches", "order_is_free"]
 
 
 def order_is_free(who: str, model: Module) -> None:
@@ -22,6 +22,13 @@ def order_is_free(who: str, model: Module) -> None:
                 f"{who}: {type(module).__name__}{place} carries its state from batch to batch, so samples "
                 "must keep their order; pass shuffle=False"
             )
+
+
+def not_with_batches(who: str, **given: Any) -> None:
+    """ValueError for an argument that makes no sense where x gives batches."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{who}: x gives batches, with all that belongs to them; don't pass {name}")
 
 
 def callback_list(given: Any) -> list[Callback]:

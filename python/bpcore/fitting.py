@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bpcore.callbacks import Callback
     from bpcore.fullbatch import FullBatchSession
     from bpcore.progress import Progress
+    from bpcore.streaming import StreamSession
     from bpcore.trainer import Trainer
 
 __all__ = ["Pace", "Run"]
@@ -33,7 +34,7 @@ class Pace:
         """Steps for the next call."""
         return self._steps
 
-    def run(self, session: Session | FullBatchSession, steps: int, rates: Array) -> int:
+    def run(self, session: Session | FullBatchSession | StreamSession, steps: int, rates: Array) -> int:
         """Runs `steps` steps, or fewer as `Session.run` does; the next call may be up to 8 times as long."""
         start = time.perf_counter()
         done = session.run(steps, rates)
@@ -49,8 +50,8 @@ class Run:
     def __init__(
         self,
         trainer: Trainer,
-        session: Session | FullBatchSession,
-        samples: int,
+        session: Session | FullBatchSession | StreamSession,
+        samples: int | None,
         batch_size: int,
         callbacks: Sequence[Callback],
         bar: Progress,
@@ -108,7 +109,7 @@ class Run:
         self._tell("on_epoch_begin", {})
         session.begin_epoch(trainer.epochs, shuffle)
         self._steps()
-        if session.position < session.steps_per_epoch:
+        if not session.finished:
             return False
         values = trainer._task.values(session.totals)
         if validate is not None:
@@ -119,31 +120,39 @@ class Run:
         self._tell("on_epoch_end", values)
         return True
 
+    def _done(self) -> int:
+        """Samples of this epoch so far."""
+        if self._samples is None:
+            return cast("StreamSession", self._session).samples
+        return min(self._samples, self._session.position * self._batch_size)
+
     def _steps(self) -> None:
         """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update."""
         trainer, session = self._trainer, self._session
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
-        while session.position < session.steps_per_epoch and not trainer.stop_training:
+        while not trainer.stop_training and not session.finished:
             before, step, skipped = session.position, trainer.steps, session.skipped
-            steps = min(self._pace.steps(), session.steps_per_epoch - before)
+            shown = self._done()
+            steps = self._pace.steps()
+            if session.steps_per_epoch is not None:
+                steps = min(steps, session.steps_per_epoch - before)
             for _, every in intervals:
                 steps = min(steps, every - step % every)
             done = self._pace.run(session, steps, trainer.optimizer.group_rates(step, steps))
             trainer.skipped += session.skipped - skipped
             if trainer.health is not None:
                 trainer.health.add(cast("Session", session))  # LBFGS's steps can't be watched
-                if done < steps:
-                    trainer.health.stop(step + done)
-            if done < steps:
-                refused = trainer._engine.refusal(session)
+            refused = done < steps and not session.finished  # which raises what stopped a stream of batches
+            if refused and trainer.health is not None:
+                trainer.health.stop(step + done)
+            if refused:
+                why = trainer._engine.refusal(session)
                 raise FloatingPointError(
-                    f"fit: {refused} at step {step + done} (step {before + done} of epoch "
+                    f"fit: {why} at step {step + done} (step {before + done} of epoch "
                     f"{trainer.epochs + 1}); the parameters are those before it. A smaller learning rate may "
                     "help"
                 )
-            self._bar.advance(
-                min(self._samples, session.position * self._batch_size) - before * self._batch_size
-            )
+            self._bar.advance(self._done() - shown)
             due = [callback for callback, every in intervals if trainer.steps % every == 0]
             logs = trainer._task.values(session.last) if due else {}
             for callback in due:

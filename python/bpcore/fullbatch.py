@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from bpcore.control import GradientControl
     from bpcore.intake import Samples, Signature
     from bpcore.nn.parameter import Storage, Variable
+    from bpcore.optim import Optimizer
 
-__all__ = ["FullBatchSession", "FullBatchUpdates", "check_fit", "check_saved", "check_trainer"]
+__all__ = [
+    "FullBatchSession",
+    "FullBatchUpdates",
+    "check_fit",
+    "check_saved",
+    "check_stream",
+    "check_trainer",
+]
 
 
 # What goes together
@@ -55,6 +63,12 @@ def check_fit(who: str, rows: int, batch_size: int, accumulate: int) -> None:
         raise ValueError(
             f"{who}: LBFGS needs full batches; use batch_size >= {rows} (the samples), got {batch_size}"
         )
+
+
+def check_stream(who: str, optimizer: Optimizer) -> None:
+    """ValueError where batches come one by one from Python, which LBFGS can't go through several times."""
+    if isinstance(optimizer, LBFGS):
+        raise ValueError(f"{who}: LBFGS needs a full batch of arrays, so it can't go with batches or augment")
 
 
 # State
@@ -181,6 +195,11 @@ class FullBatchSession:
         self.wrong_layer = -1
         self.totals = np.zeros(plan.described)
         self.last = np.zeros(plan.described)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epoch is over."""
+        return self.position >= self.steps_per_epoch
 
     def begin_epoch(self, epoch: int, shuffle: bool) -> None:  # noqa: ARG002 - as of a native session
         """The next step is the first; the order of a full batch's rows stays as it is."""

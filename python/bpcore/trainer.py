@@ -16,6 +16,7 @@ from bpcore.control import GradientControl
 from bpcore.engine import Engine
 from bpcore.fitting import Run
 from bpcore.history import History
+from bpcore.intake import Samples
 from bpcore.losses import targets
 from bpcore.nn import Module
 from bpcore.nn.penalties import is_regularizer
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from bpcore.callbacks import Callback
     from bpcore.health import Health
-    from bpcore.intake import Samples
+    from bpcore.intake import Feed
 
 __all__ = ["Trainer"]
 
@@ -146,12 +147,14 @@ class Trainer:
         y: Any = None,
         *,
         epochs: int,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
         shuffle: bool = True,
         sample_weight: Any = None,
+        augment: Callable[..., Any] | None = None,
         accumulate: int = 1,
+        steps_per_epoch: int | None = None,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
         check_finite: bool = True,
@@ -160,50 +163,92 @@ class Trainer:
 
         Args:
             x: input, one row a sample; a tuple of arrays for a model, or an objective, of several inputs.
-            y: target, one row a sample; None with an objective.
+                Arrays are also tables of numbers (pandas, Arrow, polars), whatever has NumPy's array
+                interface, and memory maps larger than memory.
+                Or batches, instead of x, y, batch_size and sample_weight: something to go through, as a list
+                or PyTorch's DataLoader, of (x, y) or (x, y, sample_weight), with an objective of its inputs;
+                or a function that returns such a thing for each epoch, given the epoch from 0 if it takes an
+                argument. An iterator, such as a generator, is good for one epoch.
+            y: target, one row a sample; None with an objective, and for batches.
             epochs: how often to go through the data.
-            batch_size: samples a step; the last batch of an epoch may be smaller.
+            batch_size: samples a step, 32 unless given; the last batch of an epoch may be smaller.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch; with an objective,
-                its inputs.
+                its inputs. Or batches of such.
             validation_split: fraction of the samples, the last ones, that are kept for validation instead.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
-                layers that carry a state from batch to batch.
+                layers that carry a state from batch to batch. Batches come in their own order.
             sample_weight: how much each sample counts, shape (samples,).
+            augment: a function of a batch, (x, rng) -> x or (x, y, rng) -> (x, y), that changes it at random
+                before its step: of NumPy arrays, which it may write to, and a `numpy.random.Generator` keyed
+                by seed, epoch and batch. `x` is a tuple where there are several inputs. See `bpcore.data`.
             accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
                 epoch may have fewer.
+            steps_per_epoch: for batches: steps of an epoch, for those that have no end. Each epoch then goes
+                on where the one before has stopped.
             callbacks: see `bpcore.callbacks`.
             progress: show a progress bar.
             check_finite: refuse NaN and infinity in the data.
 
-        Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
+        Wrong arguments and data raise ValueError or TypeError before anything is changed; what is wrong with
+        a later batch, before its step. Memory maps are looked at for NaN and infinity batch by batch, too. An
+        exception from a source of batches is raised as it is, and the trainer can go on. A loss that is not
         finite raises FloatingPointError before that step's update. Ctrl-C raises KeyboardInterrupt between
         two steps, once callbacks have been told that training ends: the trainer can go on, and `history` has
         the finished epochs.
         """
         with self._alone("fit"):
+            session: Session | FullBatchSession | StreamSession
             epochs = checks.count("fit", "epochs", epochs, 0)
-            batch_size = checks.count("fit", "batch_size", batch_size, 1)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks)
-            if shuffle:
-                checks.order_is_free("fit", self.model)
-            data = self._samples("fit", x, y, sample_weight, check_finite)
-            held_out = self._validation(validation_data, check_finite)
-            if validation_split:
-                if held_out is not None:
-                    raise ValueError("fit: give either validation_data or validation_split")
-                data, held_out = data.split(intake.split_at(data.rows, validation_split))
-            batch_size = min(batch_size, data.rows)
+            data: Samples | Feed
+            if self._is_batches(x, y):
+                checks.not_with_batches(
+                    "fit",
+                    y=y,
+                    batch_size=batch_size,
+                    sample_weight=sample_weight,
+                    validation_split=validation_split or None,
+                    augment=augment,
+                )
+                limit = None
+                if steps_per_epoch is not None:
+                    limit = accumulate * checks.count("fit", "steps_per_epoch", steps_per_epoch, 1)
+                data = self._batches("fit", x, check_finite, epochs, limit)
+                held_out = self._validation(validation_data, epochs, check_finite)
+            else:
+                if steps_per_epoch is not None:
+                    raise ValueError("fit: steps_per_epoch is for batches; arrays have as many as they have")
+                batch_size = checks.count("fit", "batch_size", 32 if batch_size is None else batch_size, 1)
+                if shuffle:
+                    checks.order_is_free("fit", self.model)
+                arrays = self._samples("fit", x, y, sample_weight, check_finite)
+                held_out = self._validation(validation_data, epochs, check_finite)
+                if validation_split:
+                    if held_out is not None:
+                        raise ValueError("fit: give either validation_data or validation_split")
+                    arrays, held_out = arrays.split(intake.split_at(arrays.rows, validation_split))
+                batch_size = min(batch_size, arrays.rows)
+                data = arrays
+                if augment is not None:
+                    read = self._reader(check_finite)
+                    data = intake.Augmented(arrays, batch_size, augment, read, self.seed)
             engine, validate = self._engine, None
             with engine.first_use():
                 intervals = [each.watch_every for each in listeners if each.watch_every is not None]
-                session, self.health = engine.training(
-                    "fit", data, batch_size, accumulate, min(intervals, default=None)
-                )
+                watch_every = min(intervals, default=None)
+                if isinstance(data, Samples):
+                    size = min(batch_size or data.rows, data.rows)
+                    session, self.health = engine.training("fit", data, size, accumulate, watch_every)
+                else:
+                    session, self.health = engine.streaming(
+                        "fit", data, self.epochs, shuffle, accumulate, watch_every
+                    )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-            bar = Progress(epochs, data.rows, progress)
-            run = Run(self, session, data.rows, batch_size * accumulate, listeners, bar)
+            rows = data.rows if isinstance(data, Samples) else None
+            bar = Progress(epochs, rows, progress)
+            run = Run(self, session, rows, (batch_size or 0) * accumulate, listeners, bar)
             with engine.turn("fit"):
                 return run.epochs(epochs, shuffle, validate)
 
@@ -236,24 +281,35 @@ class Trainer:
         x: Any,
         y: Any = None,
         *,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         sample_weight: Any = None,
         check_finite: bool = True,
     ) -> dict[str, float]:
-        """Loss and metrics over all samples, in inference mode: sums over the whole set, then divided."""
-        batch_size = checks.count("evaluate", "batch_size", batch_size, 1)
+        """Loss and metrics over all samples, in inference mode: sums over the whole set, then divided.
+
+        What is given is what `fit` takes: arrays, in batches of 256 unless `batch_size` is given, or batches.
+        """
+        if self._is_batches(x, y):
+            checks.not_with_batches("evaluate", y=y, batch_size=batch_size, sample_weight=sample_weight)
+            return self._engine.evaluation("evaluate", self._batches("evaluate", x, check_finite), 0)()
+        batch_size = checks.count("evaluate", "batch_size", 256 if batch_size is None else batch_size, 1)
         data = self._samples("evaluate", x, y, sample_weight, check_finite)
         return self._engine.evaluation("evaluate", data, batch_size)()
 
     def predict(self, x: Any, *, batch_size: int = 256, check_finite: bool = True) -> Any:
-        """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it."""
+        """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it.
+
+        `x` is input as for `fit`, or something to go through that gives such inputs, as a generator.
+        """
         quick = self._engine.predict_quickly(x, batch_size, bool(check_finite))
         if quick is not None:
             return quick
         batch_size = checks.count("predict", "batch_size", batch_size, 1)
-        data = intake.samples("predict", intake.inputs_of(x), None, None, self.dtype, check_finite)
-        with tracing.inference():
-            parts = self._engine.predict(data, batch_size)
+        parts: list[Any] = []
+        for place, each in intake.parts("predict", x):
+            data = intake.samples(place, intake.inputs_of(each), None, None, self.dtype, check_finite)
+            with tracing.inference():
+                parts += self._engine.predict(place, data, batch_size)
         columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
         rest = iter(columns)
         return tree.rebuild(parts[0], lambda _: next(rest))
@@ -353,7 +409,7 @@ class Trainer:
         finally:
             self._busy.release()
 
-    def _samples(self, who: str, x: Any, y: Any, weight: Any, check_finite: bool) -> Samples:
+    def _samples(self, who: str, x: Any, y: Any, weight: Any, check_finite: bool, **options: bool) -> Samples:
         if self.objective is not None:
             if y is not None or weight is not None:
                 raise TypeError(
@@ -364,25 +420,52 @@ class Trainer:
             raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
         else:
             inputs = intake.inputs_of(x)
-        data = intake.samples(who, inputs, y, weight, self.dtype, check_finite)
+        data = intake.samples(who, inputs, y, weight, self.dtype, check_finite, **options)
         if data.target:
             targets.check(who, self._loss, data.targets)
         return data
 
     def _batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
         if self.objective is not None:
-            return self._samples(who, inputs, None, None, True)
+            return self._samples(who, inputs, None, None, True, at_once=True)
         if len(inputs) not in (2, 3):
             raise TypeError(f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments")
         x, y, weight = (*inputs, None)[:3]
-        return self._samples(who, x, y, weight, True)
+        return self._samples(who, x, y, weight, True, at_once=True)
 
-    def _validation(self, given: Any, check_finite: bool) -> Samples | None:
+    def _is_batches(self, x: Any, y: Any) -> bool:
+        return intake.is_batches(x, alone=y is None, objective=self.objective is not None)
+
+    def _batches(
+        self, who: str, source: Any, check_finite: bool, epochs: int = 1, limit: int | None = None
+    ) -> intake.Batches:
+        return intake.Batches(who, source, self._reader(check_finite), epochs, limit)
+
+    def _reader(self, check_finite: bool) -> Callable[[str, Any], Samples]:
+        """What checks one of many batches; messages begin with the string it is given."""
+
+        def read(place: str, item: Any) -> Samples:
+            if self.objective is not None:
+                x, y, weight = tuple(item) if isinstance(item, list) else item, None, None
+            elif isinstance(item, (tuple, list)) and len(item) in (2, 3):
+                x, y, weight = (*item, None)[:3]
+            else:
+                found = type(item).__name__
+                found = f"{found} of {len(item)}" if isinstance(item, (tuple, list)) else found
+                raise TypeError(f"{place}: expected (x, y) or (x, y, sample_weight), got a {found}")
+            return self._samples(place, x, y, weight, check_finite, at_once=True, some_weight=False)
+
+        return read
+
+    def _validation(self, given: Any, epochs: int, check_finite: bool) -> Samples | Feed | None:
+        who = "fit: validation"
         if given is None:
             return None
+        if self._is_batches(given, None):
+            return self._batches(who, given, check_finite, epochs)
         if self.objective is not None:
-            return self._samples("fit: validation", given, None, None, check_finite)
+            return self._samples(who, given, None, None, check_finite)
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise TypeError("fit: validation_data must be (x, y) or (x, y, sample_weight)")
+            raise TypeError(f"{who}_data must be (x, y) or (x, y, sample_weight), or batches")
         x, y, weight = (*given, None)[:3]
-        return self._samples("fit: validation", x, y, weight, check_finite)
+        return self._samples(who, x, y, weight, check_finite)

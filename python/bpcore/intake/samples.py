@@ -8,6 +8,8 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.arrays import Array, as_numbers
+from bpcore.intake.mapped import check_layout, is_mapped
+from bpcore.intake.tables import from_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Samples",
     "Signature",
+    "check_finite",
     "check_indices",
     "check_labels",
     "inputs_of",
@@ -44,6 +47,7 @@ class Samples(NamedTuple):
     names: tuple[str, ...]
     target: bool
     weighted: bool
+    by_batch: bool = False  # whether NaN and infinity are to be looked for in each batch, before its step
 
     @property
     def rows(self) -> int:
@@ -60,21 +64,39 @@ class Samples(NamedTuple):
         kinds = tuple((array.shape[1:], _KINDS.get(array.dtype.kind, dtype)) for array in self.arrays)
         return Signature(rows, kinds, self.target, self.weighted)
 
+    def slice(self, begin: int, end: int) -> Samples:
+        """The samples from row `begin` to before row `end`, or to the last."""
+        return self._replace(arrays=tuple(array[begin:end] for array in self.arrays))
+
     def split(self, at: int) -> tuple[Samples, Samples]:
         """The samples before row `at` and those from it on."""
-        head = self._replace(arrays=tuple(array[:at] for array in self.arrays))
-        return head, self._replace(arrays=tuple(array[at:] for array in self.arrays))
+        return self.slice(0, at), self.slice(at, self.rows)
 
 
 def inputs_of(x: Any) -> list[Any]:
     """The arrays that `x` stands for: a tuple with arrays in it is several, everything else is one."""
-    return list(x) if isinstance(x, tuple) and any(isinstance(each, np.ndarray) for each in x) else [x]
+    return list(x) if isinstance(x, tuple) and any(map(_is_array, x)) else [x]
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__array__") and not isinstance(value, np.generic)
 
 
 def samples(
-    who: str, inputs: Sequence[Any], target: Any, weight: Any, dtype: str, check_finite: bool
+    who: str,
+    inputs: Sequence[Any],
+    target: Any,
+    weight: Any,
+    dtype: str,
+    check_finite: bool,
+    *,
+    at_once: bool = False,
+    some_weight: bool = True,
 ) -> Samples:
     """The arrays of a call, all with the same number of rows.
+
+    Memory maps are looked at for NaN and infinity batch by batch, later, unless `at_once`; without
+    `some_weight`, as for one batch of many, the weights may all be zero.
 
     Raises TypeError for what isn't numbers, ValueError for ragged or empty data, different lengths, NaN and
     infinity (unless `check_finite` is False), values that overflow `dtype`, and weights that are negative,
@@ -90,19 +112,36 @@ def samples(
     if weight is not None:
         parts.append(weight)
         names.append("sample_weight")
-    arrays = [_rows(part, f"{who}: {name}") for part, name in zip(parts, names, strict=True)]
+    arrays = [
+        _rows(part, f"{who}: {name}", flat=part is target or part is weight)
+        for part, name in zip(parts, names, strict=True)
+    ]
+    by_batch = not at_once and check_finite and any(map(is_mapped, arrays))
     for array, name in zip(arrays, names, strict=True):
         if len(array) != len(arrays[0]):
             raise ValueError(f"{who}: {names[0]} has {len(arrays[0])} samples, {name} has {len(array)}")
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and (at_once or not is_mapped(array)):
             _check_values(array, f"{who}: {name}", dtype, check_finite)
     if weight is not None:
-        arrays[-1] = _check_weights(arrays[-1], who, dtype)
-    return Samples(tuple(arrays), tuple(names), target is not None, weight is not None)
+        arrays[-1] = _check_weights(arrays[-1], who, dtype, some_weight)
+    return Samples(tuple(arrays), tuple(names), target is not None, weight is not None, by_batch)
 
 
-def _rows(value: Any, who: str) -> Array:
-    array = as_numbers(value, who)
+def check_finite(who: str, data: Samples, dtype: str) -> None:
+    """ValueError for NaN, infinity, or what overflows `dtype`, in a batch."""
+    for array, name in zip(data.arrays, data.names, strict=True):
+        if array.dtype.kind == "f":
+            _check_values(array, f"{who}: {name}", dtype, True)
+
+
+def _rows(value: Any, who: str, *, flat: bool) -> Array:
+    """`value` as an array; `flat`: a table of one column is a vector."""
+    table = from_table(value, who)
+    if table is not None and flat and table.shape[1:] == (1,):
+        table = table[:, 0]
+    if table is None:
+        check_layout(value, who)
+    array = as_numbers(value if table is None else table, who)
     if array.ndim == 0:
         raise ValueError(f"{who} must have one row a sample, got a single number")
     if array.size == 0:
@@ -124,10 +163,10 @@ def _check_values(array: Array, who: str, dtype: str, check_finite: bool) -> Non
     raise ValueError(f"{place} is {value}; clean the data, or allow it by check_finite=False")
 
 
-def _check_weights(weight: Array, who: str, dtype: str) -> Array:
+def _check_weights(weight: Array, who: str, dtype: str, some: bool) -> Array:
     if weight.ndim != 1:
         raise ValueError(f"{who}: sample_weight must have shape (samples,), got {weight.shape}")
-    if (weight < 0).any() or not (weight > 0).any():
+    if (weight < 0).any() or (some and not (weight > 0).any()):
         raise ValueError(f"{who}: sample_weight must be at least 0, and above 0 somewhere")
     return weight if weight.dtype.kind == "f" else weight.astype(dtype)
 

@@ -1,0 +1,194 @@
+"""Batches that come one after the other: from what can be gone through, or from arrays by a function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from bpcore import interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bpcore.intake.samples import Samples
+
+__all__ = ["Batches", "Feed", "is_batches", "parts"]
+
+_END = object()
+
+
+class Feed(Protocol):
+    """Epochs of batches, each checked when it is taken."""
+
+    continues: bool  # whether all epochs share one stream, which each goes on with
+
+    def begin(self, epoch: int, shuffle: bool) -> None:
+        """The next batch is the first of this epoch."""
+
+    def rewind(self) -> bool:
+        """Forgets what was taken, so that the next `begin` starts anew; False if that can't be."""
+
+    def skip(self, batches: int, earlier: bool) -> None:
+        """Leaves out so many batches, behind those of all earlier epochs if asked to."""
+
+    def take(self) -> Samples | None:
+        """The next batch; None at the end of the epoch."""
+
+    @property
+    def place(self) -> str:
+        """What messages about the batch taken last begin with."""
+
+
+def is_batches(value: Any, *, alone: bool, objective: bool = False) -> bool:
+    """Whether `value` gives batches rather than being an array, or several.
+
+    That is what can be gone through but is no array, table or mapping, or a function. `alone`: nothing else
+    was given, so a sequence may be one of batches; a list is if its first item holds arrays, for an
+    `objective` in a tuple, as a list of lists may be an array there.
+    """
+    if isinstance(value, (np.ndarray, tuple, Mapping, str, bytes)) or value is None:
+        return False
+    if hasattr(value, "shape") or hasattr(value, "__array__"):
+        return False
+    if isinstance(value, list):
+        kinds = tuple if objective else (tuple, list)
+        return alone and bool(value) and isinstance(value[0], kinds) and any(map(_has_axes, value[0]))
+    if not isinstance(value, Iterable):
+        return callable(value)
+    return alone or not hasattr(value, "__getitem__")
+
+
+def _has_axes(value: Any) -> bool:
+    """Whether `value` is an array, or a tuple with one in it."""
+    if isinstance(value, tuple):
+        return any(map(_has_axes, value))
+    shape = getattr(value, "shape", None)
+    return shape is not None and len(shape) > 0
+
+
+def parts(who: str, x: Any) -> Iterator[tuple[str, Any]]:
+    """The inputs that `x` gives one after the other, or `x` alone, with what messages about it begin with."""
+    if not is_batches(x, alone=False):
+        yield who, x
+        return
+    found = False
+    for number, each in enumerate(x if isinstance(x, Iterable) else x()):
+        found = True
+        yield f"{who}: batch {number}", each
+    if not found:
+        raise ValueError(f"{who}: there are no batches")
+
+
+class Batches:
+    """The batches of an iterable, an iterator, or a function that returns either.
+
+    Each epoch goes through them anew. With a `limit`, an epoch has so many, the next one goes on behind them,
+    and what has come to its end is begun again.
+    """
+
+    def __init__(
+        self,
+        who: str,
+        source: Any,
+        read: Callable[[str, Any], Samples],
+        epochs: int = 1,
+        limit: int | None = None,
+    ) -> None:
+        self._who = who
+        self._source = source
+        self._read = read
+        self._limit = limit
+        self.continues = limit is not None
+        self._function = not isinstance(source, Iterable)
+        self._takes_epoch = self._function and _takes_one(source)
+        self._once = hasattr(source, "__next__")
+        self._iterator: Iterator[Any] | None = None
+        self._epoch = 0
+        self._number = 0  # of the batch that comes next
+        if self._once and limit is None and epochs > 1:
+            raise ValueError(
+                f"{who}: a {type(source).__name__} can be gone through only once, not for {epochs} epochs; "
+                "pass the function that makes it, not its result, or a list"
+            )
+
+    @property
+    def place(self) -> str:
+        """What messages about the batch taken last begin with."""
+        return f"{self._who}: batch {self._number - 1} of epoch {self._epoch + 1}"
+
+    def begin(self, epoch: int, shuffle: bool) -> None:  # noqa: ARG002 - the order is that of the source
+        """The next batch is the first of this epoch."""
+        self._epoch, self._number = epoch, 0
+        if self._limit is None or self._iterator is None:
+            self._iterator = self._open()
+
+    def rewind(self) -> bool:
+        """Forgets what was taken, so that the next `begin` starts anew; False if that can't be."""
+        if not self._once:
+            self._iterator = None
+        return not self._once
+
+    def skip(self, batches: int, earlier: bool) -> None:
+        """Leaves out so many batches, behind those of all earlier epochs if asked to."""
+        self._number += batches
+        if self._limit is not None:
+            for _ in range(batches + (self._epoch * self._limit if earlier else 0)):
+                self._next()
+        elif hasattr(self._source, "skip"):
+            self._iterator = iter(self._source.skip(self._number))
+        elif hasattr(self._source, "__getitem__") and hasattr(self._source, "__len__"):
+            source = self._source
+            self._iterator = (source[i] for i in range(self._number, len(source)))
+        else:
+            for _ in range(batches):
+                self._next()
+
+    def take(self) -> Samples | None:
+        """The next batch; None at the end of the epoch."""
+        if self._number == self._limit:
+            return None
+        item = self._next()
+        if item is _END:
+            if self._number == 0:
+                raise ValueError(f"{self._who}: there are no batches for epoch {self._epoch + 1}")
+            return None
+        self._number += 1
+        return self._read(self.place, item)
+
+    def _next(self) -> Any:
+        assert self._iterator is not None
+        item = interrupts.at_once(next, self._iterator, _END)
+        if item is not _END or self._limit is None:
+            return item
+        if not self._once:
+            self._iterator = self._open()
+            item = next(self._iterator, _END)
+        if item is _END:
+            raise ValueError(
+                f"{self._who}: the batches came to their end after {self._number} of the {self._limit} that "
+                f"epoch {self._epoch + 1} needs"
+            )
+        return item
+
+    def _open(self) -> Iterator[Any]:
+        if not self._function:
+            return iter(self._source)
+        made = self._source(self._epoch) if self._takes_epoch else self._source()
+        if not isinstance(made, Iterable):
+            raise TypeError(
+                f"{self._who}: the function must return an iterator of batches, got {type(made).__name__}"
+            )
+        return iter(made)
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    """Whether `function` has to be given one argument."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of a class without a signature
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional and each.default is each.empty for each in parameters) == 1
