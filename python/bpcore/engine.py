@@ -55,12 +55,20 @@ class Engine(TrainingState):
         return runtime.threads() if self._threads is None else self._threads
 
     def training(
-        self, who: str, data: Samples, batch_size: int, accumulate: int = 1, watch_every: int | None = None
-    ) -> tuple[Session | FullBatchSession, Health | None]:
+        self,
+        who: str,
+        data: Samples | Feed,
+        batch_size: int,
+        accumulate: int,
+        watch_every: int | None,
+        begin: tuple[int, bool],
+    ) -> tuple[Session | FullBatchSession | StreamSession, Health | None]:
         """A session that trains on `data`, and, with `watch_every`, what it measures every so many steps.
 
-        Labels out of range are a ValueError.
+        It will `begin` with this epoch, shuffled or not. Labels out of range are a ValueError.
         """
+        if not isinstance(data, Samples):
+            return self._streaming(who, data, begin, accumulate, watch_every)
         if isinstance(self.optimizer, LBFGS):
             fullbatch.check_fit(who, data.rows, batch_size, accumulate)
             if watch_every is not None:
@@ -68,6 +76,8 @@ class Engine(TrainingState):
         storage = self.ready(data.signature(batch_size, self._dtype))
         updates = self.updates
         if isinstance(updates, FullBatchUpdates):
+            if data.by_batch:
+                intake.check_finite(who, data, self._dtype)
             session, full_batch_plan = self._full_batch_session(data, storage, updates)
             self._check_labels(who, full_batch_plan, data)
             return session, None
@@ -89,16 +99,10 @@ class Engine(TrainingState):
         )
         return native, health
 
-    def streaming(
-        self,
-        who: str,
-        feed: Feed,
-        epoch: int,
-        shuffle: bool,
-        accumulate: int = 1,
-        watch_every: int | None = None,
+    def _streaming(
+        self, who: str, feed: Feed, begin: tuple[int, bool], accumulate: int, watch_every: int | None
     ) -> tuple[StreamSession, Health | None]:
-        """As `training`, on the batches of `feed`; those of the first step of `epoch` are taken now."""
+        """On the batches of `feed`; those of the first step are taken now."""
         fullbatch.check_stream(who, self.optimizer)
         health: Health | None = None
         watched: tuple[Signature, Plan] | None = None
@@ -116,7 +120,7 @@ class Engine(TrainingState):
             return self._opened("training", batches, storage, accumulate=accumulate, **watching)
 
         session = StreamSession(feed, opened, accumulate)
-        _prepare(session, epoch, shuffle)
+        _prepare(session, *begin)
         return session, health
 
     def _watching(self, signature: Signature, storage: Storage) -> tuple[Plan, Health]:
@@ -249,7 +253,7 @@ class Engine(TrainingState):
             if len(arrays[0]) != batch_size:
                 compiled = prediction(len(arrays[0]))
             parts.append(compiled(arrays, self.threads()))
-        if len(data.arrays) == 1 and data.rows == batch_size:
+        if data.inputs is None and data.rows == batch_size:
             self._quick = batch_size, compiled.quick(watch)
         return parts
 
@@ -261,8 +265,9 @@ class Engine(TrainingState):
         return quick(x, finite)
 
     def _compile_prediction(self, signature: Signature, storage: Storage) -> Compiled:
-        def predict(*inputs: Tensor) -> Any:
-            output = self.task.model(*inputs)
+        def predict(*arrays: Tensor) -> Any:
+            call = signature.call(arrays)
+            output = self.task.model(*call.inputs, **call.named)
             if output is None:
                 raise TypeError("predict: the model returned None; is there no return in its __call__?")
             for leaf in tree.leaves(output):
@@ -335,6 +340,7 @@ class Engine(TrainingState):
             seed=self._seed,
             threads=self.threads(),
             skip=training and self.control.nonfinite == "skip",
+            rows=np.zeros(0, np.int64) if data.selected is None else data.selected,
             finite_names=[f"{who}: {name}" for name in data.names] if data.by_batch else [],
             **options,
         )

@@ -40,7 +40,7 @@ class Pace:
         done = session.run(steps, rates)
         interrupts.check()
         seconds = max(time.perf_counter() - start, 1e-9)
-        self._steps = max(1, min(int(_SECONDS_PER_CALL * steps / seconds), 8 * max(steps, self._steps)))
+        self._steps = max(1, min(int(_SECONDS_PER_CALL * done / seconds), 8 * max(done, self._steps)))
         return done
 
 

@@ -68,7 +68,8 @@ def check_fit(who: str, rows: int, batch_size: int, accumulate: int) -> None:
 def check_stream(who: str, optimizer: Optimizer) -> None:
     """ValueError where batches come one by one from Python, which LBFGS can't go through several times."""
     if isinstance(optimizer, LBFGS):
-        raise ValueError(f"{who}: LBFGS needs a full batch of arrays, so it can't go with batches or augment")
+        message = f"{who}: LBFGS needs a full batch of arrays, so it can't go with batches or augment"
+        raise ValueError(message)  # noqa: TRY004 - what doesn't fit together, not what is no optimizer
 
 
 # State
@@ -183,7 +184,7 @@ class FullBatchSession:
         self._plan = plan
         self._store = storage.store
         self._updates = updates
-        self._arrays = data.arrays
+        self._arrays = [data.chosen(array) for array in data.arrays]
         self._kinds = [kind for _, kind in signature.arrays]
         self._seed = seed
         self._threads = threads

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, intake, losses, optim, tracing, tree
-from bpcore import metrics as metrics_
+from bpcore import checkpoint, checks, optim, outputs, tracing, tree
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
 from bpcore.control import GradientControl
 from bpcore.engine import Engine
 from bpcore.fitting import Run
 from bpcore.history import History
-from bpcore.intake import Samples
-from bpcore.losses import targets
+from bpcore.intake import Reader
 from bpcore.nn import Module
 from bpcore.nn.penalties import is_regularizer
 from bpcore.progress import Progress
@@ -28,14 +26,14 @@ if TYPE_CHECKING:
 
     from bpcore.callbacks import Callback
     from bpcore.health import Health
-    from bpcore.intake import Feed
+    from bpcore.intake import Feed, Samples
 
 __all__ = ["Trainer"]
 
 _LARGEST_SEED = 2**63
 _SETTINGS = {
-    "model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics", "control",
-    "regularizer",
+    "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
+    "control", "regularizer",
 }  # fmt: skip
 
 
@@ -50,7 +48,9 @@ class Trainer:
             `functools.partial` of one, without a reduction. Or a function of (prediction, target), where a
             prediction is what the model returns, also a tuple; it returns a loss per element, a
             `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape
-            if all it lacks is a last axis of size 1.
+            if all it lacks is a last axis of size 1. Or losses by output, a dict for a model that returns a
+            dict, a tuple or list for one that returns a tuple: each compares its part of the prediction with
+            that of the target, and their sum is minimised. None is for an output that is not trained on.
         optimizer: one of `bpcore.optim` by name in lower case ("sgd", "adamw", "lamb", ...) or an object of
             it; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
@@ -58,6 +58,9 @@ class Trainer:
             element, a `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
             loss is "binary_cross_entropy", "focal", "hinge" or "squared_hinge", else `metrics.accuracy`: of
             classes, or of a single output nearest 0 or 1. What the loss's ignore_index ignores doesn't count.
+            For losses by output, metrics by output: a dict, or a list with one for each, of a metric, several
+            in a list, or None. In logs, "age_loss" and "age_accuracy" are those of the output "age".
+        loss_weights: for losses by output, what each is multiplied by in the sum, likewise; 1 if not given.
         seed: keys shuffling, initial values that don't exist yet, and what is random in a step (dropout,
             noise), together with the number of steps done; the same seed, the same bits. What has used the
             model before the trainer was made (`model.parameters`, a call, `build`) has drawn initial values
@@ -90,6 +93,7 @@ class Trainer:
         *,
         objective: Callable[..., Any] | None = None,
         metrics: Iterable[Any] = (),
+        loss_weights: Any = None,
         seed: int = 0,
         dtype: str = "float32",
         threads: int | None = None,
@@ -113,10 +117,10 @@ class Trainer:
         self.dtype = check_float_dtype(dtype, "Trainer")
         self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
-        self._loss = losses.resolve(loss)
-        self.loss = self._loss.name
+        self._outputs = outputs.resolve(loss, loss_weights, metrics)
+        self.loss, self.loss_weights = self._outputs.loss, self._outputs.loss_weights
         self.objective = objective
-        self.metrics, self._own_metrics = metrics_.resolve(metrics, self._loss)
+        self.metrics = self._outputs.functions
         if objective is not None and self.metrics:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
@@ -125,7 +129,8 @@ class Trainer:
         if not is_regularizer(regularizer):
             raise TypeError(f"Trainer: regularizer must be nn.L2(...) or a function, got {regularizer!r}")
         self.regularizer = regularizer
-        self._task = Task(model, self._loss, objective, self.metrics, regularizer)
+        self._task = Task(model, self._outputs, objective, regularizer)
+        self._reader = Reader(model, objective, self._outputs, self.dtype)
         self.history = History()
         self.stop_training = False
         self.skipped = 0
@@ -150,8 +155,10 @@ class Trainer:
         batch_size: int | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
+        stratify: Any = False,
         shuffle: bool = True,
         sample_weight: Any = None,
+        class_weight: Any = None,
         augment: Callable[..., Any] | None = None,
         accumulate: int = 1,
         steps_per_epoch: int | None = None,
@@ -162,93 +169,99 @@ class Trainer:
         """Trains for `epochs` more epochs and returns their values.
 
         Args:
-            x: input, one row a sample; a tuple of arrays for a model, or an objective, of several inputs.
-                Arrays are also tables of numbers (pandas, Arrow, polars), whatever has NumPy's array
-                interface, and memory maps larger than memory.
-                Or batches, instead of x, y, batch_size and sample_weight: something to go through, as a list
-                or PyTorch's DataLoader, of (x, y) or (x, y, sample_weight), with an objective of its inputs;
-                or a function that returns such a thing for each epoch, given the epoch from 0 if it takes an
-                argument. An iterator, such as a generator, is good for one epoch.
-            y: target, one row a sample; None with an objective, and for batches.
+            x: input, one row a sample. For a model, or an objective, of several inputs, a tuple or list of
+                arrays, or a dict of them by the names of its arguments. Arrays are also tables of numbers
+                (pandas, Arrow, polars), whatever else has NumPy's array interface, and memory maps larger
+                than memory. Or batches: something to go through, as a list or PyTorch's DataLoader, of (x, y)
+                or (x, y, sample_weight), with an objective of its inputs; or a function that returns such a
+                thing for each epoch, given the epoch from 0 if it takes an argument. An iterator, such as a
+                generator, is good for one epoch.
+            y: target, one row a sample; a dict or tuple of them for losses by output, or for a loss that is a
+                function of several; None with an objective, and where x gives batches.
             epochs: how often to go through the data.
             batch_size: samples a step, 32 unless given; the last batch of an epoch may be smaller.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch; with an objective,
                 its inputs. Or batches of such.
             validation_split: fraction of the samples, the last ones, that are kept for validation instead.
+            stratify: True to keep the last ones of each class of the target instead, in the proportions of
+                all, and at least one on each side; or an array of labels, one a sample, to go by.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
-                layers that carry a state from batch to batch. Batches come in their own order.
+                layers that carry a state from batch to batch. Batches that x gives keep their order.
             sample_weight: how much each sample counts, shape (samples,).
+            class_weight: how much samples of each class count in training, times sample_weight: a dict by
+                class, where others count 1, a list by class, or "balanced": samples / (classes · samples of
+                the class). For classes (samples,), also 0 and 1 as floats, and one-hot targets.
             augment: a function of a batch, (x, rng) -> x or (x, y, rng) -> (x, y), that changes it at random
-                before its step: of NumPy arrays, which it may write to, and a `numpy.random.Generator` keyed
-                by seed, epoch and batch. `x` is a tuple where there are several inputs. See `bpcore.data`.
+                before its step. It gets NumPy arrays, which it may write to, and a `numpy.random.Generator`
+                keyed by seed, epoch and batch. `bpcore.data` has some.
             accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
                 epoch may have fewer.
-            steps_per_epoch: for batches: steps of an epoch, for those that have no end. Each epoch then goes
-                on where the one before has stopped.
+            steps_per_epoch: where x gives batches, perhaps without end: steps of an epoch. The next epoch
+                goes on behind them.
             callbacks: see `bpcore.callbacks`.
             progress: show a progress bar.
             check_finite: refuse NaN and infinity in the data.
 
-        Wrong arguments and data raise ValueError or TypeError before anything is changed; what is wrong with
-        a later batch, before its step. Memory maps are looked at for NaN and infinity batch by batch, too. An
-        exception from a source of batches is raised as it is, and the trainer can go on. A loss that is not
-        finite raises FloatingPointError before that step's update. Ctrl-C raises KeyboardInterrupt between
-        two steps, once callbacks have been told that training ends: the trainer can go on, and `history` has
-        the finished epochs.
+        Wrong arguments and data raise ValueError or TypeError before anything is changed; NaN or infinity in
+        a memory map, and what is wrong with a batch that x gives, before its step. An exception from x is
+        raised as it is. A loss that is not finite raises FloatingPointError before that step's update. Ctrl-C
+        raises KeyboardInterrupt between two steps. Callbacks are told that training ends before any of these
+        is raised; the trainer can go on, and `history` has the finished epochs.
         """
         with self._alone("fit"):
-            session: Session | FullBatchSession | StreamSession
             epochs = checks.count("fit", "epochs", epochs, 0)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks)
             data: Samples | Feed
-            if self._is_batches(x, y):
+            reader, size = self._reader, 32 if batch_size is None else batch_size
+            if reader.is_batches(x, y):
                 checks.not_with_batches(
                     "fit",
                     y=y,
                     batch_size=batch_size,
                     sample_weight=sample_weight,
+                    class_weight=class_weight,
                     validation_split=validation_split or None,
+                    stratify=stratify or None,
                     augment=augment,
                 )
                 limit = None
                 if steps_per_epoch is not None:
                     limit = accumulate * checks.count("fit", "steps_per_epoch", steps_per_epoch, 1)
-                data = self._batches("fit", x, check_finite, epochs, limit)
-                held_out = self._validation(validation_data, epochs, check_finite)
+                data = reader.batches("fit", x, check_finite, epochs, limit)
+                held_out = reader.validation(validation_data, check_finite, epochs)
+                rows = None
             else:
                 if steps_per_epoch is not None:
-                    raise ValueError("fit: steps_per_epoch is for batches; arrays have as many as they have")
-                batch_size = checks.count("fit", "batch_size", 32 if batch_size is None else batch_size, 1)
+                    raise ValueError("fit: steps_per_epoch is for batches that x gives, not for arrays")
+                size = checks.count("fit", "batch_size", size, 1)
                 if shuffle:
                     checks.order_is_free("fit", self.model)
-                arrays = self._samples("fit", x, y, sample_weight, check_finite)
-                held_out = self._validation(validation_data, epochs, check_finite)
-                if validation_split:
-                    if held_out is not None:
-                        raise ValueError("fit: give either validation_data or validation_split")
-                    arrays, held_out = arrays.split(intake.split_at(arrays.rows, validation_split))
-                batch_size = min(batch_size, arrays.rows)
-                data = arrays
+                data, held_out = reader.training(
+                    x,
+                    y,
+                    sample_weight=sample_weight,
+                    class_weight=class_weight,
+                    validation_data=validation_data,
+                    validation_split=validation_split,
+                    stratify=stratify,
+                    check_finite=check_finite,
+                    epochs=epochs,
+                )
+                rows = data.rows
+                size = min(size, rows)
                 if augment is not None:
-                    read = self._reader(check_finite)
-                    data = intake.Augmented(arrays, batch_size, augment, read, self.seed)
+                    data = reader.augmented(data, size, augment, self.seed, check_finite)
             engine, validate = self._engine, None
             with engine.first_use():
                 intervals = [each.watch_every for each in listeners if each.watch_every is not None]
-                watch_every = min(intervals, default=None)
-                if isinstance(data, Samples):
-                    size = min(batch_size or data.rows, data.rows)
-                    session, self.health = engine.training("fit", data, size, accumulate, watch_every)
-                else:
-                    session, self.health = engine.streaming(
-                        "fit", data, self.epochs, shuffle, accumulate, watch_every
-                    )
+                session, self.health = engine.training(
+                    "fit", data, size, accumulate, min(intervals, default=None), (self.epochs, shuffle)
+                )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-            rows = data.rows if isinstance(data, Samples) else None
             bar = Progress(epochs, rows, progress)
-            run = Run(self, session, rows, (batch_size or 0) * accumulate, listeners, bar)
+            run = Run(self, session, rows, size * accumulate, listeners, bar)
             with engine.turn("fit"):
                 return run.epochs(epochs, shuffle, validate)
 
@@ -259,7 +272,7 @@ class Trainer:
         that is not finite is returned only where such steps are skipped.
         """
         with self._alone("step"):
-            data = self._batch("step", inputs)
+            data = self._reader.batch("step", inputs)
             loss, refused = self._engine.step(data, self.optimizer.group_rates(self.steps, 1))
             if refused is not None and self.control.nonfinite == "skip":
                 self.skipped += 1
@@ -272,7 +285,7 @@ class Trainer:
 
         Random numbers, as those of dropout, are the ones that the next step will draw.
         """
-        return self._engine.gradients(self._batch("gradients", inputs))
+        return self._engine.gradients(self._reader.batch("gradients", inputs))
 
     # Use
 
@@ -287,27 +300,26 @@ class Trainer:
     ) -> dict[str, float]:
         """Loss and metrics over all samples, in inference mode: sums over the whole set, then divided.
 
-        What is given is what `fit` takes: arrays, in batches of 256 unless `batch_size` is given, or batches.
+        It takes what `fit` takes: arrays, in batches of 256 unless `batch_size` is given, or batches.
         """
-        if self._is_batches(x, y):
+        if self._reader.is_batches(x, y):
             checks.not_with_batches("evaluate", y=y, batch_size=batch_size, sample_weight=sample_weight)
-            return self._engine.evaluation("evaluate", self._batches("evaluate", x, check_finite), 0)()
+            return self._engine.evaluation("evaluate", self._reader.batches("evaluate", x, check_finite), 0)()
         batch_size = checks.count("evaluate", "batch_size", 256 if batch_size is None else batch_size, 1)
-        data = self._samples("evaluate", x, y, sample_weight, check_finite)
+        data = self._reader.samples("evaluate", x, y, sample_weight, check_finite)
         return self._engine.evaluation("evaluate", data, batch_size)()
 
     def predict(self, x: Any, *, batch_size: int = 256, check_finite: bool = True) -> Any:
         """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it.
 
-        `x` is input as for `fit`, or something to go through that gives such inputs, as a generator.
+        `x` is input as for `fit`, or what gives such inputs one after the other, as a generator.
         """
         quick = self._engine.predict_quickly(x, batch_size, bool(check_finite))
         if quick is not None:
             return quick
         batch_size = checks.count("predict", "batch_size", batch_size, 1)
         parts: list[Any] = []
-        for place, each in intake.parts("predict", x):
-            data = intake.samples(place, intake.inputs_of(each), None, None, self.dtype, check_finite)
+        for place, data in self._reader.inputs("predict", x, check_finite):
             with tracing.inference():
                 parts += self._engine.predict(place, data, batch_size)
         columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
@@ -408,64 +420,3 @@ class Trainer:
             yield
         finally:
             self._busy.release()
-
-    def _samples(self, who: str, x: Any, y: Any, weight: Any, check_finite: bool, **options: bool) -> Samples:
-        if self.objective is not None:
-            if y is not None or weight is not None:
-                raise TypeError(
-                    f"{who}: an objective has inputs only; pass all of them as a tuple, x=(a, b, ...)"
-                )
-            inputs = list(x) if isinstance(x, tuple) else [x]
-        elif y is None:
-            raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
-        else:
-            inputs = intake.inputs_of(x)
-        data = intake.samples(who, inputs, y, weight, self.dtype, check_finite, **options)
-        if data.target:
-            targets.check(who, self._loss, data.targets)
-        return data
-
-    def _batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
-        if self.objective is not None:
-            return self._samples(who, inputs, None, None, True, at_once=True)
-        if len(inputs) not in (2, 3):
-            raise TypeError(f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments")
-        x, y, weight = (*inputs, None)[:3]
-        return self._samples(who, x, y, weight, True, at_once=True)
-
-    def _is_batches(self, x: Any, y: Any) -> bool:
-        return intake.is_batches(x, alone=y is None, objective=self.objective is not None)
-
-    def _batches(
-        self, who: str, source: Any, check_finite: bool, epochs: int = 1, limit: int | None = None
-    ) -> intake.Batches:
-        return intake.Batches(who, source, self._reader(check_finite), epochs, limit)
-
-    def _reader(self, check_finite: bool) -> Callable[[str, Any], Samples]:
-        """What checks one of many batches; messages begin with the string it is given."""
-
-        def read(place: str, item: Any) -> Samples:
-            if self.objective is not None:
-                x, y, weight = tuple(item) if isinstance(item, list) else item, None, None
-            elif isinstance(item, (tuple, list)) and len(item) in (2, 3):
-                x, y, weight = (*item, None)[:3]
-            else:
-                found = type(item).__name__
-                found = f"{found} of {len(item)}" if isinstance(item, (tuple, list)) else found
-                raise TypeError(f"{place}: expected (x, y) or (x, y, sample_weight), got a {found}")
-            return self._samples(place, x, y, weight, check_finite, at_once=True, some_weight=False)
-
-        return read
-
-    def _validation(self, given: Any, epochs: int, check_finite: bool) -> Samples | Feed | None:
-        who = "fit: validation"
-        if given is None:
-            return None
-        if self._is_batches(given, None):
-            return self._batches(who, given, check_finite, epochs)
-        if self.objective is not None:
-            return self._samples(who, given, None, None, check_finite)
-        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise TypeError(f"{who}_data must be (x, y) or (x, y, sample_weight), or batches")
-        x, y, weight = (*given, None)[:3]
-        return self._samples(who, x, y, weight, check_finite)

@@ -1,30 +1,24 @@
 """What `Trainer`'s methods are given, checked and in order before anything is changed."""
 
 from bpcore.intake.augmented import Augmented
-from bpcore.intake.batches import Batches, Feed, is_batches, parts
-from bpcore.intake.samples import (
-    Samples,
-    Signature,
-    check_finite,
-    check_indices,
-    check_labels,
-    inputs_of,
-    samples,
-    split_at,
-)
+from bpcore.intake.batches import Batches, Feed, is_batches
+from bpcore.intake.groups import Group, Keys
+from bpcore.intake.labels import check_indices, check_labels
+from bpcore.intake.reader import Reader
+from bpcore.intake.samples import Samples, Signature, check_finite, samples
 
 __all__ = [
     "Augmented",
     "Batches",
     "Feed",
+    "Group",
+    "Keys",
+    "Reader",
     "Samples",
     "Signature",
     "check_finite",
     "check_indices",
     "check_labels",
-    "inputs_of",
     "is_batches",
-    "parts",
     "samples",
-    "split_at",
 ]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bpcore.arrays import Array
+    from bpcore.intake.groups import Keys
     from bpcore.intake.samples import Samples
 
 __all__ = ["Augmented"]
@@ -47,10 +48,11 @@ class Augmented:
         data: Samples,
         batch_size: int,
         function: Callable[..., Any],
-        read: Callable[[str, Any], Samples],
+        read: Callable[[str, list[Any], list[Any], Any], Samples],
         seed: int,
     ) -> None:
         self._data = data
+        self._form = data.signature(batch_size, "float32")
         self._batch_size = batch_size
         self._function = function
         self._with_target = _takes_target(function, data.target)
@@ -86,24 +88,36 @@ class Augmented:
         if not len(rows):
             return None
         data = self._data
+        if data.selected is not None:
+            rows = data.selected[rows]
         parts = [np.asarray(array)[rows] for array in data.arrays]  # copies, which it may write to
         random = np.random.Philox(key=[self._seed, _STREAM], counter=[0, 0, self._number, self._epoch])
         self._number += 1
-        return self._read(self.place, self._changed(parts, np.random.Generator(random)))
+        call = self._form.call(parts)
+        x = call.inputs[0] if data.inputs is None else call.named or call.inputs
+        inputs, target = self._changed(x, call.target, np.random.Generator(random))
+        return self._read(self.place, inputs, target, call.weight)
 
-    def _changed(self, parts: list[Array], rng: np.random.Generator) -> Any:
-        """The batch as a source of batches would give it."""
-        weight = [parts.pop()] if self._data.weighted else []
-        target = [parts.pop()] if self._data.target else []
-        x = parts[0] if len(parts) == 1 else tuple(parts)
-        if self._with_target:
-            changed = self._function(x, *target, rng)
+    def _changed(self, x: Any, y: Any, rng: np.random.Generator) -> tuple[list[Any], list[Any]]:
+        """The arrays of inputs and targets that the function makes of these."""
+        if not self._with_target:
+            x = self._function(x, rng)
+        else:
+            changed = self._function(x, y, rng)
             if not isinstance(changed, (tuple, list)) or len(changed) != 2:
                 raise TypeError(
                     f"{self.place}: a function of (x, y, rng) must return (x, y), "
                     f"got {type(changed).__name__}"
                 )
-            x, target = changed[0], [changed[1]]
-        else:
-            x = self._function(x, rng)
-        return (x, *target, *weight) if self._data.target else x
+            x, y = changed
+        data = self._data
+        return self._parts(x, data.inputs), self._parts(y, data.outputs) if data.target else []
+
+    def _parts(self, value: Any, keys: Keys) -> list[Any]:
+        try:
+            return [value] if keys is None else [value[key] for key in keys]
+        except (TypeError, LookupError):
+            raise TypeError(
+                f"{self.place}: the function must return arrays in the structure that it is given, got "
+                f"{type(value).__name__}"
+            ) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from bpcore import interrupts
+from bpcore.intake.groups import has_axes, several
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,18 +56,15 @@ def is_batches(value: Any, *, alone: bool, objective: bool = False) -> bool:
         return False
     if isinstance(value, list):
         kinds = tuple if objective else (tuple, list)
-        return alone and bool(value) and isinstance(value[0], kinds) and any(map(_has_axes, value[0]))
+        return (
+            alone
+            and bool(value)
+            and isinstance(value[0], kinds)
+            and any(several(part) or isinstance(part, Mapping) or has_axes(part) for part in value[0])
+        )
     if not isinstance(value, Iterable):
         return callable(value)
     return alone or not hasattr(value, "__getitem__")
-
-
-def _has_axes(value: Any) -> bool:
-    """Whether `value` is an array, or a tuple with one in it."""
-    if isinstance(value, tuple):
-        return any(map(_has_axes, value))
-    shape = getattr(value, "shape", None)
-    return shape is not None and len(shape) > 0
 
 
 def parts(who: str, x: Any) -> Iterator[tuple[str, Any]]:

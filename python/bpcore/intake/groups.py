@@ -1,0 +1,145 @@
+"""Several arrays as one argument: a model's inputs or targets, by position or by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from bpcore import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Group", "Keys", "has_axes", "inputs_of", "put_together", "several", "targets_of"]
+
+# How arrays are told apart: places, or names; None for one alone.
+Keys: TypeAlias = tuple[int, ...] | tuple[str, ...] | None
+
+
+class Group(NamedTuple):
+    """Arrays and their places or names."""
+
+    values: list[Any]
+    keys: Keys
+
+
+def put_together(keys: Keys, values: Sequence[Any]) -> Any:
+    """`values` in the structure that `keys` are of: one alone, a tuple, or a dict."""
+    if keys is None:
+        (value,) = values
+        return value
+    if keys == tuple(range(len(keys))):
+        return tuple(values)
+    return dict(zip(keys, values, strict=True))
+
+
+def several(value: Any) -> bool:
+    """Whether a tuple has an array in it, and so is not one array itself."""
+    return isinstance(value, tuple) and any(map(has_axes, value))
+
+
+def has_axes(value: Any) -> bool:
+    """Whether `value` is an array of any kind, or a table, rather than a number or a list."""
+    shape = getattr(value, "shape", None)
+    return hasattr(value, "__array__") if shape is None else len(shape) > 0
+
+
+def _by_place(values: Sequence[Any]) -> Group:
+    return Group(list(values), tuple(range(len(values))))
+
+
+# Inputs
+
+
+def inputs_of(who: str, x: Any, call: Callable[..., Any], what: str, given: int = 0) -> Group:
+    """The inputs that `x` is: a dict has them by name, a tuple with arrays in it by position.
+
+    Any tuple or list does if `call`, the model's or an objective, needs more than one; else, `x` is one
+    array. `what` is what to call it, and it has `given` arguments already. Names are put into the order of
+    its parameters; those that only a ``**`` takes come behind them, sorted. ValueError for a name that it
+    does not have, and for one that is missing.
+    """
+    if isinstance(x, Mapping):
+        return _by_name(who, x, _parameters(call)[given:], what)
+    if several(x) or (isinstance(x, (tuple, list)) and _needed(_parameters(call)[given:]) > 1):
+        return _by_place(x)
+    return Group([x], None)
+
+
+def _parameters(call: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(call).parameters.values())
+    except ValueError:  # some builtins have none
+        return []
+
+
+def _needed(parameters: Sequence[inspect.Parameter]) -> int:
+    """How many arguments by position there must be."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in kinds and each.default is each.empty for each in parameters)
+
+
+def _by_name(who: str, x: Mapping[Any, Any], parameters: Sequence[inspect.Parameter], what: str) -> Group:
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = {each.name: each.default is each.empty for each in parameters if each.kind in kinds}
+    others = []
+    for name in x:
+        if not isinstance(name, str):
+            raise TypeError(f"{who}: the names of inputs are strings, got {name!r}")
+        if name not in known:
+            others.append(name)
+    if others and not any(each.kind is each.VAR_KEYWORD for each in parameters):
+        raise ValueError(f"{who}: {what} takes no input {others[0]!r}; {names.nearest(others[0], known)}")
+    missing = [name for name, needed in known.items() if needed and name not in x]
+    if missing:
+        raise ValueError(f"{who}: x has no {missing[0]!r}, which {what} takes; it has {', '.join(x)}")
+    order = [name for name in known if name in x] + sorted(others)
+    return Group([x[name] for name in order], tuple(order))
+
+
+# Targets
+
+
+def targets_of(who: str, y: Any, keys: Keys, used: Sequence[int | str], loss: str | None) -> Group:
+    """The targets that `y` is, for losses by output of these `keys`; those that are `used` are kept.
+
+    Without keys, a dict or a tuple with arrays in it is several, for a loss that is a function of one's own;
+    a known one, by the name `loss`, takes one array. ValueError or TypeError for what doesn't fit.
+    """
+    if keys is None:
+        if isinstance(y, Mapping) and loss is not None:
+            raise TypeError(
+                f"{who}: {loss} compares one prediction with one target, got a dict of targets; give a loss "
+                "for each output, as loss={...}"
+            )
+        if isinstance(y, Mapping):
+            if not y or not all(isinstance(name, str) for name in y):
+                raise TypeError(f"{who}: a dict of targets has names of outputs as keys, got {list(y)}")
+            return Group(list(y.values()), tuple(y))
+        return _by_place(y) if loss is None and several(y) else Group([y], None)
+    found: dict[int | str, Any]
+    if isinstance(keys[0], str):
+        if not isinstance(y, Mapping):
+            raise TypeError(
+                f"{who}: y must be a dict, as the losses are, of {', '.join(map(str, keys))}; got "
+                f"{type(y).__name__}"
+            )
+        for name in y:
+            if name not in keys:
+                raise ValueError(
+                    f"{who}: y has {name!r}, an output without a loss; {names.nearest(str(name), keys)}"
+                )
+        found = {key: y.get(key) for key in keys}
+    else:
+        if not isinstance(y, (tuple, list)) or len(y) != len(keys):
+            count = f" of {len(y)}" if isinstance(y, (tuple, list)) else ""
+            raise TypeError(
+                f"{who}: y must be a tuple of {len(keys)}, a target for each loss, got "
+                f"{type(y).__name__}{count}"
+            )
+        found = dict(enumerate(y))
+    for key in used:
+        if found[key] is None:
+            raise ValueError(f"{who}: y has no target for output {key!r}, which has a loss or a metric")
+    return Group([found[key] for key in used], tuple(used))  # type: ignore[arg-type]

@@ -1,0 +1,198 @@
+"""How a trainer reads what its methods are given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bpcore import losses
+from bpcore.intake.augmented import Augmented
+from bpcore.intake.batches import Batches, is_batches, parts
+from bpcore.intake.classes import class_weighted
+from bpcore.intake.groups import Group, inputs_of, several, targets_of
+from bpcore.intake.samples import Samples, samples
+from bpcore.intake.samples import check_finite as check_values
+from bpcore.intake.split import split
+from bpcore.losses import targets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bpcore.intake.batches import Feed
+    from bpcore.nn.module import Module
+    from bpcore.outputs import Outputs
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """Makes samples of the arguments of a trainer's methods, whose names begin the messages of errors.
+
+    What is wrong with them is a TypeError or a ValueError, as of `intake.samples`, `inputs_of` and
+    `targets_of`.
+    """
+
+    def __init__(
+        self, model: Module, objective: Callable[..., Any] | None, outputs: Outputs, dtype: str
+    ) -> None:
+        self._model = model
+        self._objective = objective
+        self._outputs = outputs
+        self._dtype = dtype
+
+    def samples(
+        self, who: str, x: Any, y: Any, weight: Any, check_finite: bool, *, one_of_many: bool = False
+    ) -> Samples:
+        """(x, y, sample_weight) with one row a sample, or the inputs of an objective."""
+        if self._objective is not None:
+            if y is not None or weight is not None:
+                raise TypeError(
+                    f"{who}: an objective has inputs only; pass all of them as a tuple, x=(a, b, ...)"
+                )
+            group = self._given(who, x)
+            return samples(who, group, None, None, self._dtype, check_finite, one_of_many=one_of_many)
+        if y is None:
+            raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
+        only = self._outputs.only
+        known = only.loss.name if only is not None and only.loss.known else None
+        target = targets_of(who, y, self._outputs.keys, self._outputs.used, known)
+        if target.keys is not None and (isinstance(weight, dict) or several(weight)):
+            raise TypeError(
+                f"{who}: sample_weight is one array for all outputs, got a {type(weight).__name__}; "
+                "loss_weights weigh outputs"
+            )
+        group = self._given(who, x)
+        data = samples(who, group, target, weight, self._dtype, check_finite, one_of_many=one_of_many)
+        self._check_targets(who, data)
+        return data
+
+    def _check_targets(self, who: str, data: Samples) -> None:
+        own = {output.key: output for output in self._outputs.each}
+        for key, array in data.targets.items():
+            if key in own:
+                place = who if key is None else f"{who}: output {key!r}"
+                targets.check(place, own[key].loss, array)
+
+    def is_batches(self, x: Any, y: Any = None) -> bool:
+        """Whether `x` gives batches, with all that belongs to them."""
+        return is_batches(x, alone=y is None, objective=self._objective is not None)
+
+    def batches(
+        self, who: str, x: Any, check_finite: bool, epochs: int = 1, limit: int | None = None
+    ) -> Batches:
+        """The batches that `x` gives, `limit` of them an epoch."""
+
+        def read(place: str, item: Any) -> Samples:
+            if self._objective is not None:
+                given = tuple(item) if isinstance(item, list) else item
+                return self.samples(place, given, None, None, check_finite, one_of_many=True)
+            found = type(item).__name__ + (f" of {len(item)}" if isinstance(item, (tuple, list)) else "")
+            return self._unpacked(
+                place, item, check_finite, f"{place}: expected", f"got a {found}", one_of_many=True
+            )
+
+        return Batches(who, x, read, epochs, limit)
+
+    def augmented(
+        self,
+        data: Samples,
+        batch_size: int,
+        function: Callable[..., Any],
+        seed: int,
+        check_finite: bool,
+    ) -> Augmented:
+        """Batches of `data`, each changed by `function`."""
+
+        def read(place: str, inputs: Sequence[Any], target: Sequence[Any], weight: Any) -> Samples:
+            own = Group(list(target), data.outputs) if data.target else None
+            x = Group(list(inputs), data.inputs)
+            batch = samples(place, x, own, weight, self._dtype, check_finite, one_of_many=True)
+            self._check_targets(place, batch)
+            return batch
+
+        return Augmented(data, batch_size, function, read, seed)
+
+    def training(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        sample_weight: Any,
+        class_weight: Any,
+        validation_data: Any,
+        validation_split: Any,
+        stratify: Any,
+        check_finite: bool,
+        epochs: int,
+    ) -> tuple[Samples, Samples | Feed | None]:
+        """The arguments of `fit`: samples to train on and, if so, those to validate with."""
+        data = self.samples("fit", x, y, sample_weight, check_finite)
+        held_out = self.validation(validation_data, check_finite, epochs)
+        only = self._outputs.only
+        if validation_split:
+            if held_out is not None:
+                raise ValueError("fit: give either validation_data or validation_split")
+            loss = None if self._objective is not None or only is None else only.loss
+            data, held_out = split(data, validation_split, stratify, loss)
+        elif stratify is not False and stratify is not None:
+            raise ValueError("fit: stratify is for validation_split, which is 0")
+        if class_weight is not None:
+            if self._objective is not None:
+                raise TypeError("fit: class_weight weighs by targets, which an objective doesn't have")
+            loss = losses.resolve(None) if only is None else only.loss
+            data = class_weighted(data, class_weight, loss, self._dtype)
+        return data, held_out
+
+    def batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
+        """Arguments of `step`: as of `samples`, one after the other."""
+        if self._objective is not None:
+            together = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], dict) else inputs
+            data = self.samples(who, together, None, None, True)
+        else:
+            data = self._unpacked(who, inputs, True, f"{who}: expected", f"got {len(inputs)} arguments")
+        if data.by_batch:
+            check_values(who, data, self._dtype)
+        return data._replace(by_batch=False)
+
+    def validation(self, given: Any, check_finite: bool, epochs: int) -> Samples | Feed | None:
+        """What `fit` has as validation_data."""
+        if given is None:
+            return None
+        who = "fit: validation"
+        if self.is_batches(given):
+            return self.batches(who, given, check_finite, epochs)
+        if self._objective is not None:
+            return self.samples(who, given, None, None, check_finite)
+        return self._unpacked(who, given, check_finite, "fit: validation_data must be", "")
+
+    def inputs(self, who: str, x: Any, check_finite: bool) -> Iterator[tuple[str, Samples]]:
+        """Inputs of the model alone, as a whole or in the parts that `x` gives; before each, its place."""
+        for place, part in parts(who, x):
+            yield place, self._inputs(place, part, check_finite)
+
+    def _inputs(self, who: str, x: Any, check_finite: bool) -> Samples:
+        group = inputs_of(who, x, self._model.__call__, "the model")
+        return samples(who, group, None, None, self._dtype, check_finite)
+
+    def _unpacked(
+        self,
+        who: str,
+        given: Any,
+        check_finite: bool,
+        expected: str,
+        got: str,
+        *,
+        one_of_many: bool = False,
+    ) -> Samples:
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            found = f", {got}" if got else ""
+            raise TypeError(f"{expected} (x, y) or (x, y, sample_weight){found}")
+        x, y, weight = (*given, None)[:3]
+        return self.samples(who, x, y, weight, check_finite, one_of_many=one_of_many)
+
+    def _given(self, who: str, x: Any) -> Group:
+        """Inputs of the model, or of the objective, for which a tuple is always several."""
+        if self._objective is None:
+            return inputs_of(who, x, self._model.__call__, "the model")
+        if isinstance(x, tuple):
+            return Group(list(x), tuple(range(len(x))))
+        return inputs_of(who, x, self._objective, "the objective", given=1)
