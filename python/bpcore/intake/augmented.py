@@ -58,6 +58,8 @@ class Augmented:
         self._with_target = _takes_target(function, data.target)
         self._read = read
         self._seed = seed
+        self._random = np.random.Philox(key=[seed, _STREAM])
+        self._begin: Any = self._random.state
         self._order: Array = np.arange(data.rows)
         self._epoch = 0
         self._number = 0
@@ -91,11 +93,12 @@ class Augmented:
         if data.selected is not None:
             rows = data.selected[rows]
         parts = [np.asarray(array)[rows] for array in data.arrays]  # copies, which it may write to
-        random = np.random.Philox(key=[self._seed, _STREAM], counter=[0, 0, self._number, self._epoch])
+        self._begin["state"]["counter"][2:] = self._number, self._epoch  # much faster than another Philox
+        self._random.state = self._begin
         self._number += 1
         call = self._form.call(parts)
         x = call.inputs[0] if data.inputs is None else call.named or call.inputs
-        inputs, target = self._changed(x, call.target, np.random.Generator(random))
+        inputs, target = self._changed(x, call.target, np.random.Generator(self._random))
         return self._read(self.place, inputs, target, call.weight)
 
     def _changed(self, x: Any, y: Any, rng: np.random.Generator) -> tuple[list[Any], list[Any]]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bpcore.intake.samples import Samples
 
-__all__ = ["Batches", "Feed", "is_batches", "parts"]
+__all__ = ["Batches", "Feed", "is_batches", "parts", "unlisted"]
 
 _END = object()
 
@@ -67,6 +67,11 @@ def is_batches(value: Any, *, alone: bool, objective: bool = False) -> bool:
     return alone or not hasattr(value, "__getitem__")
 
 
+def unlisted(item: Any) -> Any:
+    """`item`, of a list of arrays, as PyTorch's loaders give, the tuple that stands for several."""
+    return tuple(item) if isinstance(item, list) and any(map(has_axes, item)) else item
+
+
 def parts(who: str, x: Any) -> Iterator[tuple[str, Any]]:
     """The inputs that `x` gives one after the other, or `x` alone, with what messages about it begin with."""
     if not is_batches(x, alone=False):
@@ -75,7 +80,7 @@ def parts(who: str, x: Any) -> Iterator[tuple[str, Any]]:
     found = False
     for number, each in enumerate(x if isinstance(x, Iterable) else x()):
         found = True
-        yield f"{who}: batch {number}", each
+        yield f"{who}: batch {number}", unlisted(each)
     if not found:
         raise ValueError(f"{who}: there are no batches")
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["check_layout", "is_mapped"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bpcore.arrays import Array
+
+__all__ = ["check_layout", "in_memory", "is_mapped"]
+
+_AT_ONCE = 1 << 20  # elements
 
 
 def is_mapped(array: Any) -> bool:
@@ -19,6 +26,16 @@ def is_mapped(array: Any) -> bool:
     return isinstance(array, mmap.mmap) or (
         isinstance(array, memoryview) and isinstance(array.obj, mmap.mmap)
     )
+
+
+def in_memory(array: Array) -> Iterator[tuple[int, Array]]:
+    """First row and rows of `array`: all of it, or parts that are small where it is a memory map.
+
+    For what makes arrays of the same size on the way.
+    """
+    rows = max(1, _AT_ONCE * len(array) // array.size) if is_mapped(array) else len(array)
+    for begin in range(0, len(array), rows):
+        yield begin, np.asarray(array[begin : begin + rows])
 
 
 def check_layout(value: Any, who: str) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from bpcore import losses
 from bpcore.intake.augmented import Augmented
-from bpcore.intake.batches import Batches, is_batches, parts
+from bpcore.intake.batches import Batches, is_batches, parts, unlisted
 from bpcore.intake.classes import class_weighted
 from bpcore.intake.groups import Group, inputs_of, several, targets_of
+from bpcore.intake.mapped import in_memory
 from bpcore.intake.samples import Samples, samples
 from bpcore.intake.samples import check_finite as check_values
 from bpcore.intake.split import split
@@ -70,7 +71,9 @@ class Reader:
         for key, array in data.targets.items():
             if key in own:
                 place = who if key is None else f"{who}: output {key!r}"
-                targets.check(place, own[key].loss, array)
+                for begin, part in in_memory(array):
+                    where = f"{place}: rows from {begin} on" if begin else place
+                    targets.check(where, own[key].loss, part)
 
     def is_batches(self, x: Any, y: Any = None) -> bool:
         """Whether `x` gives batches, with all that belongs to them."""
@@ -83,8 +86,7 @@ class Reader:
 
         def read(place: str, item: Any) -> Samples:
             if self._objective is not None:
-                given = tuple(item) if isinstance(item, list) else item
-                return self.samples(place, given, None, None, check_finite, one_of_many=True)
+                return self.samples(place, unlisted(item), None, None, check_finite, one_of_many=True)
             found = type(item).__name__ + (f" of {len(item)}" if isinstance(item, (tuple, list)) else "")
             return self._unpacked(
                 place, item, check_finite, f"{place}: expected", f"got a {found}", one_of_many=True
