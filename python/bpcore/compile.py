@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from bpcore._core import Plan
     from bpcore.arrays import Array
+    from bpcore.goals import Goals
     from bpcore.intake import Samples, Signature
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Storage
     from bpcore.nn.penalties import Regularizer
-    from bpcore.outputs import Outputs
     from bpcore.tracing import Leaf
 
 __all__ = ["FullBatchPlan", "Task"]
@@ -54,21 +54,21 @@ class Task:
     def __init__(
         self,
         model: Module,
-        outputs: Outputs,
+        goals: Goals,
         objective: Callable[..., Any] | None,
         regularizer: Regularizer | None = None,
     ) -> None:
         self.model = model
-        self._outputs = outputs
+        self._goals = goals
         self._objective = objective
         self._regularizer = regularizer  # of weights that have none of their own
         self._classes: dict[Hashable, dict[int | str | None, int]] = {}  # of outputs, by what is in a row
         self._losses = [("loss", 1.0)]  # names and weights
-        if outputs.keys is not None:
-            learned = [each for each in outputs.each if each.loss.function is not None]
+        if goals.keys is not None:
+            learned = [each for each in goals.each if each.loss.function is not None]
             self._losses = [(each.loss_name, each.weight) for each in learned]
-        self._pairs = [*(name for name, _ in self._losses), *outputs.functions]
-        self.names = self._pairs if outputs.keys is None else ["loss", *self._pairs]
+        self._pairs = [*(name for name, _ in self._losses), *goals.functions]
+        self.names = self._pairs if goals.keys is None else ["loss", *self._pairs]
 
     def values(self, outputs: Array) -> dict[str, float]:
         """Name -> value from a plan's outputs, or from their totals over an epoch.
@@ -80,18 +80,18 @@ class Task:
         count = len(self._losses)
         ratios[:count] = [ratio if w else 0.0 for ratio, w in zip(ratios[:count], weights, strict=False)]
         found = dict(zip(self._pairs, ratios, strict=True))
-        if self._outputs.keys is None:
+        if self._goals.keys is None:
             return found
         return {"loss": sum(weight * found[name] for name, weight in self._losses), **found}
 
     def check_labels(self, who: str, data: Samples) -> None:
         """ValueError if a target that has been described is not among its loss's classes."""
         found = self._classes.get(_kind([array.shape[1:] for array in data.arrays], data), {})
-        for output in self._outputs.each:
-            if output.key in found:
-                what = who if output.key is None else f"{who}: output {output.key!r}"
-                loss, classes = output.loss, found[output.key]
-                labels = data.targets[output.key]
+        for goal in self._goals.each:
+            if goal.key in found:
+                what = who if goal.key is None else f"{who}: output {goal.key!r}"
+                loss, classes = goal.loss, found[goal.key]
+                labels = data.targets[goal.key]
                 intake.check_labels(f"{what}: y", labels, loss.name or "", classes, loss.ignore_index)
 
     def describe(self, trace: Trace, signature: Signature) -> list[Tensor]:
@@ -109,24 +109,26 @@ class Task:
             mean, pair = _summed("objective", value, None, signature.rows)
             return [mean, *pair]
         prediction = self.model(*call.inputs, **call.named)
+        self._goals.check(prediction)
         means, sums, measured = [], [], []
         classes = self._classes.setdefault(_kind([shape for shape, _ in signature.arrays], signature), {})
-        for output in self._outputs.each:
-            with output.named():
-                if output.loss.function is None and not output.metrics:
+        for goal in self._goals.each:
+            with goal.named():
+                if goal.loss.function is None and not goal.metrics:
                     continue
-                own, target = output.part("prediction", prediction), output.part("target", call.target)
-                if output.loss.function is not None:
-                    value = _compared("loss", output.loss.function, own, target)
-                    if output.loss.labels:
+                own, target = goal.part("prediction", prediction), goal.part("target", call.target)
+                weight = call.weight(goal.key)
+                if goal.loss.function is not None:
+                    value = _compared("loss", goal.loss.function, own, target)
+                    if goal.loss.labels:
                         scores = own if isinstance(own, Tensor) else own[0]
-                        classes[output.key] = scores.shape[-1]
-                    mean, pair = _summed("loss", value, call.weight, signature.rows)
-                    means.append(mean if output.weight == 1.0 else mean * output.weight)
+                        classes[goal.key] = scores.shape[-1]
+                    mean, pair = _summed("loss", value, weight, signature.rows)
+                    means.append(mean if goal.weight == 1.0 else mean * goal.weight)
                     sums += pair
-                for name, metric in output.metrics.items():
+                for name, metric in goal.metrics.items():
                     value = _compared(f"metric {name}", metric, own, target)
-                    measured += _summed(f"metric {name}", value, call.weight, signature.rows)[1]
+                    measured += _summed(f"metric {name}", value, weight, signature.rows)[1]
         return [functools.reduce(operator.add, means), *sums, *measured]
 
     def training_plan(self, signature: Signature, storage: Storage) -> Plan:

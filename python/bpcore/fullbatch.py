@@ -197,15 +197,19 @@ class FullBatchSession:
         self.totals = np.zeros(plan.described)
         self.last = np.zeros(plan.described)
 
-    @property
-    def finished(self) -> bool:
-        """Whether the epoch is over."""
-        return self.position >= self.steps_per_epoch
-
     def begin_epoch(self, epoch: int, shuffle: bool) -> None:  # noqa: ARG002 - as of a native session
         """The next step is the first; the order of a full batch's rows stays as it is."""
         self.position = 0
         self.totals = np.zeros(self._plan.described)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the epoch's step is done."""
+        return self.position >= self.steps_per_epoch
+
+    def seek(self, position: int, totals: Sequence[float], skipped: int) -> None:
+        """Goes on behind the step, or before it, as a native session does."""
+        self.position, self.totals, self.skipped = position, np.asarray(totals, np.float64), skipped
 
     def run(self, steps: int, rates: Array) -> int:
         """Runs one step, if there is one left; 0 if it was refused and nothing changed."""

@@ -57,9 +57,8 @@ class StreamSession:
         self._ready: Session | None = None  # with the batches of the next step in its arrays
         self._rows = 0  # of those
         self._taken = 0  # batches of this epoch
-        self._epoch: tuple[int, bool] | None = None
-        self._fresh = False  # whether no step of this epoch was run
-        self._first = True  # whether no earlier epoch was begun
+        self._epoch = 0, False  # and whether shuffled
+        self._fresh = False  # whether an epoch was begun, but no step of it run
         self._error: BaseException | None = None  # from the feed
         self.position = self.skipped = self.samples = 0
         self.wrong_layer = -1
@@ -68,11 +67,19 @@ class StreamSession:
         self._watched: list[Array] = []
 
     def begin_epoch(self, epoch: int, shuffle: bool) -> None:
-        """The next step is the first of this epoch. What was taken for it before stays, if it is its."""
-        if self._epoch is not None and not self._fresh:
-            self._first = False
-        if not self._fresh or ((epoch, shuffle) != self._epoch and self._feed.rewind()):
+        """The next step is the first of this epoch.
+
+        If that was said before any step was run, what was taken stays; if it was said of another epoch, as a
+        run that is resumed does, the batches of those between are left out of a stream that all share.
+        """
+        if not self._fresh:
             self._begin(epoch, shuffle)
+        elif (epoch, shuffle) != self._epoch:
+            if self._feed.rewind():
+                self._begin(epoch, shuffle)
+            if self._feed.continues:
+                self._feed.skip(-self._taken, epoch - self._epoch[0])
+                self._ready, self._taken = None, 0
         self._epoch, self._fresh = (epoch, shuffle), True
         self.position = self.skipped = self.samples = 0
         self.totals = np.zeros_like(self.totals)
@@ -86,18 +93,10 @@ class StreamSession:
         skipped: int,
         collected: Mapping[int, Array] | None = None,
     ) -> None:
-        """After begin_epoch: goes on behind the first `position` steps, which gave these totals.
-
-        Where all epochs share one stream of batches, and this is the first one to take any of it, those of
-        the epochs before it are left out, too.
-        """
-        assert self._epoch is not None
+        """After begin_epoch: goes on behind the first `position` steps, which gave these totals."""
         wanted = position * self._accumulate
-        earlier = self._first and self._feed.continues and self._epoch[0] > 0
-        if wanted or earlier:
-            if self._feed.rewind():
-                self._begin(*self._epoch)
-            self._feed.skip(wanted - self._taken, earlier)
+        if wanted:
+            self._feed.skip(wanted - self._taken)
             self._ready, self._taken = None, wanted
         self.position, self.skipped = position, skipped
         self.totals = np.array(totals, np.float64)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, optim, outputs, tracing, tree
+from bpcore import checkpoint, checks, goals, optim, tracing, tree
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
 from bpcore.control import GradientControl
 from bpcore.engine import Engine
-from bpcore.fitting import Run
+from bpcore.fitting import Data, Run
 from bpcore.history import History
 from bpcore.intake import Reader
 from bpcore.nn import Module
@@ -117,10 +117,10 @@ class Trainer:
         self.dtype = check_float_dtype(dtype, "Trainer")
         self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
-        self._outputs = outputs.resolve(loss, loss_weights, metrics)
-        self.loss, self.loss_weights = self._outputs.loss, self._outputs.loss_weights
+        self._goals = goals.resolve(loss, loss_weights, metrics)
+        self.loss, self.loss_weights = self._goals.loss, self._goals.loss_weights
         self.objective = objective
-        self.metrics = self._outputs.functions
+        self.metrics = self._goals.functions
         if objective is not None and self.metrics:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
@@ -129,8 +129,8 @@ class Trainer:
         if not is_regularizer(regularizer):
             raise TypeError(f"Trainer: regularizer must be nn.L2(...) or a function, got {regularizer!r}")
         self.regularizer = regularizer
-        self._task = Task(model, self._outputs, objective, regularizer)
-        self._reader = Reader(model, objective, self._outputs, self.dtype)
+        self._task = Task(model, self._goals, objective, regularizer)
+        self._reader = Reader(model, objective, self._goals, self.dtype)
         self.history = History()
         self.stop_training = False
         self.skipped = 0
@@ -138,6 +138,7 @@ class Trainer:
         self._engine = Engine(self._task, self.optimizer, self.control, self.seed, self.dtype, self.threads)
         self._engine.check_model()
         self._busy = Lock()
+        self._run: Run | None = None  # under way
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _SETTINGS and name in self.__dict__:
@@ -164,6 +165,7 @@ class Trainer:
         steps_per_epoch: int | None = None,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
+        resume: str | os.PathLike[str] | None = None,
         check_finite: bool = True,
     ) -> History:
         """Trains for `epochs` more epochs and returns their values.
@@ -187,7 +189,8 @@ class Trainer:
                 all, and at least one on each side; or an array of labels, one a sample, to go by.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
                 layers that carry a state from batch to batch. Batches that x gives keep their order.
-            sample_weight: how much each sample counts, shape (samples,).
+            sample_weight: how much each sample counts, shape (samples,); for losses by output, also a dict or
+                tuple of them by output, None for one without.
             class_weight: how much samples of each class count in training, times sample_weight: a dict by
                 class, where others count 1, a list by class, or "balanced": samples / (classes · samples of
                 the class). For classes (samples,), also 0 and 1 as floats, and one-hot targets.
@@ -200,6 +203,9 @@ class Trainer:
                 goes on behind them.
             callbacks: see `bpcore.callbacks`.
             progress: show a progress bar.
+            resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
+                bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
+                simply run again after a crash.
             check_finite: refuse NaN and infinity in the data.
 
         Wrong arguments and data raise ValueError or TypeError before anything is changed; NaN or infinity in
@@ -260,10 +266,21 @@ class Trainer:
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-            bar = Progress(epochs, rows, progress)
-            run = Run(self, session, rows, size * accumulate, listeners, bar)
+                going = Data(rows, size, accumulate, bool(shuffle))
+                run = Run(self, session, going, validate, listeners)
+                resumed = None
+                if resume is not None:
+                    resumed = checkpoint.read_run(resume, self, going._asdict(), run.names)
             with engine.turn("fit"):
-                return run.epochs(epochs, shuffle, validate)
+                if resumed is not None:
+                    resumed.restore()
+                last = epochs if resume is not None else self.epochs + epochs
+                bar = Progress(max(0, last - self.epochs), rows, progress)
+                self._run = run
+                try:
+                    return run.epochs(last, bar, None if resumed is None else resumed.state)
+                finally:
+                    self._run = None
 
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.
@@ -384,12 +401,12 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
-        The file is replaced at once or not at all. Functions (a loss, a partial of a known one too, a metric,
-        an objective, a learning rate) are not in it, only their names; schedules are, unless a function is a
-        part of them.
+        The file is replaced at once or not at all. Called by a callback, it also holds where the run stands,
+        for ``fit(resume=path)``. Functions (a loss, a partial of a known one too, a metric, an objective, a
+        learning rate) are not in it, only their names; schedules are, unless a function is a part of them.
         """
         self._engine.ready(None)
-        checkpoint.save(self, self._engine, path)
+        checkpoint.save(self, self._engine, path, None if self._run is None else self._run.state())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: Module, **overrides: Any) -> Trainer:
@@ -407,7 +424,7 @@ class Trainer:
         """
         arguments, restore = checkpoint.read(path, model, overrides)
         trainer = cls(model, **arguments)
-        trainer.history = History(restore(trainer._engine))
+        restore(trainer)
         return trainer
 
     # Arguments

@@ -453,8 +453,9 @@ def test_seek_goes_on_behind_batches_that_were_done(kind: str, epoch: int, posit
     learner = trainer()
     feed = learner._reader.batches("fit", source, True, 1, limit)
     session: Any
-    session, _ = learner._engine.training("fit", feed, 0, 1, None, (epoch, True))
-    session.begin_epoch(epoch, True)
+    session, _ = learner._engine.training("fit", feed, 0, 1, None, (0, True))
+    session.begin_epoch(0, True)
+    session.begin_epoch(epoch, True)  # as of a run that is resumed
     session.seek(position, session.totals + 1, 2)
     assert (session.position, session.skipped, session.totals[0]) == (position, 2, 1)
     rates = np.full((99, 1), 0.01)

@@ -48,7 +48,7 @@ class Augmented:
         data: Samples,
         batch_size: int,
         function: Callable[..., Any],
-        read: Callable[[str, list[Any], list[Any], Any], Samples],
+        read: Callable[[str, list[Any], list[Any], list[Any]], Samples],
         seed: int,
     ) -> None:
         self._data = data
@@ -79,8 +79,8 @@ class Augmented:
         """There is nothing to forget."""
         return True
 
-    def skip(self, batches: int, earlier: bool) -> None:  # noqa: ARG002 - each epoch stands alone
-        """Leaves out so many batches."""
+    def skip(self, batches: int, epochs: int = 0) -> None:  # noqa: ARG002 - each epoch stands alone
+        """Leaves out so many batches of this epoch."""
         self._number += batches
 
     def take(self) -> Samples | None:
@@ -99,7 +99,7 @@ class Augmented:
         call = self._form.call(parts)
         x = call.inputs[0] if data.inputs is None else call.named or call.inputs
         inputs, target = self._changed(x, call.target, np.random.Generator(self._random))
-        return self._read(self.place, inputs, target, call.weight)
+        return self._read(self.place, inputs, target, list(call.weights.values()))
 
     def _changed(self, x: Any, y: Any, rng: np.random.Generator) -> tuple[list[Any], list[Any]]:
         """The arrays of inputs and targets that the function makes of these."""

@@ -32,8 +32,8 @@ class Feed(Protocol):
     def rewind(self) -> bool:
         """Forgets what was taken, so that the next `begin` starts anew; False if that can't be."""
 
-    def skip(self, batches: int, earlier: bool) -> None:
-        """Leaves out so many batches, behind those of all earlier epochs if asked to."""
+    def skip(self, batches: int, epochs: int = 0) -> None:
+        """Leaves out so many batches of this epoch, behind those of `epochs` others."""
 
     def take(self) -> Samples | None:
         """The next batch; None at the end of the epoch."""
@@ -134,11 +134,11 @@ class Batches:
             self._iterator = None
         return not self._once
 
-    def skip(self, batches: int, earlier: bool) -> None:
-        """Leaves out so many batches, behind those of all earlier epochs if asked to."""
+    def skip(self, batches: int, epochs: int = 0) -> None:
+        """Leaves out so many batches of this epoch, behind those of `epochs` others."""
         self._number += batches
         if self._limit is not None:
-            for _ in range(batches + (self._epoch * self._limit if earlier else 0)):
+            for _ in range(batches + epochs * self._limit):
                 self._next()
         elif hasattr(self._source, "skip"):
             self._iterator = iter(self._source.skip(self._number))

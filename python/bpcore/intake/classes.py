@@ -74,8 +74,8 @@ def class_weighted(data: Samples, given: Any, loss: Resolved, dtype: str) -> Sam
     table = _table(who, given, present, counts)
     found, places = np.unique(classes, return_inverse=True)
     weight = np.array([table.get(each, 1.0) for each in found.tolist()])[places]
-    if data.weights is not None:
-        weight = weight * data.weights
+    if data.weight is not None:
+        weight = weight * data.weight
     if not (data.chosen(weight) > 0).any():
         raise ValueError(f"{who}: no sample has a weight above 0")
     if weight.max() > np.finfo(dtype).max:

@@ -11,7 +11,16 @@ from bpcore import names
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Group", "Keys", "has_axes", "inputs_of", "put_together", "several", "targets_of"]
+__all__ = [
+    "Group",
+    "Keys",
+    "has_axes",
+    "inputs_of",
+    "put_together",
+    "several",
+    "targets_of",
+    "weights_of",
+]
 
 # How arrays are told apart: places, or names; None for one alone.
 Keys: TypeAlias = tuple[int, ...] | tuple[str, ...] | None
@@ -143,3 +152,35 @@ def targets_of(who: str, y: Any, keys: Keys, used: Sequence[int | str], loss: st
         if found[key] is None:
             raise ValueError(f"{who}: y has no target for output {key!r}, which has a loss or a metric")
     return Group([found[key] for key in used], tuple(used))  # type: ignore[arg-type]
+
+
+def weights_of(who: str, weight: Any, keys: Keys, used: Sequence[int | str]) -> Group | None:
+    """The weights of samples that `weight` is: one array for all outputs, or those by output of `keys`.
+
+    The latter go by a dict, or by a list or tuple with arrays in it; None is for outputs without. ValueError
+    or TypeError for what doesn't fit the losses.
+    """
+    if weight is None:
+        return None
+    by_place = isinstance(weight, (tuple, list)) and several(tuple(weight))
+    if keys is None or not (by_place or isinstance(weight, Mapping)):
+        return Group([weight], None)
+    if isinstance(keys[0], int):
+        if not by_place or len(weight) != len(keys):
+            raise TypeError(
+                f"{who}: sample_weight by output must be a tuple of {len(keys)}, as the losses are, or one "
+                "array for all"
+            )
+        weight = dict(enumerate(weight))
+    elif by_place:
+        raise TypeError(
+            f"{who}: sample_weight by output must be a dict, as the losses are, or one array for all"
+        )
+    given = {key: value for key, value in weight.items() if value is not None}
+    for key in given:
+        if key not in used:
+            raise ValueError(
+                f"{who}: sample_weight has {key!r}, an output without a loss or a metric; "
+                f"{names.nearest(str(key), list(map(str, used)))}"
+            )
+    return Group(list(given.values()), tuple(given)) if given else None

@@ -8,7 +8,7 @@ from bpcore import losses
 from bpcore.intake.augmented import Augmented
 from bpcore.intake.batches import Batches, is_batches, parts, unlisted
 from bpcore.intake.classes import class_weighted
-from bpcore.intake.groups import Group, inputs_of, several, targets_of
+from bpcore.intake.groups import Group, inputs_of, targets_of, weights_of
 from bpcore.intake.mapped import in_memory
 from bpcore.intake.samples import Samples, samples
 from bpcore.intake.samples import check_finite as check_values
@@ -16,11 +16,11 @@ from bpcore.intake.split import split
 from bpcore.losses import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
+    from bpcore.goals import Goals
     from bpcore.intake.batches import Feed
     from bpcore.nn.module import Module
-    from bpcore.outputs import Outputs
 
 __all__ = ["Reader"]
 
@@ -28,16 +28,14 @@ __all__ = ["Reader"]
 class Reader:
     """Makes samples of the arguments of a trainer's methods, whose names begin the messages of errors.
 
-    What is wrong with them is a TypeError or a ValueError, as of `intake.samples`, `inputs_of` and
-    `targets_of`.
+    What is wrong with them is a TypeError or a ValueError, as of `intake.samples`, `inputs_of`,
+    `targets_of` and `weights_of`.
     """
 
-    def __init__(
-        self, model: Module, objective: Callable[..., Any] | None, outputs: Outputs, dtype: str
-    ) -> None:
+    def __init__(self, model: Module, objective: Callable[..., Any] | None, goals: Goals, dtype: str) -> None:
         self._model = model
         self._objective = objective
-        self._outputs = outputs
+        self._goals = goals
         self._dtype = dtype
 
     def samples(
@@ -53,21 +51,17 @@ class Reader:
             return samples(who, group, None, None, self._dtype, check_finite, one_of_many=one_of_many)
         if y is None:
             raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
-        only = self._outputs.only
+        only = self._goals.only
         known = only.loss.name if only is not None and only.loss.known else None
-        target = targets_of(who, y, self._outputs.keys, self._outputs.used, known)
-        if target.keys is not None and (isinstance(weight, dict) or several(weight)):
-            raise TypeError(
-                f"{who}: sample_weight is one array for all outputs, got a {type(weight).__name__}; "
-                "loss_weights weigh outputs"
-            )
+        target = targets_of(who, y, self._goals.keys, self._goals.used, known)
+        weights = weights_of(who, weight, self._goals.keys, self._goals.used)
         group = self._given(who, x)
-        data = samples(who, group, target, weight, self._dtype, check_finite, one_of_many=one_of_many)
+        data = samples(who, group, target, weights, self._dtype, check_finite, one_of_many=one_of_many)
         self._check_targets(who, data)
         return data
 
     def _check_targets(self, who: str, data: Samples) -> None:
-        own = {output.key: output for output in self._outputs.each}
+        own = {goal.key: goal for goal in self._goals.each}
         for key, array in data.targets.items():
             if key in own:
                 place = who if key is None else f"{who}: output {key!r}"
@@ -104,10 +98,11 @@ class Reader:
     ) -> Augmented:
         """Batches of `data`, each changed by `function`."""
 
-        def read(place: str, inputs: Sequence[Any], target: Sequence[Any], weight: Any) -> Samples:
-            own = Group(list(target), data.outputs) if data.target else None
-            x = Group(list(inputs), data.inputs)
-            batch = samples(place, x, own, weight, self._dtype, check_finite, one_of_many=True)
+        def read(place: str, x: list[Any], y: list[Any], weight: list[Any]) -> Samples:
+            target = Group(y, data.outputs) if data.target else None
+            weights = Group(weight, data.weights) if data.weighted else None
+            inputs = Group(x, data.inputs)
+            batch = samples(place, inputs, target, weights, self._dtype, check_finite, one_of_many=True)
             self._check_targets(place, batch)
             return batch
 
@@ -129,7 +124,7 @@ class Reader:
         """The arguments of `fit`: samples to train on and, if so, those to validate with."""
         data = self.samples("fit", x, y, sample_weight, check_finite)
         held_out = self.validation(validation_data, check_finite, epochs)
-        only = self._outputs.only
+        only = self._goals.only
         if validation_split:
             if held_out is not None:
                 raise ValueError("fit: give either validation_data or validation_split")

@@ -24,12 +24,19 @@ _KINDS = {"b": "bool", "i": "int64", "u": "int64"}
 
 
 class Call(NamedTuple):
-    """A batch as a model and its losses see it: inputs by position or by name, targets together, weights."""
+    """A batch as a model and its losses see it: inputs by position or by name, targets together, weights.
+
+    `weights` are by the places or names of outputs, by None for one that is for all.
+    """
 
     inputs: tuple[Any, ...]
     named: dict[str, Any]
     target: Any
-    weight: Any
+    weights: dict[int | str | None, Any]
+
+    def weight(self, output: int | str | None) -> Any:
+        """The weights of samples in the loss and metrics of an output; None without."""
+        return self.weights.get(output, self.weights.get(None))
 
 
 class Signature(NamedTuple):
@@ -41,6 +48,7 @@ class Signature(NamedTuple):
     weighted: bool
     inputs: Keys = None
     outputs: Keys = None
+    weights: Keys = None
 
     def call(self, values: Sequence[Any]) -> Call:
         """`values`, one for each array, in their places."""
@@ -50,14 +58,14 @@ class Signature(NamedTuple):
             () if isinstance(together, dict) else together,
             together if isinstance(together, dict) else {},
             put_together(self.outputs, targets) if self.target else None,
-            weights[0] if weights else None,
+            _by_key(self.weights, weights) if weights else {},
         )
 
 
 class Samples(NamedTuple):
     """Arrays with one row a sample: a model's inputs, then the targets and the weights where there are any.
 
-    `inputs` and `outputs` tell several inputs and targets apart. With `selected`, only these rows of the
+    `inputs`, `outputs` and `weights` tell several of a kind apart. With `selected`, only these rows of the
     arrays are the samples, in this order. `by_batch`: NaN and infinity are to be looked for in each batch,
     before its step.
     """
@@ -68,6 +76,7 @@ class Samples(NamedTuple):
     weighted: bool
     inputs: Keys = None
     outputs: Keys = None
+    weights: Keys = None
     selected: Array | None = None
     by_batch: bool = False
 
@@ -83,17 +92,16 @@ class Samples(NamedTuple):
     @property
     def targets(self) -> dict[int | str | None, Array]:
         """Place or name of an output, None for one alone -> its target, all rows, where there are any."""
-        keys = (None,) if self.outputs is None else self.outputs
-        return dict(zip(keys, _parted(self, self.arrays)[1], strict=True)) if self.target else {}
+        return _by_key(self.outputs, _parted(self, self.arrays)[1]) if self.target else {}
 
     @property
-    def weights(self) -> Array | None:
-        """The weights of all rows, where there are any."""
-        return self.arrays[-1] if self.weighted else None
+    def weight(self) -> Array | None:
+        """The weights of all rows, where there are any for all outputs."""
+        return self.arrays[-1] if self.weighted and self.weights is None else None
 
     def weighted_by(self, weight: Array) -> Samples:
-        """The same samples with other weights."""
-        if self.weighted:
+        """The same samples with other weights for all outputs."""
+        if self.weight is not None:
             return self._replace(arrays=(*self.arrays[:-1], weight))
         return self._replace(
             arrays=(*self.arrays, weight), names=(*self.names, "sample_weight"), weighted=True
@@ -102,7 +110,7 @@ class Samples(NamedTuple):
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
         kinds = tuple((array.shape[1:], _KINDS.get(array.dtype.kind, dtype)) for array in self.arrays)
-        return Signature(rows, kinds, self.target, self.weighted, self.inputs, self.outputs)
+        return Signature(rows, kinds, self.target, self.weighted, self.inputs, self.outputs, self.weights)
 
     def slice(self, begin: int, end: int) -> Samples:
         """The samples from row `begin` of the arrays to before row `end`, or to the last."""
@@ -115,16 +123,21 @@ class Samples(NamedTuple):
 
 def _parted(form: Signature | Samples, values: Sequence[Any]) -> tuple[Sequence[Any], ...]:
     """`values`, one for each array, as inputs, targets and weights."""
-    end = len(values) - form.weighted
     targets = 0 if not form.target else 1 if form.outputs is None else len(form.outputs)
+    weights = 0 if not form.weighted else 1 if form.weights is None else len(form.weights)
+    end = len(values) - weights
     return values[: end - targets], values[end - targets : end], values[end:]
+
+
+def _by_key(keys: Keys, values: Sequence[Any]) -> dict[int | str | None, Any]:
+    return dict(zip((None,) if keys is None else keys, values, strict=True))
 
 
 def samples(
     who: str,
     inputs: Group,
     target: Group | None,
-    weight: Any,
+    weight: Group | None,
     dtype: str,
     check_finite: bool,
     *,
@@ -147,8 +160,8 @@ def samples(
         parts += target.values
         names += _names(target, "y", "target ")
     if weight is not None:
-        parts.append(weight)
-        names.append("sample_weight")
+        parts += weight.values
+        names += _names(weight, "sample_weight", "sample_weight ")
     arrays = [
         _rows(part, f"{who}: {name}", flat=number >= len(inputs.values))
         for number, (part, name) in enumerate(zip(parts, names, strict=True))
@@ -159,7 +172,8 @@ def samples(
         if array.dtype.kind == "f" and (one_of_many or not is_mapped(array)):
             _check_values(array, f"{who}: {name}", dtype, check_finite)
     if weight is not None:
-        arrays[-1] = _check_weights(arrays[-1], who, dtype, some=not one_of_many)
+        for i in range(len(arrays) - len(weight.values), len(arrays)):
+            arrays[i] = _check_weights(arrays[i], f"{who}: {names[i]}", dtype, some=not one_of_many)
     return Samples(
         tuple(arrays),
         tuple(names),
@@ -167,6 +181,7 @@ def samples(
         weight is not None,
         inputs.keys,
         None if target is None else target.keys,
+        None if weight is None else weight.keys,
         by_batch=check_finite and not one_of_many and any(map(is_mapped, arrays)),
     )
 
@@ -216,8 +231,7 @@ def _check_values(array: Array, who: str, dtype: str, check_finite: bool) -> Non
 
 def _check_weights(weight: Array, who: str, dtype: str, *, some: bool) -> Array:
     if weight.ndim != 1:
-        raise ValueError(f"{who}: sample_weight must have shape (samples,), got {weight.shape}")
+        raise ValueError(f"{who} must have shape (samples,), got {weight.shape}")
     if (weight < 0).any() or (some and not (weight > 0).any()):
-        where = ", and above 0 somewhere" if some else ""
-        raise ValueError(f"{who}: sample_weight must be at least 0{where}")
+        raise ValueError(f"{who} must be at least 0{', and above 0 somewhere' if some else ''}")
     return weight if weight.dtype.kind == "f" else weight.astype(dtype)

@@ -1,4 +1,4 @@
-"""What is learned of a model's outputs: one loss for the whole prediction, or one for each of several."""
+"""The goals of training: one loss for all that a model returns, or one for each of several outputs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from bpcore.losses import Resolved
     from bpcore.metrics import Metric
 
-__all__ = ["Output", "Outputs", "resolve"]
+__all__ = ["Goal", "Goals", "resolve"]
 
 
-class Output(NamedTuple):
-    """A part of the prediction, by its place or name, or the whole by None: its loss, if any, and metrics."""
+class Goal(NamedTuple):
+    """What is learned of an output, by its place or name, or of all by None: a loss, if any, and metrics."""
 
     key: int | str | None
     loss: Resolved
@@ -36,16 +36,13 @@ class Output(NamedTuple):
         """Of a prediction or of targets, what belongs to this output; ValueError or TypeError without."""
         if self.key is None:
             return whole
-        if isinstance(whole, Mapping) and self.key in whole:  # by place, too: targets that are used
+        if isinstance(self.key, int):  # of several in their places, as `Goals.check` has seen
             return whole[self.key]
-        if isinstance(self.key, int):
-            if isinstance(whole, (tuple, list)) and self.key < len(whole):
-                return whole[self.key]
-            count = f" of {len(whole)}" if isinstance(whole, (tuple, list)) else ""
-            raise TypeError(f"the {what} must be a tuple with it, got {_described(whole)}{count}")
         if not isinstance(whole, Mapping):
             raise TypeError(f"the {what} must be a dict with it, got {_described(whole)}")
-        raise ValueError(f"the {what} doesn't have it; {names.nearest(self.key, list(map(str, whole)))}")
+        if self.key not in whole:
+            raise ValueError(f"the {what} doesn't have it; {names.nearest(self.key, list(map(str, whole)))}")
+        return whole[self.key]
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -59,10 +56,10 @@ class Output(NamedTuple):
             raise kind(f"output {self.key!r}: {error}") from error
 
 
-class Outputs(NamedTuple):
+class Goals(NamedTuple):
     """All that is learned of a prediction, and how it was given."""
 
-    each: tuple[Output, ...]
+    each: tuple[Goal, ...]
     keys: Keys  # of losses by output
     loss: Any  # names, in the structure given
     by_name: bool  # whether all losses are found by their names
@@ -77,9 +74,25 @@ class Outputs(NamedTuple):
         return tuple(each.key for each in found if each.key is not None)
 
     @property
-    def only(self) -> Output | None:
+    def only(self) -> Goal | None:
         """What is learned of the whole prediction, if that has one loss."""
         return self.each[0] if self.keys is None else None
+
+    def check(self, prediction: Any) -> None:
+        """TypeError unless a prediction has the structure of losses by output."""
+        if self.keys is None:
+            return
+        if isinstance(self.keys[0], str):
+            if not isinstance(prediction, Mapping):
+                raise TypeError(
+                    "losses are given by name, so the model must return a dict of its outputs, not "
+                    f"{_described(prediction)}"
+                )
+        elif not isinstance(prediction, (tuple, list)) or len(prediction) != len(self.keys):
+            raise TypeError(
+                f"there are losses for {len(self.keys)} outputs, so the model must return a tuple of "
+                f"{len(self.keys)}, not {_described(prediction)}"
+            )
 
     @property
     def functions(self) -> dict[str, Metric]:
@@ -87,7 +100,7 @@ class Outputs(NamedTuple):
         return {name: metric for each in self.each for name, metric in each.metrics.items()}
 
 
-def resolve(loss: Any, loss_weights: Any, metrics: Any) -> Outputs:
+def resolve(loss: Any, loss_weights: Any, metrics: Any) -> Goals:
     """Losses and metrics as `Trainer` takes them.
 
     ValueError for unknown and repeated names, TypeError for what is no loss, weight or metric, and for
@@ -111,24 +124,24 @@ def resolve(loss: Any, loss_weights: Any, metrics: Any) -> Outputs:
     return found
 
 
-def _whole(loss: Any, loss_weights: Any, metrics: Any) -> Outputs:
+def _whole(loss: Any, loss_weights: Any, metrics: Any) -> Goals:
     if loss_weights is not None:
         raise ValueError("Trainer: loss_weights go with a dict or a list of losses, one for each output")
     known = losses.resolve(loss)
     if not isinstance(metrics, Mapping):
         functions, own = metrics_.resolve(metrics, known)
-        output = Output(None, known, 1.0, functions)
-        return Outputs((output,), None, known.name, known.by_name, list(functions), own, None)
+        output = Goal(None, known, 1.0, functions)
+        return Goals((output,), None, known.name, known.by_name, list(functions), own, None)
     nothing = losses.resolve(None)
-    parts = [Output(None, known, 1.0, {})]
+    parts = [Goal(None, known, 1.0, {})]
     listed, own = {}, False
     for key in _by_name(metrics, "metrics"):
         functions, listed[key], own = _metrics(key, metrics[key], nothing, own)
-        parts.append(Output(key, nothing, 1.0, functions))
-    return Outputs(tuple(parts), None, known.name, known.by_name, listed, own, None)
+        parts.append(Goal(key, nothing, 1.0, functions))
+    return Goals(tuple(parts), None, known.name, known.by_name, listed, own, None)
 
 
-def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], metrics: Any) -> Outputs:
+def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], metrics: Any) -> Goals:
     """`given` is what `loss` is, by name or place."""
     measured: Mapping[Any, Any]
     if isinstance(loss, Mapping):
@@ -137,28 +150,29 @@ def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], met
         measured = _by_place_too(len(loss), metrics or None, "metrics")
     parts, listed, own = [], {}, False
     for key, one in given.items():
-        about = Output(key, losses.resolve(None), 1.0, {})
+        about = Goal(key, losses.resolve(None), 1.0, {})
         with about.named():
             resolved = losses.resolve(one)
-            weight = number("Trainer", "loss_weights", weights.get(key, 1.0), least=0)
-            if weights.get(key) is not None and one is None:
+            factor = weights.get(key)
+            weight = 1.0 if factor is None else number("Trainer", "loss_weights", factor, least=0)
+            if factor is not None and one is None:
                 raise ValueError("it has a weight in loss_weights, but no loss")
         functions, listed[key], own = _metrics(key, measured.get(key), resolved, own)
-        parts.append(Output(key, resolved, weight, functions))
+        parts.append(Goal(key, resolved, weight, functions))
     if all(each.loss.function is None for each in parts):
         raise ValueError("Trainer: no output has a loss")
 
     def as_given(values: Mapping[Any, Any]) -> Any:
         return dict(values) if isinstance(loss, Mapping) else list(values.values())
 
-    return Outputs(
+    return Goals(
         tuple(parts),
         tuple(given),
         as_given({each.key: each.loss.name for each in parts}),
         all(each.loss.by_name or each.loss.function is None for each in parts),
         as_given(listed) if any(listed.values()) else [],
         own,
-        as_given({each.key: each.weight for each in parts}) if weights else None,
+        as_given(weights) if weights else None,
     )
 
 
@@ -167,7 +181,7 @@ def _metrics(
 ) -> tuple[dict[str, Metric], list[str], bool]:
     """Name in logs -> metric of an output, their own names, and whether one so far can't be found by it."""
     one = isinstance(given, str) or callable(given)
-    with Output(key, loss, 1.0, {}).named():
+    with Goal(key, loss, 1.0, {}).named():
         functions, own_here = metrics_.resolve([] if given is None else [given] if one else given, loss)
     return {f"{key}_{name}": metric for name, metric in functions.items()}, list(functions), own or own_here
 
@@ -211,5 +225,7 @@ def _by_place_too(count: int, given: Any, argument: str) -> dict[int, Any]:
 
 
 def _described(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"a {type(value).__name__} of {len(value)}"
     shape = getattr(value, "shape", None)
     return f"one array of shape {shape}" if shape is not None else f"a {type(value).__name__}"
