@@ -2,9 +2,9 @@
 
     python benchmarks/peers/memory_map.py [--gigabytes 4] [--folder /tmp]
 
-Trains a shuffled epoch of 784-128-10 at batch 256 on float32 images in a memory map, with a tenth held out, then
-evaluates and predicts. Linux counts pages of the file apart (RssFile); it may take them back whenever it wants.
-Most of the file is a hole on the disk, which reads as zeros. Needs Linux.
+Trains a shuffled epoch of 784-128-10 at batch 256 on float32 images in a memory map, with a tenth held out,
+then evaluates and predicts. Linux counts pages of the file apart (RssFile), which it may take back at any
+time. Most of the file is a hole on the disk, which reads as zeros. Needs Linux.
 """
 
 from __future__ import annotations
