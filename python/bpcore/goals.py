@@ -41,7 +41,7 @@ class Goal(NamedTuple):
         if not isinstance(whole, Mapping):
             raise TypeError(f"the {what} must be a dict with it, got {_described(whole)}")
         if self.key not in whole:
-            raise ValueError(f"the {what} doesn't have it; {names.nearest(self.key, list(map(str, whole)))}")
+            raise ValueError(f"the {what} doesn't have it; {names.suggestion(self.key, whole)}")
         return whole[self.key]
 
     @contextmanager
@@ -74,9 +74,9 @@ class Goals(NamedTuple):
         return tuple(each.key for each in found if each.key is not None)
 
     @property
-    def only(self) -> Goal | None:
-        """What is learned of the whole prediction, if that has one loss."""
-        return self.each[0] if self.keys is None else None
+    def loss_of_all(self) -> Resolved:
+        """The loss of the whole prediction; nothing, as of an objective, where there are losses by output."""
+        return self.each[0].loss if self.keys is None else losses.resolve(None)
 
     def check(self, prediction: Any) -> None:
         """TypeError unless a prediction has the structure of losses by output."""
@@ -207,7 +207,7 @@ def _by_name_too(loss: Mapping[str, Any], given: Any, argument: str) -> dict[str
         if key not in loss:
             raise ValueError(
                 f"Trainer: {argument} has {key!r}, an output that loss doesn't have; "
-                f"{names.nearest(str(key), list(loss))}; None in loss is for an output that is not trained on"
+                f"{names.suggestion(key, loss)}; None in loss is for an output that is not trained on"
             )
     return dict(given)
 

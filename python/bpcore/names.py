@@ -17,17 +17,23 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     try:
         return known[name]
     except KeyError:
-        raise ValueError(f"unknown {kind} {name!r}; {nearest(name, known)}") from None
+        raise ValueError(f"unknown {kind} {name!r}; {suggestion(name, known)}") from None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: object, known: Iterable[object]) -> str:
     """What to say of a `name` that is not among those `known`: the nearest of them, then all."""
+    words = sorted(map(str, known))
+    near = nearest(str(name), words)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"{hint}known: {', '.join(words)}"
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Those of `known` that `name` may have been meant for, two at most."""
     from difflib import get_close_matches  # only needed to say it nicely
 
     by_case = {each.lower(): each for each in known}
-    near = [by_case[each] for each in get_close_matches(name.lower(), by_case, n=2, cutoff=0.4)]
-    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-    return f"{hint}known: {', '.join(sorted(known))}"
+    return [by_case[each] for each in get_close_matches(name.lower(), by_case, n=2, cutoff=0.4)]
 
 
 def stream_of(name: str) -> int:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from bpcore.callbacks import Callback
     from bpcore.health import Health
-    from bpcore.intake import Feed, Samples
 
 __all__ = ["Trainer"]
 
@@ -79,7 +78,7 @@ class Trainer:
 
     Attributes: `history`, of the last `fit`; `steps` and `epochs`, done so far; `skipped`, steps left out
         because of `nonfinite`; `health`, a `Health` of the last `fit` if it had the callback GradientHealth,
-        else None; `stop_training`, which a callback may set.
+        else None; `stop_training`, which a callback may set, or call `stop`.
 
     Raises ValueError for unknown names, settings out of range and a model without trainable parameters;
     TypeError for things of another kind, and for a float64 model in a float32 trainer.
@@ -133,6 +132,7 @@ class Trainer:
         self._reader = Reader(model, objective, self._goals, self.dtype)
         self.history = History()
         self.stop_training = False
+        self._stop_reason: str | None = None
         self.skipped = 0
         self.health: Health | None = None
         self._engine = Engine(self._task, self.optimizer, self.control, self.seed, self.dtype, self.threads)
@@ -166,6 +166,8 @@ class Trainer:
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
         resume: str | os.PathLike[str] | None = None,
+        max_seconds: float | None = None,
+        tol: float | None = None,
         check_finite: bool = True,
     ) -> History:
         """Trains for `epochs` more epochs and returns their values.
@@ -206,67 +208,50 @@ class Trainer:
             resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
                 bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
                 simply run again after a crash.
+            max_seconds: end the run after so much wall-clock time, as `callbacks.TimeLimit` does, also in the
+                middle of an epoch; above 0.
+            tol: end the run when the training loss of an epoch has not been below the least one so far by at
+                least this for more than 10 epochs in a row, which is scikit-learn's rule; at least 0.
             check_finite: refuse NaN and infinity in the data.
 
         Wrong arguments and data raise ValueError or TypeError before anything is changed; NaN or infinity in
         a memory map, and what is wrong with a batch that x gives, before its step. An exception from x is
         raised as it is. A loss that is not finite raises FloatingPointError before that step's update. Ctrl-C
         raises KeyboardInterrupt between two steps. Callbacks are told that training ends before any of these
-        is raised; the trainer can go on, and `history` has the finished epochs.
+        is raised; the trainer can go on, and `history` has the finished epochs. `history.stopped` says what
+        ended the run.
         """
         with self._alone("fit"):
             epochs = checks.count("fit", "epochs", epochs, 0)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
-            listeners = checks.callback_list(callbacks)
-            data: Samples | Feed
-            reader, size = self._reader, 32 if batch_size is None else batch_size
-            if reader.is_batches(x, y):
-                checks.not_with_batches(
-                    "fit",
-                    y=y,
-                    batch_size=batch_size,
-                    sample_weight=sample_weight,
-                    class_weight=class_weight,
-                    validation_split=validation_split or None,
-                    stratify=stratify or None,
-                    augment=augment,
-                )
-                limit = None
-                if steps_per_epoch is not None:
-                    limit = accumulate * checks.count("fit", "steps_per_epoch", steps_per_epoch, 1)
-                data = reader.batches("fit", x, check_finite, epochs, limit)
-                held_out = reader.validation(validation_data, check_finite, epochs)
-                rows = None
-            else:
-                if steps_per_epoch is not None:
-                    raise ValueError("fit: steps_per_epoch is for batches that x gives, not for arrays")
-                size = checks.count("fit", "batch_size", size, 1)
-                if shuffle:
-                    checks.order_is_free("fit", self.model)
-                data, held_out = reader.training(
-                    x,
-                    y,
-                    sample_weight=sample_weight,
-                    class_weight=class_weight,
-                    validation_data=validation_data,
-                    validation_split=validation_split,
-                    stratify=stratify,
-                    check_finite=check_finite,
-                    epochs=epochs,
-                )
-                rows = data.rows
-                size = min(size, rows)
-                if augment is not None:
-                    data = reader.augmented(data, size, augment, self.seed, check_finite)
+            listeners = checks.callback_list(callbacks, max_seconds, tol)
+            data, held_out, rows, batch_size = self._reader.training(
+                x,
+                y,
+                epochs=epochs,
+                batch_size=batch_size,
+                accumulate=accumulate,
+                steps_per_epoch=steps_per_epoch,
+                augment=augment,
+                seed=self.seed,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                stratify=stratify,
+                check_finite=check_finite,
+            )
+            if shuffle and rows is not None:
+                checks.order_is_free("fit", self.model)
             engine, validate = self._engine, None
             with engine.first_use():
                 intervals = [each.watch_every for each in listeners if each.watch_every is not None]
                 session, self.health = engine.training(
-                    "fit", data, size, accumulate, min(intervals, default=None), (self.epochs, shuffle)
+                    "fit", data, batch_size, accumulate, min(intervals, default=None), (self.epochs, shuffle)
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-                going = Data(rows, size, accumulate, bool(shuffle))
+                going = Data(rows, batch_size, accumulate, bool(shuffle))
                 run = Run(self, session, going, validate, listeners)
                 resumed = None
                 if resume is not None:
@@ -281,6 +266,16 @@ class Trainer:
                     return run.epochs(last, bar, None if resumed is None else resumed.state)
                 finally:
                     self._run = None
+
+    def stop(self, reason: str = "stop_training") -> None:
+        """Ends the run of `fit` after the step, or the epoch, at hand; for callbacks.
+
+        `reason` is for `history.stopped`; of several, the first one counts. Without a run, nothing happens.
+        """
+        if not isinstance(reason, str):
+            raise TypeError(f"stop: reason must be a string, got {reason!r}")
+        if not self.stop_training:
+            self.stop_training, self._stop_reason = True, reason
 
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.
@@ -319,12 +314,8 @@ class Trainer:
 
         It takes what `fit` takes: arrays, in batches of 256 unless `batch_size` is given, or batches.
         """
-        if self._reader.is_batches(x, y):
-            checks.not_with_batches("evaluate", y=y, batch_size=batch_size, sample_weight=sample_weight)
-            return self._engine.evaluation("evaluate", self._reader.batches("evaluate", x, check_finite), 0)()
-        batch_size = checks.count("evaluate", "batch_size", 256 if batch_size is None else batch_size, 1)
-        data = self._reader.samples("evaluate", x, y, sample_weight, check_finite)
-        return self._engine.evaluation("evaluate", data, batch_size)()
+        data, size = self._reader.evaluation(x, y, batch_size, sample_weight, check_finite)
+        return self._engine.evaluation("evaluate", data, size)()
 
     def predict(self, x: Any, *, batch_size: int = 256, check_finite: bool = True) -> Any:
         """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it.

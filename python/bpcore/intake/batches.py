@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bpcore.intake.samples import Samples
 
-__all__ = ["Batches", "Feed", "is_batches", "parts", "unlisted"]
+__all__ = ["Batches", "Feed", "check_alone", "is_batches", "parts", "unlisted"]
 
 _END = object()
 
@@ -65,6 +65,13 @@ def is_batches(value: Any, *, alone: bool, objective: bool = False) -> bool:
     if not isinstance(value, Iterable):
         return callable(value)
     return alone or not hasattr(value, "__getitem__")
+
+
+def check_alone(who: str, **given: Any) -> None:
+    """ValueError for an argument that makes no sense where x gives batches."""
+    for name, value in given.items():
+        if value is not None and value is not False and not (name == "validation_split" and value == 0):
+            raise ValueError(f"{who}: x gives batches, with all that belongs to them; don't pass {name}")
 
 
 def unlisted(item: Any) -> Any:

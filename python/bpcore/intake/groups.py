@@ -11,6 +11,8 @@ from bpcore import names
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bpcore.goals import Goals
+
 __all__ = [
     "Group",
     "Keys",
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 # How arrays are told apart: places, or names; None for one alone.
-Keys: TypeAlias = tuple[int, ...] | tuple[str, ...] | None
+Keys: TypeAlias = tuple[int | str, ...] | None
 
 
 class Group(NamedTuple):
@@ -99,7 +101,7 @@ def _by_name(who: str, x: Mapping[Any, Any], parameters: Sequence[inspect.Parame
         if name not in known:
             others.append(name)
     if others and not any(each.kind is each.VAR_KEYWORD for each in parameters):
-        raise ValueError(f"{who}: {what} takes no input {others[0]!r}; {names.nearest(others[0], known)}")
+        raise ValueError(f"{who}: {what} takes no input {others[0]!r}; {names.suggestion(others[0], known)}")
     missing = [name for name, needed in known.items() if needed and name not in x]
     if missing:
         raise ValueError(f"{who}: x has no {missing[0]!r}, which {what} takes; it has {', '.join(x)}")
@@ -110,12 +112,13 @@ def _by_name(who: str, x: Mapping[Any, Any], parameters: Sequence[inspect.Parame
 # Targets
 
 
-def targets_of(who: str, y: Any, keys: Keys, used: Sequence[int | str], loss: str | None) -> Group:
-    """The targets that `y` is, for losses by output of these `keys`; those that are `used` are kept.
+def targets_of(who: str, y: Any, goals: Goals) -> Group:
+    """The targets that `y` is; for losses by output, those of outputs that have a loss or a metric.
 
-    Without keys, a dict or a tuple with arrays in it is several, for a loss that is a function of one's own;
-    a known one, by the name `loss`, takes one array. ValueError or TypeError for what doesn't fit.
+    For one that is a function of one's own, a dict or a tuple with arrays in it is several; a known one takes
+    one array. ValueError or TypeError for what doesn't fit.
     """
+    keys, loss = goals.keys, goals.loss_of_all.name if goals.loss_of_all.known else None
     if keys is None:
         if isinstance(y, Mapping) and loss is not None:
             raise TypeError(
@@ -137,7 +140,7 @@ def targets_of(who: str, y: Any, keys: Keys, used: Sequence[int | str], loss: st
         for name in y:
             if name not in keys:
                 raise ValueError(
-                    f"{who}: y has {name!r}, an output without a loss; {names.nearest(str(name), keys)}"
+                    f"{who}: y has {name!r}, an output without a loss; {names.suggestion(name, keys)}"
                 )
         found = {key: y.get(key) for key in keys}
     else:
@@ -148,18 +151,19 @@ def targets_of(who: str, y: Any, keys: Keys, used: Sequence[int | str], loss: st
                 f"{type(y).__name__}{count}"
             )
         found = dict(enumerate(y))
-    for key in used:
+    for key in goals.used:
         if found[key] is None:
             raise ValueError(f"{who}: y has no target for output {key!r}, which has a loss or a metric")
-    return Group([found[key] for key in used], tuple(used))  # type: ignore[arg-type]
+    return Group([found[key] for key in goals.used], goals.used)
 
 
-def weights_of(who: str, weight: Any, keys: Keys, used: Sequence[int | str]) -> Group | None:
-    """The weights of samples that `weight` is: one array for all outputs, or those by output of `keys`.
+def weights_of(who: str, weight: Any, goals: Goals) -> Group | None:
+    """The weights of samples that `weight` is: one array for all outputs, or some by output.
 
     The latter go by a dict, or by a list or tuple with arrays in it; None is for outputs without. ValueError
     or TypeError for what doesn't fit the losses.
     """
+    keys = goals.keys
     if weight is None:
         return None
     by_place = isinstance(weight, (tuple, list)) and several(tuple(weight))
@@ -178,9 +182,9 @@ def weights_of(who: str, weight: Any, keys: Keys, used: Sequence[int | str]) -> 
         )
     given = {key: value for key, value in weight.items() if value is not None}
     for key in given:
-        if key not in used:
+        if key not in goals.used:
             raise ValueError(
                 f"{who}: sample_weight has {key!r}, an output without a loss or a metric; "
-                f"{names.nearest(str(key), list(map(str, used)))}"
+                f"{names.suggestion(key, goals.used)}"
             )
     return Group(list(given.values()), tuple(given)) if given else None

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import losses
 from bpcore.intake.augmented import Augmented
-from bpcore.intake.batches import Batches, is_batches, parts, unlisted
+from bpcore.intake.batches import Batches, check_alone, is_batches, parts, unlisted
 from bpcore.intake.classes import class_weighted
 from bpcore.intake.groups import Group, inputs_of, targets_of, weights_of
 from bpcore.intake.mapped import in_memory
@@ -14,6 +13,7 @@ from bpcore.intake.samples import Samples, samples
 from bpcore.intake.samples import check_finite as check_values
 from bpcore.intake.split import split
 from bpcore.losses import targets
+from bpcore.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
 __all__ = ["Reader"]
+
+
+class Training(NamedTuple):
+    """What `fit` goes through; `rows` are those of arrays, None where x gives batches."""
+
+    data: Samples | Feed
+    held_out: Samples | Feed | None
+    rows: int | None
+    batch_size: int
 
 
 class Reader:
@@ -51,10 +60,8 @@ class Reader:
             return samples(who, group, None, None, self._dtype, check_finite, one_of_many=one_of_many)
         if y is None:
             raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
-        only = self._goals.only
-        known = only.loss.name if only is not None and only.loss.known else None
-        target = targets_of(who, y, self._goals.keys, self._goals.used, known)
-        weights = weights_of(who, weight, self._goals.keys, self._goals.used)
+        target = targets_of(who, y, self._goals)
+        weights = weights_of(who, weight, self._goals)
         group = self._given(who, x)
         data = samples(who, group, target, weights, self._dtype, check_finite, one_of_many=one_of_many)
         self._check_targets(who, data)
@@ -82,13 +89,75 @@ class Reader:
             if self._objective is not None:
                 return self.samples(place, unlisted(item), None, None, check_finite, one_of_many=True)
             found = type(item).__name__ + (f" of {len(item)}" if isinstance(item, (tuple, list)) else "")
-            return self._unpacked(
-                place, item, check_finite, f"{place}: expected", f"got a {found}", one_of_many=True
-            )
+            wrong = f"{place}: expected (x, y) or (x, y, sample_weight), got a {found}"
+            return self._unpacked(place, item, check_finite, wrong, one_of_many=True)
 
         return Batches(who, x, read, epochs, limit)
 
-    def augmented(
+    def training(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        epochs: int,
+        batch_size: Any,
+        accumulate: int,
+        steps_per_epoch: Any,
+        augment: Any,
+        seed: int,
+        validation_data: Any,
+        check_finite: bool,
+        **others: Any,
+    ) -> Training:
+        """The arguments of `fit`; the `others` are for arrays alone."""
+        if self.is_batches(x, y):
+            check_alone("fit", y=y, batch_size=batch_size, augment=augment, **others)
+            limit = None
+            if steps_per_epoch is not None:
+                limit = accumulate * count("fit", "steps_per_epoch", steps_per_epoch, 1)
+            batches = self.batches("fit", x, check_finite, epochs, limit)
+            return Training(batches, self._validation(validation_data, check_finite, epochs), None, 0)
+        if steps_per_epoch is not None:
+            raise ValueError("fit: steps_per_epoch is for batches that x gives, not for arrays")
+        batch_size = count("fit", "batch_size", 32 if batch_size is None else batch_size, 1)
+        data, split_off = self._arrays(x, y, check_finite=check_finite, **others)
+        held_out = self._validation(validation_data, check_finite, epochs)
+        if split_off is not None:
+            if held_out is not None:
+                raise ValueError("fit: give either validation_data or validation_split")
+            held_out = split_off
+        batch_size = min(batch_size, data.rows)
+        if augment is None:
+            return Training(data, held_out, data.rows, batch_size)
+        augmented = self._augmented(data, batch_size, augment, seed, check_finite)
+        return Training(augmented, held_out, data.rows, batch_size)
+
+    def _arrays(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        sample_weight: Any,
+        class_weight: Any,
+        validation_split: Any,
+        stratify: Any,
+        check_finite: bool,
+    ) -> tuple[Samples, Samples | None]:
+        """Samples to train on and, if so, those to validate with."""
+        data = self.samples("fit", x, y, sample_weight, check_finite)
+        held_out = None
+        loss = self._goals.loss_of_all
+        if validation_split:
+            data, held_out = split(data, validation_split, stratify, loss)
+        elif stratify is not False and stratify is not None:
+            raise ValueError("fit: stratify is for validation_split, which is 0")
+        if class_weight is not None:
+            if self._objective is not None:
+                raise TypeError("fit: class_weight weighs by targets, which an objective doesn't have")
+            data = class_weighted(data, class_weight, loss, self._dtype)
+        return data, held_out
+
+    def _augmented(
         self,
         data: Samples,
         batch_size: int,
@@ -108,36 +177,15 @@ class Reader:
 
         return Augmented(data, batch_size, function, read, seed)
 
-    def training(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        sample_weight: Any,
-        class_weight: Any,
-        validation_data: Any,
-        validation_split: Any,
-        stratify: Any,
-        check_finite: bool,
-        epochs: int,
-    ) -> tuple[Samples, Samples | Feed | None]:
-        """The arguments of `fit`: samples to train on and, if so, those to validate with."""
-        data = self.samples("fit", x, y, sample_weight, check_finite)
-        held_out = self.validation(validation_data, check_finite, epochs)
-        only = self._goals.only
-        if validation_split:
-            if held_out is not None:
-                raise ValueError("fit: give either validation_data or validation_split")
-            loss = None if self._objective is not None or only is None else only.loss
-            data, held_out = split(data, validation_split, stratify, loss)
-        elif stratify is not False and stratify is not None:
-            raise ValueError("fit: stratify is for validation_split, which is 0")
-        if class_weight is not None:
-            if self._objective is not None:
-                raise TypeError("fit: class_weight weighs by targets, which an objective doesn't have")
-            loss = losses.resolve(None) if only is None else only.loss
-            data = class_weighted(data, class_weight, loss, self._dtype)
-        return data, held_out
+    def evaluation(
+        self, x: Any, y: Any, batch_size: Any, weight: Any, check_finite: bool
+    ) -> tuple[Samples | Feed, int]:
+        """The arguments of `evaluate`: samples and the size of their batches, or batches."""
+        if self.is_batches(x, y):
+            check_alone("evaluate", y=y, batch_size=batch_size, sample_weight=weight)
+            return self.batches("evaluate", x, check_finite), 0
+        size = count("evaluate", "batch_size", 256 if batch_size is None else batch_size, 1)
+        return self.samples("evaluate", x, y, weight, check_finite), size
 
     def batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
         """Arguments of `step`: as of `samples`, one after the other."""
@@ -145,12 +193,13 @@ class Reader:
             together = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], dict) else inputs
             data = self.samples(who, together, None, None, True)
         else:
-            data = self._unpacked(who, inputs, True, f"{who}: expected", f"got {len(inputs)} arguments")
+            wrong = f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments"
+            data = self._unpacked(who, inputs, True, wrong)
         if data.by_batch:
             check_values(who, data, self._dtype)
         return data._replace(by_batch=False)
 
-    def validation(self, given: Any, check_finite: bool, epochs: int) -> Samples | Feed | None:
+    def _validation(self, given: Any, check_finite: bool, epochs: int) -> Samples | Feed | None:
         """What `fit` has as validation_data."""
         if given is None:
             return None
@@ -159,7 +208,8 @@ class Reader:
             return self.batches(who, given, check_finite, epochs)
         if self._objective is not None:
             return self.samples(who, given, None, None, check_finite)
-        return self._unpacked(who, given, check_finite, "fit: validation_data must be", "")
+        wrong = "fit: validation_data must be (x, y) or (x, y, sample_weight), or batches of such"
+        return self._unpacked(who, given, check_finite, wrong)
 
     def inputs(self, who: str, x: Any, check_finite: bool) -> Iterator[tuple[str, Samples]]:
         """Inputs of the model alone, as a whole or in the parts that `x` gives; before each, its place."""
@@ -171,18 +221,10 @@ class Reader:
         return samples(who, group, None, None, self._dtype, check_finite)
 
     def _unpacked(
-        self,
-        who: str,
-        given: Any,
-        check_finite: bool,
-        expected: str,
-        got: str,
-        *,
-        one_of_many: bool = False,
+        self, who: str, given: Any, check_finite: bool, wrong: str, *, one_of_many: bool = False
     ) -> Samples:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            found = f", {got}" if got else ""
-            raise TypeError(f"{expected} (x, y) or (x, y, sample_weight){found}")
+            raise TypeError(wrong)
         x, y, weight = (*given, None)[:3]
         return self.samples(who, x, y, weight, check_finite, one_of_many=one_of_many)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["split", "split_at"]
 
 
-def split(data: Samples, fraction: Any, stratify: Any, loss: Resolved | None) -> tuple[Samples, Samples]:
+def split(data: Samples, fraction: Any, stratify: Any, loss: Resolved) -> tuple[Samples, Samples]:
     """The samples to train on and the `fraction` of them that is kept for validation, the last ones.
 
     With `stratify`, True for the classes of the target or an array of labels, those are the last ones of each
@@ -45,10 +45,10 @@ def split_at(rows: int, fraction: Any) -> int:
     return at
 
 
-def _labels(data: Samples, stratify: Any, loss: Resolved | None) -> Array:
+def _labels(data: Samples, stratify: Any, loss: Resolved) -> Array:
     who = "fit: stratify"
     if stratify is True:
-        if loss is None or list(data.targets) != [None]:
+        if list(data.targets) != [None]:
             raise TypeError(f"{who}=True goes by one target; give an array of labels, one a sample, instead")
         return classes_of(f"{who}=True", data.targets[None], loss)
     labels = np.asarray(stratify)
