@@ -19,11 +19,12 @@ _MOST_SHAPES = 16  # of which native sessions are kept
 
 
 class Opened(NamedTuple):
-    """A native session of one step, the arrays that it reads, and what looks at labels before they do."""
+    """A native session of one step, the arrays that it reads, and what looks at labels before it does."""
 
     session: Session
     buffers: list[Array]
     check: Callable[[str, Samples], None]
+    collected: Sequence[int] = ()  # numbers of outputs that it collects
 
 
 class StreamSession:
@@ -37,7 +38,9 @@ class StreamSession:
         open_session: makes the native session for the batches of a step, of which only the last may be
             smaller than the others.
         accumulate: batches of a step.
-        collected: numbers of the outputs that the native sessions collect.
+
+    Attributes besides those of a native session: `samples` of this epoch and `last_samples` of the last step,
+    so far.
     """
 
     steps_per_epoch: int | None = None
@@ -47,20 +50,19 @@ class StreamSession:
         feed: Feed,
         open_session: Callable[[list[Samples]], Opened],
         accumulate: int = 1,
-        collected: Sequence[int] = (),
     ) -> None:
         self._feed = feed
         self._open_session = open_session
         self._accumulate = accumulate
-        self._collected: dict[int, list[Array]] = {number: [] for number in collected}
+        self._collected: dict[int, list[Array]] = {}  # rows by the number of the output
         self._opened: dict[Any, Opened] = {}  # by the dtypes and shapes of the batches
-        self._ready: Session | None = None  # with the batches of the next step in its arrays
+        self._ready: Opened | None = None  # with the batches of the next step in its arrays
         self._rows = 0  # of those
         self._taken = 0  # batches of this epoch
         self._epoch = 0, False  # and whether shuffled
         self._fresh = False  # whether an epoch was begun, but no step of it run
         self._error: BaseException | None = None  # from the feed
-        self.position = self.skipped = self.samples = 0
+        self.position = self.skipped = self.samples = self.last_samples = 0
         self.wrong_layer = -1
         self.totals = self.last = np.zeros(0)
         self._losses: list[Array] = []
@@ -83,8 +85,7 @@ class StreamSession:
         self._epoch, self._fresh = (epoch, shuffle), True
         self.position = self.skipped = self.samples = 0
         self.totals = np.zeros_like(self.totals)
-        for parts in self._collected.values():
-            parts.clear()
+        self._collected = {}
 
     def seek(
         self,
@@ -100,8 +101,7 @@ class StreamSession:
             self._ready, self._taken = None, wanted
         self.position, self.skipped = position, skipped
         self.totals = np.array(totals, np.float64)
-        for number, rows in (collected or {}).items():
-            self._collected[number] = [rows]
+        self._collected = {number: [rows] for number, rows in (collected or {}).items()}
 
     @property
     def finished(self) -> bool:
@@ -148,7 +148,8 @@ class StreamSession:
 
     def collected(self, number: int) -> Array:
         """The rows of output `number` in this epoch, (samples so far, elements of a row)."""
-        return np.concatenate(self._collected[number])
+        parts = self._collected.get(number)
+        return np.concatenate(parts) if parts else np.zeros((0, 0))
 
     def _begin(self, epoch: int, shuffle: bool) -> None:
         self._feed.begin(epoch, shuffle)
@@ -179,7 +180,7 @@ class StreamSession:
                 buffer[begin:end] = array
             begin = end
         self._taken += len(batches)
-        self._ready, self._rows = opened.session, begin
+        self._ready, self._rows = opened, begin
 
     def _check_size(self, batches: list[Samples]) -> None:
         rows = [batch.rows for batch in batches]
@@ -208,8 +209,9 @@ class StreamSession:
         return opened
 
     def _step(self, rates: Array) -> bool:
-        session = self._ready
-        assert session is not None
+        opened = self._ready
+        assert opened is not None
+        session = opened.session
         session.begin_epoch(0, False)
         done = session.run(1, rates)
         self.last = session.last
@@ -219,6 +221,7 @@ class StreamSession:
         self._ready, self._fresh = None, False
         self.position += 1
         self.samples += self._rows
+        self.last_samples = self._rows
         if session.skipped:
             self.skipped += 1
         else:
@@ -226,6 +229,6 @@ class StreamSession:
             self._losses.append(self.last[:1])
             if len(watched := session.watched):
                 self._watched.append(watched)
-        for number, parts in self._collected.items():
-            parts.append(session.collected(number))
+        for number in opened.collected:
+            self._collected.setdefault(number, []).append(session.collected(number))
         return True
