@@ -419,6 +419,14 @@ def test_a_folder_that_is_not_there_is_found_before_training(tmp_path: Path) -> 
     assert trainer.steps == 0
 
 
+def test_a_run_that_never_began_writes_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    for _ in range(2):
+        with pytest.raises(ValueError, match="there is no 'val_loss' to look at"):
+            _fit(_dense(), [Checkpoint(path), EarlyStopping()], {})
+    assert not os.listdir(tmp_path)
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.safetensors"
     written = files.write

@@ -78,6 +78,7 @@ class Checkpoint(Callback):
         self.keep = settings.count(who, "keep", keep, 1)
         self._best = None if monitor is None else _Best(monitor, mode)
         self._written: tuple[int, int, bool] | None = None  # steps, epochs, stop_training of the last file
+        self._writing = False  # whether a run is under way that can write here
         self._spoiled = False  # whether the next step would not be finite
         self._failed: OSError | None = None  # why the last file could not be written
 
@@ -92,6 +93,7 @@ class Checkpoint(Callback):
         except OSError as error:
             raise type(error)(*_with_prefix("Checkpoint: ", error)) from None
         files.remove_stale(self.path)
+        self._writing = True
 
     def on_step(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
         """Writes the file."""
@@ -110,6 +112,9 @@ class Checkpoint(Callback):
 
     def on_run_over(self, trainer: Trainer, error: BaseException | None) -> None:  # noqa: ARG002 - the protocol
         """Writes the file at the end of a run; see the class."""
+        if not self._writing:
+            return
+        self._writing = False
         if self._best is None and not self._spoiled:
             self._write(trainer)
         if self._failed is not None:
