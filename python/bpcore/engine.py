@@ -9,6 +9,7 @@ import numpy as np
 from bpcore import fullbatch, intake, runtime, tracing, tree
 from bpcore._native import core
 from bpcore.arrays import Array, as_array, to_float
+from bpcore.compile import TaskPlan
 from bpcore.control import layers_of
 from bpcore.fitting import Pace
 from bpcore.fullbatch import FullBatchSession, FullBatchUpdates
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bpcore.intake import Feed, Signature
     from bpcore.nn.parameter import Storage
     from bpcore.optim import Optimizer
+    from bpcore.outputs import Outputs
 
 __all__ = ["Engine"]
 
@@ -62,8 +64,8 @@ class Engine(TrainingState):
         accumulate: int,
         watch_every: int | None,
         begin: tuple[int, bool],
-    ) -> tuple[Session | FullBatchSession | StreamSession, Health | None]:
-        """A session that trains on `data`, and, with `watch_every`, what it measures every so many steps.
+    ) -> tuple[Session | FullBatchSession | StreamSession, Outputs, Health | None]:
+        """A session that trains on `data`, its outputs, and with `watch_every` what it measures so often.
 
         It will `begin` with this epoch, shuffled or not. Labels out of range are a ValueError.
         """
@@ -78,10 +80,10 @@ class Engine(TrainingState):
         if isinstance(updates, FullBatchUpdates):
             if data.by_batch:
                 intake.check_finite(who, data, self._dtype)
-            session, full_batch_plan = self._full_batch_session(data, storage, updates)
+            session, (full_batch_plan, outputs) = self._full_batch_session(data, storage, updates)
             self._check_labels(who, full_batch_plan, data)
-            return session, None
-        plan, tail = self._plan_pair("training", data, batch_size, storage)
+            return session, outputs, None
+        plan, tail, outputs = self._plan_pair("training", data, batch_size, storage)
         self._check_labels(who, plan, data)
         watching, health = None, None
         if watch_every is not None:
@@ -90,6 +92,7 @@ class Engine(TrainingState):
             who,
             plan,
             tail,
+            outputs,
             storage,
             data,
             batch_size,
@@ -97,11 +100,11 @@ class Engine(TrainingState):
             watching_plan=watching,
             watch_every=watch_every or 0,
         )
-        return native, health
+        return native, outputs, health
 
     def _streaming(
         self, who: str, feed: Feed, begin: tuple[int, bool], accumulate: int, watch_every: int | None
-    ) -> tuple[StreamSession, Health | None]:
+    ) -> tuple[StreamSession, Outputs, Health | None]:
         """On the batches of `feed`; those of the first step are taken now."""
         fullbatch.check_stream(who, self.optimizer)
         health: Health | None = None
@@ -121,7 +124,7 @@ class Engine(TrainingState):
 
         session = StreamSession(feed, opened, accumulate)
         _prepare(session, *begin)
-        return session, health
+        return session, session.outputs, health
 
     def _watching(self, signature: Signature, storage: Storage) -> tuple[Plan, Health]:
         """The plan of watched steps, and what takes down what they measure."""
@@ -135,18 +138,19 @@ class Engine(TrainingState):
             sizes[layer] += storage.store.parameter(slot).size
         return plan, Health(layers, sizes, activities, self.steps)
 
-    def evaluation(self, who: str, data: Samples | Feed, batch_size: int) -> Callable[[], dict[str, float]]:
+    def evaluation(self, who: str, data: Samples | Feed, batch_size: int) -> Callable[[], dict[str, Any]]:
         """What computes loss and metrics over `data`, as often as it is called."""
         if not isinstance(data, Samples):
             return self._streaming_evaluation(data)
         batch_size = min(batch_size, data.rows)
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype))
-            plan, tail = self._plan_pair("evaluation", data, batch_size, storage)
+            plan, tail, outputs = self._plan_pair("evaluation", data, batch_size, storage)
             self._check_labels(who, plan, data)
-        return self._evaluate(self._session(who, plan, tail, storage, data, batch_size, training=False))
+        session = self._session(who, plan, tail, outputs, storage, data, batch_size, training=False)
+        return self._evaluate(session, outputs)
 
-    def _streaming_evaluation(self, feed: Feed) -> Callable[[], dict[str, float]]:
+    def _streaming_evaluation(self, feed: Feed) -> Callable[[], dict[str, Any]]:
         """On the batches of `feed`; the first of them is taken now."""
 
         def opened(batches: list[Samples]) -> Opened:
@@ -156,17 +160,17 @@ class Engine(TrainingState):
         session = StreamSession(feed, opened)
         with self.first_use():
             _prepare(session, 0, False)
-        return self._evaluate(session)
+        return self._evaluate(session, session.outputs)
 
-    def _evaluate(self, session: Session | StreamSession) -> Callable[[], dict[str, float]]:
+    def _evaluate(self, session: Session | StreamSession, outputs: Outputs) -> Callable[[], dict[str, Any]]:
         pace = Pace()
 
-        def evaluate() -> dict[str, float]:
+        def evaluate() -> dict[str, Any]:
             session.begin_epoch(0, False)
             while not session.finished:
                 steps = pace.steps()
                 pace.run(session, steps, np.zeros((steps, 1)))
-            return self.task.values(session.totals)
+            return outputs.values(session)
 
         return evaluate
 
@@ -175,9 +179,9 @@ class Engine(TrainingState):
         first, rows = batches[0], sum(batch.rows for batch in batches)
         buffers = [np.empty((rows, *array.shape[1:]), array.dtype) for array in first.arrays]
         data = first._replace(arrays=tuple(buffers))
-        plan, tail = self._plan_pair(kind, data, first.rows, storage)
-        session = self._session(kind, plan, tail, storage, data, first.rows, **options)
-        return Opened(session, buffers, lambda who, batch: self._check_labels(who, plan, batch))
+        plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage)
+        session = self._session(kind, plan, tail, outputs, storage, data, first.rows, **options)
+        return Opened(session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch))
 
     def step(self, data: Samples, rates: Array) -> tuple[float, str | None]:
         """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
@@ -187,10 +191,10 @@ class Engine(TrainingState):
             buffers = [np.empty_like(array) for array in data.arrays]
             own, updates = data._replace(arrays=tuple(buffers)), self.updates
             if isinstance(updates, FullBatchUpdates):
-                session, plan = self._full_batch_session(own, storage, updates)
+                session, (plan, _) = self._full_batch_session(own, storage, updates)
                 return session, buffers, plan
-            plan = self.task.training_plan(signature, storage)
-            return self._session("step", plan, None, storage, own, data.rows), buffers, plan
+            plan, outputs = self.task.training_plan(signature, storage)
+            return self._session("step", plan, None, outputs, storage, own, data.rows), buffers, plan
 
         with self.first_use():
             storage = self.ready(signature)
@@ -290,22 +294,28 @@ class Engine(TrainingState):
 
     def _plan_pair(
         self, kind: str, data: Samples, batch_size: int, storage: Storage
-    ) -> tuple[Plan, Plan | None]:
-        """The plans of a full batch and of the smaller last one."""
+    ) -> tuple[Plan, Plan | None, Outputs]:
+        """The plans of a full batch and of the smaller last one, and what the outputs of both are.
+
+        ValueError for a metric whose statistics don't add up.
+        """
         make = self.task.training_plan if kind == "training" else self.task.evaluation_plan
 
-        def plan(rows: int) -> Plan:
+        def plan(rows: int) -> TaskPlan:
             signature = data.signature(rows, self._dtype)
             key = (kind, signature, tracing.mode() is None, self._trainable())
-            made: Plan = self._plans.get(key, lambda: make(signature, storage))
+            made: TaskPlan = self._plans.get(key, lambda: make(signature, storage))
             return made
 
         rest = data.rows % batch_size
-        return plan(batch_size), plan(rest) if rest else None
+        full, tail = plan(batch_size), plan(rest) if rest else None
+        if tail is not None:
+            full.outputs.check_same(tail.outputs, batch_size, rest)
+        return full.plan, None if tail is None else tail.plan, full.outputs
 
     def _full_batch_session(
         self, data: Samples, storage: Storage, updates: FullBatchUpdates
-    ) -> tuple[FullBatchSession, Plan]:
+    ) -> tuple[FullBatchSession, TaskPlan]:
         """A session of LBFGS, and its plan."""
         assert isinstance(self.optimizer, LBFGS)
         signature = data.signature(data.rows, self._dtype)
@@ -314,13 +324,14 @@ class Engine(TrainingState):
         threads = self.threads()
         return FullBatchSession(
             self.optimizer, plan, storage, updates, data, signature, self._seed, threads
-        ), plan.plan
+        ), TaskPlan(plan.plan, plan.outputs)
 
     def _session(
         self,
         who: str,
         plan: Plan,
         tail: Plan | None,
+        outputs: Outputs,
         storage: Storage,
         data: Samples,
         batch_size: int,
@@ -337,6 +348,7 @@ class Engine(TrainingState):
             updates,
             list(data.arrays),
             batch_size,
+            collect=outputs.collected,
             seed=self._seed,
             threads=self.threads(),
             skip=training and self.control.nonfinite == "skip",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bpcore import interrupts
 from bpcore.callbacks.base import overrides
 from bpcore.checkpoint.run import RunState
 from bpcore.history import History
+from bpcore.streaming import StreamSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.callbacks import Callback
     from bpcore.fullbatch import FullBatchSession
+    from bpcore.outputs import Outputs
     from bpcore.progress import Progress
-    from bpcore.streaming import StreamSession
     from bpcore.trainer import Trainer
 
 __all__ = ["Data", "Pace", "Run"]
@@ -54,6 +55,11 @@ class Data(NamedTuple):
     accumulate: int
     shuffle: bool
 
+    def samples_of(self, steps: int) -> int:
+        """How many samples the first steps of an epoch have, where that is known."""
+        assert self.samples is not None
+        return min(self.samples, steps * self.batch_size * self.accumulate)
+
 
 class Run:
     """One call of `Trainer.fit`: a training session, and who is told about it."""
@@ -62,17 +68,19 @@ class Run:
         self,
         trainer: Trainer,
         session: Session | FullBatchSession | StreamSession,
+        outputs: Outputs,
         data: Data,
-        validate: Callable[[], dict[str, float]] | None,
+        validate: Callable[[], dict[str, Any]] | None,
         callbacks: Sequence[Callback],
     ) -> None:
         self._trainer = trainer
         self._session = session
+        self._outputs = outputs
         self._data = data
         self._validate = validate  # gives the values of held-out data
         self._callbacks = callbacks
         self._pace = Pace()
-        self._values: dict[str, float] = {}  # of the last epoch
+        self._values: dict[str, Any] = {}  # of the last epoch
         self._lr = trainer.optimizer.config()["lr"]
         self._began: float | None = None  # when the epoch at hand did; None between two
         names = trainer._task.names
@@ -117,6 +125,7 @@ class Run:
         if self._began is not None:
             state.position, state.skipped = session.position, session.skipped
             state.totals = session.totals.tolist()
+            state.collected = {number: session.collected(number) for number in self._outputs.collected}
             state.seconds = time.perf_counter() - self._began
         return state
 
@@ -134,7 +143,7 @@ class Run:
             return True
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
-        session.seek(state.position, state.totals, state.skipped)
+        session.seek(state.position, state.totals, state.skipped, state.collected)
         self._bar.advance(self._done())
         self._began = time.perf_counter() - state.seconds
         return self._rest_of_epoch()
@@ -163,7 +172,7 @@ class Run:
         if error is not None:
             raise error
 
-    def _tell(self, event: str, logs: dict[str, float]) -> None:
+    def _tell(self, event: str, logs: dict[str, Any]) -> None:
         for callback in self._callbacks:
             getattr(callback, event)(self._trainer, logs)
 
@@ -182,7 +191,7 @@ class Run:
         self._steps()
         if not session.finished:
             return False
-        values = trainer._task.values(session.totals)
+        values = self._outputs.values(session)
         if self._validate is not None:
             values.update({f"val_{name}": value for name, value in self._validate().items()})
         trainer.history.append(time.perf_counter() - self._began, values)
@@ -194,10 +203,9 @@ class Run:
 
     def _done(self) -> int:
         """Samples of this epoch so far."""
-        samples, size = self._data.samples, self._data.batch_size * self._data.accumulate
-        if samples is None:
-            return cast("StreamSession", self._session).samples
-        return min(samples, self._session.position * size)
+        if isinstance(self._session, StreamSession):
+            return self._session.samples
+        return self._data.samples_of(self._session.position)
 
     def _steps(self) -> None:
         """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update.
@@ -233,7 +241,7 @@ class Run:
             self._bar.advance(self._done() - shown)
             forward = trainer.steps > step  # not if all were skipped
             due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
-            logs = trainer._task.values(session.last) if due else {}
+            logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
             for callback in pausing:
@@ -247,3 +255,10 @@ class Run:
             callback.on_not_finite(self._trainer, error)
         if not self._trainer.stop_training:
             raise error
+
+    def _rows_of_last_step(self) -> int:
+        """Samples of the step that was done last; an epoch's last one may have fewer."""
+        if isinstance(self._session, StreamSession):
+            return self._session.last_samples
+        done = self._session.position
+        return self._data.samples_of(done) - self._data.samples_of(done - 1)

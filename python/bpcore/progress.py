@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from bpcore.history import scalars
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,13 +42,13 @@ class Progress:
         self._waiting += samples
         self._draw()
 
-    def epoch_done(self, number: int, values: Mapping[str, float]) -> None:
+    def epoch_done(self, number: int, values: Mapping[str, Any]) -> None:
         """Epoch `number` (from 1) of this run is done, with these values."""
         if self._bar is not None:
             self._bar.set_description_str(
                 f"epoch {min(number + 1, self._epochs)}/{self._epochs}", refresh=False
             )
-            text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            text = ", ".join(f"{name} {value:.4g}" for name, value in scalars(values).items())
             self._bar.set_postfix_str(text, refresh=False)
             self._draw()
 

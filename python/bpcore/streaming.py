@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bpcore._core import Session
     from bpcore.arrays import Array
     from bpcore.intake import Feed, Samples
+    from bpcore.outputs import Outputs
 
 __all__ = ["Opened", "StreamSession"]
 
@@ -19,12 +20,12 @@ _MOST_SHAPES = 16  # of which native sessions are kept
 
 
 class Opened(NamedTuple):
-    """A native session of one step, the arrays that it reads, and what looks at labels before it does."""
+    """A native session of one step, the arrays that it reads, its outputs, and what looks at labels first."""
 
     session: Session
     buffers: list[Array]
+    outputs: Outputs
     check: Callable[[str, Samples], None]
-    collected: Sequence[int] = ()  # numbers of outputs that it collects
 
 
 class StreamSession:
@@ -40,7 +41,7 @@ class StreamSession:
         accumulate: batches of a step.
 
     Attributes besides those of a native session: `samples` of this epoch and `last_samples` of the last step,
-    so far.
+    so far; `outputs`, which are the same for all shapes.
     """
 
     steps_per_epoch: int | None = None
@@ -51,6 +52,7 @@ class StreamSession:
         open_session: Callable[[list[Samples]], Opened],
         accumulate: int = 1,
     ) -> None:
+        self.outputs: Outputs  # once batches were taken
         self._feed = feed
         self._open_session = open_session
         self._accumulate = accumulate
@@ -58,6 +60,7 @@ class StreamSession:
         self._opened: dict[Any, Opened] = {}  # by the dtypes and shapes of the batches
         self._ready: Opened | None = None  # with the batches of the next step in its arrays
         self._rows = 0  # of those
+        self._first_rows = 0  # of the first batch of all
         self._taken = 0  # batches of this epoch
         self._epoch = 0, False  # and whether shuffled
         self._fresh = False  # whether an epoch was begun, but no step of it run
@@ -199,13 +202,18 @@ class StreamSession:
             if len(self._opened) == _MOST_SHAPES:
                 self._opened.clear()
             try:
-                opened = self._opened[kind] = self._open_session(batches)
+                opened = self._open_session(batches)
+                if self._first_rows:
+                    self.outputs.check_same(opened.outputs, self._first_rows, batches[0].rows)
             except (ValueError, TypeError) as error:
                 if type(error) not in (ValueError, TypeError):
                     raise
                 raise type(error)(f"{self._feed.place}: {error}") from error
+            if not self._first_rows:
+                self.outputs, self._first_rows = opened.outputs, batches[0].rows
             if not self.totals.size:
                 self.totals = np.zeros_like(opened.session.totals)
+            self._opened[kind] = opened
         return opened
 
     def _step(self, rates: Array) -> bool:
@@ -229,6 +237,6 @@ class StreamSession:
             self._losses.append(self.last[:1])
             if len(watched := session.watched):
                 self._watched.append(watched)
-        for number in opened.collected:
+        for number in self.outputs.collected:
             self._collected.setdefault(number, []).append(session.collected(number))
         return True

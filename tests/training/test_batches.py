@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import losses, nn, ops, optim
-from bpcore.callbacks import Callback, GradientHealth
+from bpcore import losses, metrics, nn, ops, optim
+from bpcore.callbacks import Callback, GradientHealth, LambdaCallback
 from tests.training.problems import bits, blobs, network, regression
 from tests.training.refusal import assert_refused, everything, trained
 
@@ -67,7 +67,7 @@ def assert_same(a: bp.Trainer, b: bp.Trainer) -> None:
     assert a.steps == b.steps
     assert list(a.history) == list(b.history)
     for name in a.history:
-        assert list(a.history[name]) == list(b.history[name])
+        np.testing.assert_array_equal(a.history[name], b.history[name])
 
 
 @pytest.mark.parametrize("accumulate", [1, 2, 3])
@@ -94,6 +94,32 @@ def test_batches_of_different_sizes_and_dtypes() -> None:
     fitted.fit(parts, epochs=1, progress=False)
     assert bits(stepped) == bits(fitted)
     assert fitted.history["accuracy"][0] >= 0
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_metrics_of_sums_and_of_all_rows(accumulate: int) -> None:
+    def learner() -> bp.Trainer:
+        measured = [metrics.ROCAUC(), metrics.F1(average="macro"), metrics.ConfusionMatrix(), "accuracy"]
+        return bp.Trainer(network(8, 3), "cross_entropy", optim.Adam(0.01), metrics=measured)
+
+    arrays, batches = learner(), learner()
+    options: Any = {"epochs": 2, "accumulate": accumulate, "progress": False}
+    logs: list[list[Any]] = [[], []]
+    for each, given, kept in (
+        (arrays, {"x": X, "y": Y, "batch_size": 16, "shuffle": False, "validation_data": (X, Y)}, logs[0]),
+        (batches, {"x": batched(X, Y, size=16), "validation_data": Loader(batched(X, Y, size=256))}, logs[1]),
+    ):
+        seen = LambdaCallback(on_step=lambda _, values, kept=kept: kept.append(values), every_steps=1)
+        each.fit(**given, callbacks=[seen], **options)
+    assert_same(arrays, batches)
+    assert len(logs[0]) == len(logs[1]) == arrays.steps
+    for a, b in zip(*logs, strict=True):
+        assert list(a) == list(b)
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+    expected = arrays.evaluate(X, Y)
+    for name, value in batches.evaluate(batched(X, Y, size=256)).items():
+        np.testing.assert_array_equal(value, expected[name])
 
 
 def test_epoch_means_are_sums_over_sums_of_weights() -> None:
@@ -453,7 +479,7 @@ def test_seek_goes_on_behind_batches_that_were_done(kind: str, epoch: int, posit
     learner = trainer()
     feed = learner._reader.batches("fit", source, True, 1, limit)
     session: Any
-    session, _ = learner._engine.training("fit", feed, 0, 1, None, (0, True))
+    session, _, _ = learner._engine.training("fit", feed, 0, 1, None, (0, True))
     session.begin_epoch(0, True)
     session.begin_epoch(epoch, True)  # as of a run that is resumed
     session.seek(position, session.totals + 1, 2)
@@ -473,7 +499,7 @@ def test_seek_does_not_read_what_it_can_jump_over() -> None:
     learner = trainer()
     feed = learner._reader.batches("fit", parts, True)
     session: Any
-    session, _ = learner._engine.training("fit", feed, 0, 1, None, (0, False))
+    session, _, _ = learner._engine.training("fit", feed, 0, 1, None, (0, False))
     session.begin_epoch(0, False)
     session.seek(9, session.totals, 0)
     parts.asked.clear()

@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bpcore import metrics
 from bpcore._native import core
 from bpcore.intake import Batches, Samples
+from bpcore.outputs import Measured, Outputs
 from bpcore.streaming import Opened, StreamSession
 from tests.graph.test_session import NO_RATES, plan_of, samples, session_of
+
+OUTPUTS = Outputs((Measured("columns", None, ((3,),)), Measured("rows", metrics.ROCAUC(), ((3,),))))
 
 
 def stream_of(parts: list[Any], **options: Any) -> StreamSession:
@@ -20,7 +24,7 @@ def stream_of(parts: list[Any], **options: Any) -> StreamSession:
         session = core.Session(
             plan_of(batches[0].rows), None, store, None, buffers, batches[0].rows, collect=[2]
         )
-        return Opened(session, buffers, lambda who, batch: None, [2])  # noqa: ARG005
+        return Opened(session, buffers, OUTPUTS, lambda who, batch: None)  # noqa: ARG005
 
     feed = Batches("fit", parts, lambda place, x: Samples((x,), ("x",), False, False), **options)  # noqa: ARG005
     return StreamSession(feed, opened)

@@ -52,13 +52,13 @@ class CSVLogger(Callback):
         self._begin: int | None = None  # where this run's lines begin, in bytes; None before it is known
         self._columns: list[str] | None = None  # those of the file, once it has a header
 
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Finds out whether the file can be written."""
         self._forget()
         with open(self.path, "ab"):
             pass
 
-    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Before the first epoch, makes the file ready for this run's lines."""
         if not self._ready:
             self._prepare(trainer)
