@@ -170,8 +170,7 @@ class StreamSession:
                 batch = batch._replace(arrays=tuple(array.copy() for array in batch.arrays))
             batches.append(batch)
             places.append(self._feed.place)
-            if self._accumulate > 1:
-                self._check_size(batches)
+            self._check_alike(batches)
         if not batches:
             return
         opened = self._session(batches)
@@ -185,8 +184,16 @@ class StreamSession:
         self._taken += len(batches)
         self._ready, self._rows = opened, begin
 
-    def _check_size(self, batches: list[Samples]) -> None:
-        rows = [batch.rows for batch in batches]
+    def _check_alike(self, batches: list[Samples]) -> None:
+        """ValueError if the last of these can't share a native session with those before it."""
+        if len(batches) == 1:
+            return
+        first, last, rows = batches[0], batches[-1], [batch.rows for batch in batches]
+        if _form(last) != _form(first):
+            raise ValueError(
+                f"{self._feed.place}: the batches of one step (accumulate={self._accumulate}) must have the "
+                "same arrays, dtypes and shapes of a sample"
+            )
         if len(set(rows[:-1])) > 1 or rows[-1] > rows[0]:
             raise ValueError(
                 f"{self._feed.place}: the batches of one step (accumulate={self._accumulate}) must have the "
@@ -195,8 +202,7 @@ class StreamSession:
 
     def _session(self, batches: list[Samples]) -> Opened:
         """The native session for these batches."""
-        key = [(array.dtype, array.shape) for batch in batches for array in batch.arrays]
-        kind = (*key, batches[0].weighted)
+        kind = (_form(batches[0]), tuple([batch.rows for batch in batches]))
         opened = self._opened.get(kind)
         if opened is None:
             if len(self._opened) == _MOST_SHAPES:
@@ -240,3 +246,9 @@ class StreamSession:
         for number in self.outputs.collected:
             self._collected.setdefault(number, []).append(session.collected(number))
         return True
+
+
+def _form(batch: Samples) -> tuple[Any, ...]:
+    """What batches that share a native session have in common, besides their sizes."""
+    arrays = tuple([(array.dtype, array.shape[1:]) for array in batch.arrays])
+    return arrays, batch.weighted, batch.inputs, batch.outputs, batch.weights

@@ -409,6 +409,10 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "steps_per_epoch of 0": ({"x": generator(), "steps_per_epoch": 0}, ValueError, "steps_per_epoch"),
     "an iterator that is too short": ({"x": iter([]), "steps_per_epoch": 9}, ValueError, "after 0 of the 9"),
     "sizes in one step": ({"x": unequal(), "accumulate": 3}, ValueError, "same number of samples"),
+    "dtypes in one step": (
+        {"x": [(X, Y), (X.astype(np.float64), Y)], "accumulate": 2}, ValueError, "the same arrays, dtypes",
+    ),
+    "weights in one step": ({"x": [(X, Y), (X, Y, W)], "accumulate": 2}, ValueError, "the same arrays"),
     "a list of numbers": ({"x": [[1.0, 2.0]]}, TypeError, "y is missing"),
 }  # fmt: skip
 

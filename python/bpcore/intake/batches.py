@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -169,13 +169,12 @@ class Batches:
         return self._read(self.place, item)
 
     def _next(self) -> Any:
-        assert self._iterator is not None
         item = interrupts.at_once(next, self._iterator, _END)
         if item is not _END or self._limit is None:
             return item
         if not self._once:
             self._iterator = self._open()
-            item = next(self._iterator, _END)
+            item = interrupts.at_once(next, self._iterator, _END)
         if item is _END:
             raise ValueError(
                 f"{self._who}: the batches came to their end after {self._number} of the {self._limit} that "
@@ -185,8 +184,8 @@ class Batches:
 
     def _open(self) -> Iterator[Any]:
         if not self._function:
-            return iter(self._source)
-        made = self._source(self._epoch) if self._takes_epoch else self._source()
+            return cast("Iterator[Any]", interrupts.at_once(iter, self._source))
+        made = interrupts.at_once(self._source, *([self._epoch] if self._takes_epoch else []))
         if not isinstance(made, Iterable):
             raise TypeError(
                 f"{self._who}: the function must return an iterator of batches, got {type(made).__name__}"
