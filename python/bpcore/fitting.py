@@ -79,6 +79,7 @@ class Run:
         self._data = data
         self._validate = validate  # gives the values of held-out data
         self._callbacks = callbacks
+        self._pausing = [each for each in callbacks if overrides(each, "on_pause")]
         self._pace = Pace()
         self._values: dict[str, Any] = {}  # of the last epoch
         self._lr = trainer.optimizer.config()["lr"]
@@ -94,7 +95,7 @@ class Run:
         trainer, self._bar, self._before = self._trainer, bar, self._trainer.epochs
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
-        trainer.stop_training, trainer._stop_reason = False, None
+        trainer.history.stopped, trainer.stop_training, trainer._stop_reason = None, False, None
         error: BaseException | None = None
         with interrupts.deferred():
             try:
@@ -146,6 +147,7 @@ class Run:
         session.seek(state.position, state.totals, state.skipped, state.collected)
         self._bar.advance(self._done())
         self._began = time.perf_counter() - state.seconds
+        self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()
 
     def _reason(self, error: BaseException | None) -> str:
@@ -214,7 +216,6 @@ class Run:
         """
         trainer, session = self._trainer, self._session
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
-        pausing = [each for each in self._callbacks if overrides(each, "on_pause")]
         while not session.finished and not trainer.stop_training:
             before, step, skipped = session.position, trainer.steps, session.skipped
             shown = self._done()
@@ -244,9 +245,12 @@ class Run:
             logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
-            for callback in pausing:
-                callback.on_pause(trainer, {})
+            self._pause()
             interrupts.check()
+
+    def _pause(self) -> None:
+        for callback in self._pausing:
+            callback.on_pause(self._trainer, {})
 
     def _not_finite(self, message: str) -> None:
         """FloatingPointError, unless a callback ends the run."""

@@ -44,7 +44,12 @@ class History:
 
     def config(self) -> dict[str, Any]:
         """What `from_config` makes the same history of."""
-        return {"before": self._before, "names": list(self.names), "rows": [list(row) for row in self._rows]}
+        return {
+            "before": self._before,
+            "names": list(self.names),
+            "rows": [list(row) for row in self._rows],
+            "stopped": self.stopped,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> History:
@@ -52,6 +57,7 @@ class History:
         history = cls(config["before"], config["names"])
         for seconds, values in config["rows"]:
             history.append(float(seconds), values)
+        history.stopped = config.get("stopped")
         return history
 
     @property

@@ -219,3 +219,72 @@ def test_every_known_metric_comes_back_from_its_config() -> None:
             config = made.config()
             assert config is not None
             assert metrics.from_config(config) == made
+
+
+class Halt(callbacks.Callback):
+    """Raises behind a step, as whatever kills a run."""
+
+    def __init__(self, at: int) -> None:
+        self.every_steps = at
+
+    def on_step(self, trainer: bp.Trainer, logs: Any) -> None:  # noqa: ARG002
+        raise RuntimeError("halted")
+
+
+@pytest.mark.parametrize("at", [1, 2, 4, 5])
+def test_a_resumed_epoch_has_the_values_of_a_whole_one(tmp_path: Any, at: int) -> None:
+    """Four steps an epoch: sums and rows of those that are done come from the file, with the history."""
+    path = tmp_path / "run"
+    options = {"epochs": 3, "batch_size": 16, "validation_data": (X[:20], Y[:20]), "progress": False}
+    names = [*NAMES, "average_precision", metrics.Precision("micro")]
+    whole = trainer_of(names).fit(X, Y, **options)
+    kept = callbacks.Checkpoint(path, every_steps=1)
+    with pytest.raises(RuntimeError, match="halted"):
+        trainer_of(names).fit(X, Y, callbacks=[kept, Halt(at)], **options)
+    again = trainer_of(names)
+    resumed = again.fit(X, Y, resume=path, **options)
+    assert again.steps == 12
+    for name in whole:
+        np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
+    again.save(tmp_path / "done")
+    loaded = bp.Trainer.load(tmp_path / "done", network(8, 3)).history
+    for name in whole:
+        np.testing.assert_array_equal(loaded[name], whole[name], err_msg=name)
+
+
+def test_lbfgs_resumes_with_its_rows(tmp_path: Any) -> None:
+    path = tmp_path / "run"
+
+    def fit(epochs: int, **options: Any) -> Any:
+        trainer = bp.Trainer(network(8, 3), "cross_entropy", optim.LBFGS(), metrics=NAMES)
+        return trainer.fit(X, Y, epochs=epochs, batch_size=50, progress=False, **options)
+
+    whole = fit(3)
+    with pytest.raises(RuntimeError, match="halted"):
+        fit(3, callbacks=[callbacks.Checkpoint(path, every_steps=1), Halt(2)])
+    resumed = fit(3, resume=path)
+    for name in whole:
+        np.testing.assert_array_equal(resumed[name], whole[name], err_msg=name)
+
+
+def test_the_best_by_a_metric_of_which_more_is_better_is_kept(tmp_path: Any) -> None:
+    trainer, path = trainer_of(), tmp_path / "best"
+    best = callbacks.Checkpoint(path, monitor="val_f1")
+    history = trainer.fit(X, Y, epochs=8, validation_data=(X[:20], Y[:20]), callbacks=[best], progress=False)
+    again = bp.Trainer.load(path, network(8, 3))
+    assert again.evaluate(X[:20], Y[:20])["f1"] == max(history["val_f1"])
+    assert max(history["val_f1"]) > min(history["val_f1"])
+    with pytest.raises(
+        ValueError, match="Checkpoint: 'confusion_matrix' is an array, not one value to look at"
+    ):
+        trainer.fit(
+            X, Y, epochs=1, callbacks=[callbacks.Checkpoint(path, monitor="confusion_matrix")], progress=False
+        )
+
+
+def test_arrays_are_left_out_of_lines_of_values(tmp_path: Any) -> None:
+    path = tmp_path / "log.csv"
+    trainer_of().fit(X, Y, epochs=2, callbacks=[callbacks.CSVLogger(path)], progress=False)
+    header, *lines = path.read_text().splitlines()
+    assert header.split(",")[4:] == ["loss", "accuracy", "f1", "roc_auc", "top_2"]
+    assert len(lines) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -137,8 +137,10 @@ def check_events(callback: Callback) -> None:
 class Monitoring(Callback):
     """Looks at one value after each epoch, of which less is better, or more."""
 
+    _called: ClassVar[str] = ""  # in errors, if not by the class's name
+
     def __init__(self, monitor: str, mode: Literal["auto", "min", "max"]) -> None:
-        who = type(self).__name__
+        who = self._who = type(self)._called or type(self).__name__
         settings.choice(who, "mode", mode, ("auto", "min", "max"))
         if not isinstance(monitor, str):
             raise TypeError(f"{who}: monitor must be the name of a value, got {monitor!r}")
@@ -156,18 +158,17 @@ class Monitoring(Callback):
             needed = self.monitor.startswith("val_") and "val_loss" not in names
             hint = " (val_ needs validation data)" if needed else ""
             raise ValueError(
-                f"{type(self).__name__}: there is no {self.monitor!r} to look at; this run has "
-                f"{', '.join(names)}{hint}"
+                f"{self._who}: there is no {self.monitor!r} to look at; this run has {', '.join(names)}{hint}"
             )
         if not getattr(trainer.metrics.get(self.monitor.removeprefix("val_")), "scalar", True):
-            raise ValueError(f"{type(self).__name__}: {self.monitor!r} is an array, not one value to look at")
+            raise ValueError(f"{self._who}: {self.monitor!r} is an array, not one value to look at")
 
     def _value(self, logs: Mapping[str, Any]) -> float:
         """The value of an epoch; ValueError if it turns out to be an array."""
         value = logs[self.monitor]
         if np.ndim(value):
             raise ValueError(
-                f"{type(self).__name__}: {self.monitor!r} is an array of shape {np.shape(value)}, not "
+                f"{self._who}: {self.monitor!r} is an array of shape {np.shape(value)}, not "
                 "one value to look at"
             )
         return float(value)

@@ -156,6 +156,8 @@ class Checkpoint(Callback):
 class _Best(Monitoring):
     """Whether an epoch is the best so far."""
 
+    _called = "Checkpoint"
+
     def _forget(self) -> None:
         self.value = math.inf if self.mode == "min" else -math.inf
 
