@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.fullbatch import FullBatchSession
     from bpcore.metrics import Metric
+    from bpcore.streaming import StreamSession
 
 __all__ = ["Measured", "Outputs"]
 
@@ -54,18 +55,20 @@ class Outputs(NamedTuple):
                     f"samples, {theirs.shapes} in one of {others}, so they don't add up"
                 )
 
-    def values(self, session: Session | FullBatchSession) -> dict[str, Any]:
+    def values(self, session: Session | FullBatchSession | StreamSession) -> dict[str, Any]:
         """Name -> value of the session's epoch so far, a float or an array.
 
         Where nothing counts, a loss is 0, as it is for a step; a mean has no value, NaN.
         """
         return self._values(session.totals, session, None)
 
-    def last(self, session: Session | FullBatchSession, rows: int) -> dict[str, Any]:
+    def last(self, session: Session | FullBatchSession | StreamSession, rows: int) -> dict[str, Any]:
         """Name -> value of the session's last step, which had so many samples."""
         return self._values(session.last, session, rows)
 
-    def _values(self, sums: Array, session: Session | FullBatchSession, rows: int | None) -> dict[str, Any]:
+    def _values(
+        self, sums: Array, session: Session | FullBatchSession | StreamSession, rows: int | None
+    ) -> dict[str, Any]:
         found: dict[str, Any] = {}
         losses = {"loss", *(name for name, _ in self.terms)}
         begin, number = 1, 1  # the next element of the sums, the next output

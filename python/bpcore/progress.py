@@ -18,7 +18,7 @@ _SECONDS_BETWEEN_UPDATES = 0.1
 class Progress:
     """One bar for a whole run, in samples, between the epoch and the last values; or none at all."""
 
-    def __init__(self, epochs: int, samples: int, show: bool) -> None:
+    def __init__(self, epochs: int, samples: int | None, show: bool) -> None:
         self._bar: Any = None
         self._epochs = epochs
         self._waiting = 0  # samples not shown yet
@@ -28,7 +28,7 @@ class Progress:
 
             # Its own limits on drawing are off: it is only called when something should be drawn.
             self._bar = tqdm(
-                total=epochs * samples,
+                total=None if samples is None else epochs * samples,
                 unit=" samples",
                 unit_scale=True,
                 dynamic_ncols=True,
