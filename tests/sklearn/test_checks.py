@@ -17,15 +17,18 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bpcore.sklearn import BackpropClassifier, BackpropRegressor
 
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(
+CHECKS = parametrize_with_checks(
     [
         BackpropClassifier(),
         BackpropClassifier(solver="sgd"),
         BackpropRegressor(),
         BackpropRegressor(solver="lbfgs"),
     ]
-)
+).mark
+
+
+# Older scikit-learns give pytest a generator, which it warns of.
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_an_estimator_is_as_scikit_learn_wants_it(estimator: Any, check: Any) -> None:
     check(estimator)
