@@ -119,6 +119,10 @@ class Run:
         self._tell("on_epoch_end", values)
         return True
 
+    def _running(self) -> dict[str, float]:
+        """The values of the epoch so far."""
+        return self._trainer._task.values(self._session.totals)
+
     def _steps(self) -> None:
         """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update."""
         trainer, session = self._trainer, self._session
@@ -142,7 +146,8 @@ class Run:
                     "help"
                 )
             self._bar.advance(
-                min(self._samples, session.position * self._batch_size) - before * self._batch_size
+                min(self._samples, session.position * self._batch_size) - before * self._batch_size,
+                self._running,
             )
             due = [callback for callback, every in intervals if trainer.steps % every == 0]
             logs = trainer._task.values(session.last) if due else {}

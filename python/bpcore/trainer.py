@@ -10,6 +10,7 @@ import numpy as np
 
 from bpcore import checkpoint, checks, intake, losses, optim, tracing, tree
 from bpcore import metrics as metrics_
+from bpcore import progress as progress_
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
 from bpcore.control import GradientControl
@@ -19,7 +20,6 @@ from bpcore.history import History
 from bpcore.losses import targets
 from bpcore.nn import Module
 from bpcore.nn.penalties import is_regularizer
-from bpcore.progress import Progress
 
 if TYPE_CHECKING:
     import os
@@ -153,7 +153,7 @@ class Trainer:
         sample_weight: Any = None,
         accumulate: int = 1,
         callbacks: Iterable[Callback] = (),
-        progress: bool = True,
+        progress: bool | str = True,
         check_finite: bool = True,
     ) -> History:
         """Trains for `epochs` more epochs and returns their values.
@@ -172,7 +172,9 @@ class Trainer:
             accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
                 epoch may have fewer.
             callbacks: see `bpcore.callbacks`.
-            progress: show a progress bar.
+            progress: True shows how far the run is, on standard error: by a bar in a terminal or a notebook,
+                else by a line an epoch (at most one a second, and one each ten seconds within an epoch).
+                "bar" and "log" choose; False shows nothing.
             check_finite: refuse NaN and infinity in the data.
 
         Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
@@ -185,6 +187,7 @@ class Trainer:
             batch_size = checks.count("fit", "batch_size", batch_size, 1)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks)
+            progress_.check("fit", progress)
             if shuffle:
                 checks.order_is_free("fit", self.model)
             data = self._samples("fit", x, y, sample_weight, check_finite)
@@ -202,7 +205,7 @@ class Trainer:
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-            bar = Progress(epochs, data.rows, progress)
+            bar = progress_.Progress(epochs, data.rows, progress)
             run = Run(self, session, data.rows, batch_size * accumulate, listeners, bar)
             with engine.turn("fit"):
                 return run.epochs(epochs, shuffle, validate)

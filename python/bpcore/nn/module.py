@@ -206,9 +206,13 @@ class Module:
     # To look at and to keep
 
     def summary(self, show: bool = True) -> str | None:
-        """Prints layers, output shapes and numbers of parameters; with ``show=False``, returns that text.
+        """Prints layers, output shapes, parameters and costs; with ``show=False``, returns that text.
 
-        Shapes are those of the last trace (`build`, a call, training); "?" before there was one.
+        Shapes are those of the last trace (`build`, a call, training), costs those of one sample of that
+        input; "?" before there was one. FLOPs are operations of inference, a multiply-add being two, and
+        bytes those of a layer's output. The last lines add them up, over layers, and say what a sample takes
+        in training: operations forwards and backwards, without loss and update, and the memory that a step
+        holds beside parameters. What is counted for each op stands in `bpcore.nn.cost`.
         """
         text = table(self)
         if not show:
