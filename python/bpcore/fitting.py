@@ -75,6 +75,10 @@ class Run:
         with interrupts.deferred():
             try:
                 self._tell("on_train_begin", {})
+                for callback in self._callbacks:
+                    callback._before_steps(trainer, self._session, shuffle)
+                if trainer.stop_training:
+                    epochs = 0
                 for number in range(1, epochs + 1):
                     if not self._epoch(number, shuffle, validate) or trainer.stop_training:
                         break

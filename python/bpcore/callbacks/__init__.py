@@ -3,6 +3,7 @@
 from bpcore.callbacks.base import Callback
 from bpcore.callbacks.early_stopping import EarlyStopping
 from bpcore.callbacks.gradients import GradientHealth
+from bpcore.callbacks.learning_rate_finder import LearningRateFinder
 from bpcore.callbacks.plateau import ReduceLROnPlateau
 
-__all__ = ["Callback", "EarlyStopping", "GradientHealth", "ReduceLROnPlateau"]
+__all__ = ["Callback", "EarlyStopping", "GradientHealth", "LearningRateFinder", "ReduceLROnPlateau"]

@@ -9,6 +9,8 @@ from bpcore import settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bpcore._core import Session
+    from bpcore.fullbatch import FullBatchSession
     from bpcore.trainer import Trainer
 
 __all__ = ["Callback", "Monitoring"]
@@ -46,6 +48,9 @@ class Callback:
         Every callback is told so, also after Ctrl-C, a loss that is not finite, and another callback's
         exception, which `fit` raises afterwards.
         """
+
+    def _before_steps(self, trainer: Trainer, session: Session | FullBatchSession, shuffle: bool) -> None:
+        """Once every callback knows that a run begins; LearningRateFinder's."""
 
 
 class Monitoring(Callback):

@@ -197,8 +197,9 @@ def _traced(model: Module, batch: int, training: bool) -> tuple[Trace, list[int]
     unbuilt = storage is None and next(model.named_variables(), None) is not None
     if unbuilt or not inputs or not all(shape for shape, _ in inputs):
         return None
-    for rows in (batch, inputs[0][0][0]):
-        specs = [((rows, *shape[1:]), kind) for shape, kind in inputs]
+    last = inputs[0][0][0]
+    for rows in (batch, last):
+        specs = [((rows if shape[0] == last else shape[0], *shape[1:]), kind) for shape, kind in inputs]
         try:
             with tracing.inference(), Trace(training=training, storage=storage) as trace:
                 output = model(*(Tensor(trace, trace.graph.input(shape, kind)) for shape, kind in specs))
