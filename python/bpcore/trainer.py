@@ -12,6 +12,7 @@ from bpcore import checkpoint, checks, intake, losses, optim, tracing, tree
 from bpcore import metrics as metrics_
 from bpcore import progress as progress_
 from bpcore.arrays import Array, check_float_dtype
+from bpcore.callbacks import LearningRateFinder
 from bpcore.compile import Task
 from bpcore.control import GradientControl
 from bpcore.engine import Engine
@@ -209,6 +210,26 @@ class Trainer:
             run = Run(self, session, data.rows, batch_size * accumulate, listeners, bar)
             with engine.turn("fit"):
                 return run.epochs(epochs, shuffle, validate)
+
+    def find_learning_rate(
+        self, x: Any, y: Any = None, finder: LearningRateFinder | None = None, **options: Any
+    ) -> LearningRateFinder:
+        """Tries learning rates on the data, and changes nothing; the result has a `suggestion` and a `plot`.
+
+        Args:
+            x, y: as for `fit`.
+            finder: a `callbacks.LearningRateFinder` with other settings than its defaults.
+            options: other arguments of `fit`, such as `batch_size`, on which the right rate depends.
+
+        `optimizer.lr` stays, too, unless `finder` has `apply`. Raises as `fit` and the finder do.
+        """
+        finder = LearningRateFinder() if finder is None else finder
+        before = self.history, self.health
+        try:
+            self.fit(x, y, epochs=0, callbacks=[finder], progress=False, **options)
+        finally:
+            self.history, self.health = before
+        return finder
 
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.

@@ -10,7 +10,6 @@ import numpy as np
 
 from bpcore import interrupts, settings
 from bpcore.callbacks.base import Callback
-from bpcore.optim import LBFGS
 
 if TYPE_CHECKING:
     import os
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LearningRateFinder"]
 
-_SETTLED = 0.1  # of the steps, the first, which the smoothed loss needs to tell anything
+_KEPT = 0.9  # weight of what was before in the moving average that ends a test
+_SETTLED = 0.1  # of the steps, the first, whose slope is only noise
 _FEWEST = 4  # steps that a slope can be told from
 
 
@@ -34,10 +34,10 @@ class LearningRateFinder(Callback):
     `suggestion` is the rate at which the smoothed loss falls fastest, by the logarithm of the rate: a good
     first guess, well below the rate at which training breaks down. Look at `plot` before you trust it.
 
-    The test ends early once the smoothed loss exceeds `early_stop_threshold` times its best, or a loss is not
-    finite. The run then ends, with no epoch, unless `apply`; see `Trainer.find_learning_rate` for a test
-    alone. Sources: L. N. Smith, Cyclical learning rates for training neural networks (2017), the range test;
-    S. Gugger, How do you find a good learning rate (2018), smoothing and end.
+    The test ends early once a moving average of the loss exceeds `early_stop_threshold` times its least, or a
+    loss is not finite. The run then ends, with no epoch, unless `apply`; see `Trainer.find_learning_rate` for
+    a test alone. Sources: L. N. Smith, Cyclical learning rates for training neural networks (2017), the range
+    test; S. Gugger, How do you find a good learning rate (2018), its end.
 
     Args:
         min_lr: the first rate, > 0.
@@ -46,8 +46,8 @@ class LearningRateFinder(Callback):
         mode: "exponential": each is the one before by the same factor; "linear": by the same difference.
         early_stop_threshold: > 1; None never ends early but for a loss that is not finite. (For a negative
             loss, it is the distance from the best in parts of the best.)
-        smoothing: weight of the losses before in the moving average, in [0, 1), which is corrected for its
-            start as Adam's.
+        smoothing: standard deviation, in steps, of the Gaussian window that `smoothed` averages by, ≥ 0; it
+            lies around each step, so that the curve does not lag behind.
         apply: train at the suggestion: it becomes the optimizer's `lr`, or, where that is a schedule, a
             function, or not the only one, `scale` is set so that the next step has it. If nothing is found,
             there is a warning, and the rate stays.
@@ -66,7 +66,7 @@ class LearningRateFinder(Callback):
         num_training_steps: int = 100,
         mode: Literal["exponential", "linear"] = "exponential",
         early_stop_threshold: float | None = 4.0,
-        smoothing: float = 0.9,
+        smoothing: float = 3.0,
         apply: bool = False,
     ) -> None:
         who = "LearningRateFinder"
@@ -79,7 +79,7 @@ class LearningRateFinder(Callback):
             if early_stop_threshold is None
             else settings.number(who, "early_stop_threshold", early_stop_threshold, above=1)
         )
-        self.smoothing = settings.number(who, "smoothing", smoothing, least=0, below=1)
+        self.smoothing = settings.number(who, "smoothing", smoothing, least=0)
         self.apply = settings.flag(who, "apply", apply)
         self._forget()
 
@@ -90,15 +90,14 @@ class LearningRateFinder(Callback):
 
     def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
         """Starts anew."""
-        optimizer = trainer.optimizer
-        if isinstance(optimizer, LBFGS):
+        if trainer.optimizer.name == "lbfgs":
             raise ValueError(
                 "LearningRateFinder: LBFGS searches for the length of each step itself; its lr can stay 1"
             )
-        if self.apply and optimizer.rates(trainer.steps, 1)[0] == 0:
+        if self.apply and trainer.optimizer.rates(trainer.steps, 1)[0] == 0:
             raise ValueError(
-                "LearningRateFinder: apply=True multiplies the optimizer's rates, of which the next is 0; let "
-                "the schedule begin above 0, or set the rate by hand"
+                "LearningRateFinder: apply=True multiplies the optimizer's rates, of which the next is 0; "
+                "let the schedule begin above 0, or set the rate by hand"
             )
         self._forget()
 
@@ -125,7 +124,7 @@ class LearningRateFinder(Callback):
         now = trainer.optimizer.group_rates(trainer.steps, 1)[0]
         ratios = now / now[0] if now[0] > 0 else np.ones_like(now)
         losses: list[float] = []
-        epoch, best, average = trainer.epochs, math.inf, _Average(self.smoothing)
+        epoch, best, average = trainer.epochs, math.inf, _Average()
         session.begin_epoch(epoch, shuffle)
         for rate in rates:
             if session.position >= session.steps_per_epoch:
@@ -138,19 +137,25 @@ class LearningRateFinder(Callback):
                 self.diverged = True
                 break
             losses.append(loss)
-            smooth = average.after(loss)
-            best = min(best, smooth)
+            mean = average.after(loss)
+            best = min(best, mean)
             limit = self.early_stop_threshold
-            if limit is not None and smooth > best + (limit - 1) * abs(best):
+            if limit is not None and mean > best + (limit - 1) * abs(best):
                 self.diverged = True
                 break
         self.rates, self.losses = rates[: len(losses)], np.array(losses)
 
     @property
     def smoothed(self) -> Array:
-        """The moving average of `losses`, (steps,)."""
-        average = _Average(self.smoothing)
-        return np.array([average.after(loss) for loss in self.losses])
+        """`losses`, averaged by a window around each step, (steps,)."""
+        reach = min(math.ceil(3 * self.smoothing), max(len(self.losses) - 1, 0))
+        if reach == 0:
+            return np.array(self.losses)
+        window = np.exp(-0.5 * (np.arange(-reach, reach + 1) / self.smoothing) ** 2)
+        weights = np.convolve(np.ones(len(self.losses)), window)  # less at the ends
+        sums = np.convolve(self.losses, window)
+        averages: Array = (sums / weights)[reach:-reach]
+        return averages
 
     @property
     def suggestion(self) -> float | None:
@@ -199,12 +204,11 @@ class LearningRateFinder(Callback):
 class _Average:
     """A moving average, corrected for its start."""
 
-    def __init__(self, smoothing: float) -> None:
-        self._smoothing = smoothing
-        self._sum, self._weight = 0.0, 0.0
+    def __init__(self) -> None:
+        self._sum = self._weight = 0.0
 
     def after(self, loss: float) -> float:
         """The average once `loss` is a part of it."""
-        self._sum = self._smoothing * self._sum + (1 - self._smoothing) * loss
-        self._weight = self._smoothing * self._weight + (1 - self._smoothing)
+        self._sum = _KEPT * self._sum + (1 - _KEPT) * loss
+        self._weight = _KEPT * self._weight + (1 - _KEPT)
         return self._sum / self._weight

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore.plotting.common import TRAINING, panels_of, written
+from bpcore.plotting.common import TRAINING, panels_of, titled, written
 
 if TYPE_CHECKING:
     import os
@@ -41,9 +41,12 @@ def plot_health(health: Health, path: str | os.PathLike[str] | None = None) -> A
         for color, at in zip(("#9fc1e6", "#4d8ac9", TRAINING)[-len(shown) :], shown, strict=True):
             row = np.where(values[at] > 0, values[at], np.nan) if by_power else values[at]
             panel.plot(range(len(layers)), row, "o-", color=color, markersize=3.5, label=f"step {steps[at]}")
-        panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
+        titled(panel, title)
         some = range(0, len(layers), 1 + (len(layers) - 1) // 45)
-        panel.set_xticks(some, [layers[i] or "model" for i in some], rotation=90, fontsize=8)
+        names = [layers[i] or "model" for i in some]
+        turned = 90 if sum(map(len, names)) > 8 * width else 0
+        panel.set_xticks(some, names, rotation=turned, fontsize=8)
+        panel.margins(x=0.08)
         if by_power and np.any(values[shown] > 0):
             panel.set_yscale("log")
         elif not by_power:
