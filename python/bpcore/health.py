@@ -232,6 +232,8 @@ class Health:
         return [Finding("large updates", tuple(large), None, text)]
 
     def _idle_units(self) -> list[Finding]:
+        if not self._rows:
+            return []
         found = []
         for kind, shares, advice in (
             (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,5 +71,17 @@ class History:
     def __repr__(self) -> str:
         if not self._rows:
             return "History(no epochs)"
-        values = ", ".join(f"{name} {value:.4g}" for name, value in self._rows[-1][1].items())
-        return f"History({len(self)} epochs; last: {values})"
+        last = self._rows[-1][1]
+        numbers = {name: value for name, value in last.items() if getattr(value, "ndim", 0) == 0}
+        values = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        epochs = f"{len(self)} epoch{'s' if len(self) > 1 else ''} in {sum(self.seconds):.3g} s"
+        return f"History({epochs}; last: {values}{self._best()})"
+
+    def _best(self) -> str:
+        """Where the validation loss was least, in words."""
+        known = [(values.get("val_loss", math.nan), at) for at, (_, values) in enumerate(self._rows)]
+        finite = [pair for pair in known if math.isfinite(pair[0])]
+        if not finite:
+            return ""
+        loss, at = min(finite)
+        return f"; least val_loss {loss:.4g} in epoch {self.epochs[at]}"

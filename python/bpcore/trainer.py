@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, intake, losses, optim, tracing, tree
+from bpcore import checkpoint, checks, intake, losses, optim, texts, tracing, tree
 from bpcore import metrics as metrics_
 from bpcore import progress as progress_
 from bpcore.arrays import Array, check_float_dtype
@@ -19,7 +19,7 @@ from bpcore.engine import Engine
 from bpcore.fitting import Run
 from bpcore.history import History
 from bpcore.losses import targets
-from bpcore.nn import Module
+from bpcore.nn import Module, summary
 from bpcore.nn.penalties import is_regularizer
 
 if TYPE_CHECKING:
@@ -138,6 +138,17 @@ class Trainer:
         if name in _SETTINGS and name in self.__dict__:
             raise AttributeError(f"Trainer: {name} can't be changed; make a new Trainer of the same model")
         super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        task = f"objective={texts.short(self.objective)}" if self.objective else f"loss={self.loss!r}"
+        shown = [f"optimizer={self.optimizer!r}"]
+        shown += [f"metrics={list(self.metrics)}"] if self.metrics else []
+        shown += [f"seed={self.seed}"] if self.seed else []
+        shown += [f"dtype={self.dtype!r}"] if self.dtype != "float32" else []
+        shown += [f"{name}={value!r}" for name, value in self.control.config().items() if value is not None]
+        model = f"{type(self.model).__name__} of {summary.parameters_of(self.model)} parameters"
+        done = f"steps={self.steps}", f"epochs={self.epochs}"
+        return texts.call(self, [model, task, *shown, *done], wrap=True)
 
     # Training
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from bpcore import settings
+from bpcore import settings, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +48,9 @@ class Callback:
         Every callback is told so, also after Ctrl-C, a loss that is not finite, and another callback's
         exception, which `fit` raises afterwards.
         """
+
+    def __repr__(self) -> str:
+        return texts.call(self, texts.settings_of(self))
 
     def _before_steps(self, trainer: Trainer, session: Session | FullBatchSession, shuffle: bool) -> None:
         """Once every callback knows that a run begins; LearningRateFinder's."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import files, tracing
+from bpcore import files, texts, tracing
 from bpcore.arrays import check_float_dtype
 from bpcore.cache import PlanCache
 from bpcore.nn import build, changes, weights
@@ -236,10 +236,7 @@ class Module:
         weights.restore(self, tensors, os.fspath(path))
 
     def __repr__(self) -> str:
-        parts = ", ".join(
-            f"{name}={child!r}" for name, child in self.named_children() if isinstance(child, Module)
-        )
-        return f"{type(self).__name__}({parts})"
+        return texts.block(self, [pair for pair in self.named_children() if isinstance(pair[1], Module)])
 
 
 def _found(name: str, value: Any) -> Iterator[tuple[str, Module | Variable]]:

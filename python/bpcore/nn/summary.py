@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Variable
 
-__all__ = ["table"]
+__all__ = ["parameters_of", "table"]
 
 _BYTES = {"float32": 4, "float64": 8}
 
@@ -126,6 +126,11 @@ def _recomputation(model: Module) -> list[str]:
         return []
     held, if_kept = (f"{size / 2**20:,.1f} MiB" for size in (found.bytes, found.bytes_if_kept))
     return [f"recomputation: a training step of batch {found.batch} holds {held} instead of {if_kept}"]
+
+
+def parameters_of(model: Module) -> str:
+    """The number of `model`'s parameters, "?" while it isn't known."""
+    return _count([variable for _, variable in model.named_variables() if not variable.is_state])
 
 
 def _totals(model: Module) -> str:
