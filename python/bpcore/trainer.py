@@ -16,7 +16,7 @@ from bpcore.callbacks import LearningRateFinder
 from bpcore.compile import Task
 from bpcore.control import GradientControl
 from bpcore.engine import Engine
-from bpcore.fitting import Run
+from bpcore.fitting import Data, Run
 from bpcore.history import History
 from bpcore.losses import targets
 from bpcore.nn import Module, summary
@@ -133,6 +133,7 @@ class Trainer:
         self._engine = Engine(self._task, self.optimizer, self.control, self.seed, self.dtype, self.threads)
         self._engine.check_model()
         self._busy = Lock()
+        self._run: Run | None = None  # under way
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _SETTINGS and name in self.__dict__:
@@ -166,6 +167,7 @@ class Trainer:
         accumulate: int = 1,
         callbacks: Iterable[Callback] = (),
         progress: bool | str = True,
+        resume: str | os.PathLike[str] | None = None,
         check_finite: bool = True,
     ) -> History:
         """Trains for `epochs` more epochs and returns their values.
@@ -187,6 +189,9 @@ class Trainer:
             progress: True shows how far the run is, on standard error: by a bar in a terminal or a notebook,
                 else by a line an epoch (at most one a second, and one each ten seconds within an epoch).
                 "bar" and "log" choose; False shows nothing.
+            resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
+                bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
+                simply run again after a crash.
             check_finite: refuse NaN and infinity in the data.
 
         Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
@@ -217,10 +222,21 @@ class Trainer:
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-            bar = progress_.Progress(epochs, data.rows, progress)
-            run = Run(self, session, data.rows, batch_size * accumulate, listeners, bar)
+                going = Data(data.rows, batch_size, accumulate, bool(shuffle))
+                run = Run(self, session, going, validate, listeners)
+                resumed = None
+                if resume is not None:
+                    resumed = checkpoint.read_run(resume, self, going._asdict(), run.names)
             with engine.turn("fit"):
-                return run.epochs(epochs, shuffle, validate)
+                if resumed is not None:
+                    resumed.restore()
+                last = epochs if resume is not None else self.epochs + epochs
+                bar = progress_.Progress(max(0, last - self.epochs), data.rows, progress)
+                self._run = run
+                try:
+                    return run.epochs(last, bar, None if resumed is None else resumed.state)
+                finally:
+                    self._run = None
 
     def find_learning_rate(
         self, x: Any, y: Any = None, finder: LearningRateFinder | None = None, **options: Any
@@ -351,12 +367,12 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
-        The file is replaced at once or not at all. Functions (a loss, a partial of a known one too, a metric,
-        an objective, a learning rate) are not in it, only their names; schedules are, unless a function is a
-        part of them.
+        The file is replaced at once or not at all. Called by a callback, it also holds where the run stands,
+        for ``fit(resume=path)``. Functions (a loss, a partial of a known one too, a metric, an objective, a
+        learning rate) are not in it, only their names; schedules are, unless a function is a part of them.
         """
         self._engine.ready(None)
-        checkpoint.save(self, self._engine, path)
+        checkpoint.save(self, self._engine, path, None if self._run is None else self._run.state())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: Module, **overrides: Any) -> Trainer:
@@ -374,7 +390,7 @@ class Trainer:
         """
         arguments, restore = checkpoint.read(path, model, overrides)
         trainer = cls(model, **arguments)
-        trainer.history = History(restore(trainer._engine))
+        restore(trainer)
         return trainer
 
     # Arguments

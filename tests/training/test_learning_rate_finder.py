@@ -11,7 +11,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import nn, optim, schedules
-from bpcore.callbacks import Callback, EarlyStopping, GradientHealth, LearningRateFinder
+from bpcore.callbacks import Callback, Checkpoint, EarlyStopping, GradientHealth, LearningRateFinder
 from tests.training.problems import bits, blobs, network
 
 X, Y = blobs(90)
@@ -236,18 +236,21 @@ def test_apply_warns_if_nothing_was_found() -> None:
     assert trainer.optimizer.lr == 0.01
 
 
-def test_a_run_that_goes_on_does_not_test_again() -> None:
-    first = LearningRateFinder()
-    _fit(_trainer(), first)
-    state = first.state()
+def test_a_run_that_goes_on_does_not_test_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
 
-    class Restored(LearningRateFinder):
-        def on_train_begin(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
-            super().on_train_begin(trainer, logs)
-            self.restore_state(state)
+    def fit(finder: LearningRateFinder, epochs: int) -> bp.Trainer:
+        trainer = _trainer()
+        _fit(trainer, finder, Checkpoint(path), epochs=epochs, resume=path)
+        return trainer
 
-    assert len(_fit(_trainer(), again := Restored())) == 2
-    assert again.suggestion == first.suggestion
+    first, again = LearningRateFinder(apply=True), LearningRateFinder(apply=True)
+    fit(first, 1)
+    resumed = fit(again, 3)
+    assert (again.suggestion, resumed.optimizer.lr) == (first.suggestion, first.suggestion)
+    np.testing.assert_array_equal(again.losses, first.losses)
+    path.unlink()
+    assert bits(resumed) == bits(fit(LearningRateFinder(apply=True), 3))
 
 
 # Errors

@@ -137,10 +137,11 @@ def test_arrays_are_left_out(log: Log) -> None:
 # A bar
 
 
-def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
     trainer = _fit(validation_split=0.2)
+    assert capsys.readouterr().out == ""
     last = screen.getvalue().split("\r")[-1]
     assert last.startswith("epoch 3/3: 100%")
     assert "96.0/96.0" in last

@@ -102,8 +102,6 @@ class LearningRateFinder(Callback):
         self._forget()
 
     def _before_steps(self, trainer: Trainer, session: Session | FullBatchSession, shuffle: bool) -> None:
-        if len(self.rates):  # of a run that goes on from a checkpoint
-            return
         kept = trainer.snapshot(), trainer.steps
         state = {name: array.copy() for name, array in trainer.optimizer_state.items()}
         try:
@@ -186,8 +184,8 @@ class LearningRateFinder(Callback):
             optimizer.lr = found
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it, so that a run that goes on does not test again."""
-        return {"rates": self.rates, "losses": self.losses, "diverged": self.diverged}
+        """What was found: a run that goes on from a checkpoint does not test again."""
+        return {"rates": self.rates.tolist(), "losses": self.losses.tolist(), "diverged": self.diverged}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state` gave."""
