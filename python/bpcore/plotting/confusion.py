@@ -102,6 +102,6 @@ def _write_cells(panel: Any, counts: Array, shown: Array, normalize: str | None,
         value = shown[row, column]
         number = f"{value:,.0f}" if value == round(value) else f"{value:.3g}"
         text = number if normalize is None else f"{value:.0%}" if value >= 0.01 else "<1%"
-        color = "white" if value > 0.55 * most else "0.15"
+        color = "white" if value > 0.5 * most else "0.15"
         size = 8 if len(text) <= 5 else 6.5 if len(text) <= 7 else 5
         panel.text(column, row, text, ha="center", va="center", color=color, fontsize=size)

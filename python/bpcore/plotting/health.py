@@ -25,7 +25,7 @@ def plot_health(health: Health, path: str | os.PathLike[str] | None = None) -> A
     steps = health.steps
     if not len(steps):
         raise ValueError("plot_health: no step was measured")
-    idle = {**health.dead, **health.saturated}
+    idle = health.idle
     width = min(max(6.0, 1.5 + 0.25 * len(health.layers)), 12.0)
     figure, panels = panels_of(3 if idle else 2, width=width, stacked=True)
     shown = sorted({0, len(steps) // 2, len(steps) - 1})
@@ -46,11 +46,15 @@ def plot_health(health: Health, path: str | os.PathLike[str] | None = None) -> A
         names = [layers[i] or "model" for i in some]
         turned = 90 if sum(map(len, names)) > 8 * width else 0
         panel.set_xticks(some, names, rotation=turned, fontsize=8)
-        panel.margins(x=0.08)
+        panel.margins(x=0.03)
         if by_power and np.any(values[shown] > 0):
             panel.set_yscale("log")
         elif not by_power:
             panel.set_ylim(-0.03, 1.03)
     panels[-1].set_xlabel("layer, input to output")
-    panels[0].legend(frameon=False)
+    panels[0].tick_params(labelbottom=False)  # they stand below the next one, too
+    place = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.2}
+    panels[0].legend(
+        **place, ncols=len(shown), frameon=False, fontsize=8, columnspacing=1.2, handlelength=1.5
+    )
     return written(figure, path)

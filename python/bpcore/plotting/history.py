@@ -58,7 +58,7 @@ def plot_history(history: History, path: str | os.PathLike[str] | None = None) -
             note = f"least validation loss: epoch {best}" if name == "loss" else None
             panel.axvline(best, color=MUTED, linewidth=1, linestyle=":", label=note)
         if len(series) > 1:
-            panel.legend(frameon=False, fontsize=8)
+            panel.legend(fontsize=8, framealpha=0.8, edgecolor="none")
     for panel in panels[len(names) :]:
         panel.set_visible(False)
     return written(figure, path)

@@ -73,7 +73,7 @@ def plot_predictions(
         if i % columns == 0:
             above.set_ylabel("prediction")
             below.set_ylabel("prediction - target")
-    panels[0].legend(frameon=False, fontsize=8, loc="upper left")
+    panels[0].legend(fontsize=8, loc="upper left", framealpha=0.8, edgecolor="none")
     for panel in panels:
         panel.set_visible(panel.has_data())
     if outputs > count:

@@ -43,5 +43,5 @@ def plot_learning_rates(finder: LearningRateFinder, path: str | os.PathLike[str]
     titled(panel, "learning rate range test", "" if not finder.diverged else f"ended at {rates[-1]:.2g}")
     panel.set_xlabel("learning rate")
     panel.set_ylabel("loss")
-    panel.legend(frameon=False, fontsize=8, loc="lower left")
+    panel.legend(fontsize=8, loc="lower left", framealpha=0.8, edgecolor="none")
     return written(figure, path)
