@@ -103,6 +103,7 @@ CASES: dict[str, tuple[Any, tuple[int | None, ...], int]] = {
         (None, T, 8),
         T * 24 * (2 * 8 + 1) + 2 * 2 * T * T * 8 + T * 8 * (2 * 8 + 1),
     ),
+    "argmax": (lambda: nn.Lambda(lambda x: ops.argmax(x, -1)), (None, 10), 10),
     "softmax": (lambda: nn.Softmax(), (None, 10), 50),
     "own": (lambda: nn.Lambda(lambda x: ops.tanh(x @ np.eye(4, dtype="f4"))), (None, 4), 4 * (2 * 4 + 1)),
     "mlp": (
@@ -126,6 +127,19 @@ def test_operations_of_a_sample(name: str) -> None:
     found = cost.forward(model)
     assert found is not None
     assert sum(found.flops.values()) == expected
+
+
+def test_bytes_are_those_of_the_dtype() -> None:
+    model = nn.Sequential(nn.Dense(3))
+    model.build(4, dtype="float64")
+    assert ["0", "(Dense)", "(None,", "3)", "15", "27", "24"] in _rows(model)
+
+
+def test_what_is_frozen_is_not_trained() -> None:
+    model = nn.Sequential(nn.Dense(3)).freeze()
+    model.build(4)
+    assert "27 FLOPs" in _text(model)
+    assert "in training" not in _text(model)
 
 
 def test_operations_of_a_training_step() -> None:

@@ -158,7 +158,8 @@ def forward(model: Module) -> Forward | None:
         paths = [trace.module_of(node)[0] for node in range(len(trace.graph))]
         for node in _live(trace.graph, outputs):
             flops[paths[node]] = flops.get(paths[node], 0) + flops_of(trace.graph, node)
-        width = 8 if trace.graph.dtype(outputs[0]) == "float64" else 4
+        wide = "float64" in (trace.dtype, *(kind for _, kind in model._bpcore.inputs))
+        width = 8 if wide else 4
         sizes = {
             module._bpcore.path: _size(module._bpcore.output) * width for _, module in model.named_modules()
         }
@@ -205,8 +206,10 @@ def _traced(model: Module, batch: int, training: bool) -> tuple[Trace, list[int]
                 output = model(*(Tensor(trace, trace.graph.input(shape, kind)) for shape, kind in specs))
         except (ValueError, TypeError):
             continue
-        outputs = [leaf for leaf in tree.leaves(output) if isinstance(leaf, Tensor) and leaf.dtype in FLOATS]
-        if outputs and (trace.parameters() or not training):
+        outputs = [leaf for leaf in tree.leaves(output) if isinstance(leaf, Tensor)]
+        if training:  # to minimise their sum
+            outputs = [leaf for leaf in outputs if leaf.dtype in FLOATS and trace.parameters()]
+        if outputs:
             return trace, [tensor.node for tensor in outputs], rows
     return None
 
