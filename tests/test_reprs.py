@@ -148,6 +148,9 @@ def test_a_history_says_how_it_ended_and_when_it_was_best() -> None:
     assert repr(history) == (
         "History(3 epochs in 1.5 s; last: loss 0.75, val_loss 1.5; least val_loss 1 in epoch 12)"
     )
+    history.stopped = "tol"
+    assert repr(history).endswith("least val_loss 1 in epoch 12; tol)")
     other = bp.History()
+    other.stopped = "epochs"
     other.append(0.25, {"loss": 1.0, "matrix": np.eye(2), "val_loss": float("nan")})  # type: ignore[dict-item]
     assert repr(other) == "History(1 epoch in 0.25 s; last: loss 1, val_loss nan)"

@@ -18,11 +18,16 @@ class History:
     `epochs` numbers them, counted from 1 over all calls of `fit` of one trainer, `before` of which are in
     earlier histories; `seconds` is the time each took, validation included. `names` are those of the values,
     known before the first epoch is done.
+
+    `stopped` says in a few words what ended the run, None before: "epochs" if all are done; "time"; "tol";
+    "early_stopping: ..."; "not_finite: ..."; what a callback gave to `trainer.stop`; "stop_training" if it
+    gave no reason; "interrupted" by Ctrl-C; or the exception that `fit` raised.
     """
 
     def __init__(self, before: int = 0, names: Iterable[str] = ()) -> None:
         self._before = before
         self.names = tuple(names)
+        self.stopped: str | None = None
         self._rows: list[tuple[float, dict[str, float]]] = []
 
     def append(self, seconds: float, values: Mapping[str, float]) -> None:
@@ -81,13 +86,13 @@ class History:
         return plot_history(self, path)
 
     def __repr__(self) -> str:
+        why = "" if self.stopped in (None, "epochs") else f"; {self.stopped}"
         if not self._rows:
-            return "History(no epochs)"
-        last = self._rows[-1][1]
-        numbers = {name: value for name, value in last.items() if getattr(value, "ndim", 0) == 0}
+            return f"History(no epochs{why})"
+        numbers = {name: value for name, value in self._rows[-1][1].items() if getattr(value, "ndim", 0) == 0}
         values = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
         epochs = f"{len(self)} epoch{'s' if len(self) > 1 else ''} in {sum(self.seconds):.3g} s"
-        return f"History({epochs}; last: {values}{self._best()})"
+        return f"History({epochs}; last: {values}{self._best()}{why})"
 
     def _best(self) -> str:
         """Where the validation loss was least, in words."""

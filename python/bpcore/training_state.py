@@ -194,7 +194,10 @@ class TrainingState:
             with build.sizing(model, self._dtype) as trace:
                 if predicting:
                     shapes = [((signature.rows, *shape), dtype) for shape, dtype in signature.arrays]
-                    model(*(Tensor(trace, trace.graph.input(shape, dtype)) for shape, dtype in shapes))
+                    call = signature.call(
+                        [Tensor(trace, trace.graph.input(shape, dtype)) for shape, dtype in shapes]
+                    )
+                    model(*call.inputs, **call.named)
                 else:
                     self.task.describe(trace, signature)
         storage = build.packed(model)

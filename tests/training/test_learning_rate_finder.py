@@ -202,7 +202,8 @@ def test_a_suggestion_trains_well() -> None:
 
 def test_as_a_callback_it_ends_the_run() -> None:
     trainer, finder, others = _trainer(), LearningRateFinder(), [EarlyStopping("loss"), GradientHealth(1)]
-    assert len(_fit(trainer, finder, *others)) == 0
+    history = _fit(trainer, finder, *others)
+    assert repr(history) == "History(no epochs; learning_rate_finder)"
     assert trainer.steps == 0
     assert finder.suggestion is not None
     assert len(_fit(trainer)) == 2, "the next run is not ended"

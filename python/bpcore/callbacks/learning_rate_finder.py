@@ -114,7 +114,7 @@ class LearningRateFinder(Callback):
         if self.apply:
             self._apply(trainer)
         else:
-            trainer.stop_training = True
+            trainer.stop("learning_rate_finder")
 
     def _test(self, trainer: Trainer, session: Session | FullBatchSession, shuffle: bool) -> None:
         spaced = np.geomspace if self.mode == "exponential" else np.linspace
