@@ -26,6 +26,9 @@ class OwnSchedule(schedules.Schedule):
         self.peak = peak
 
 
+def _note(trainer: bp.Trainer, logs: Any) -> None: ...
+
+
 def _sum(model: nn.Module, x: Any) -> Any:
     return ops.sum(model(x) ** 2)
 
@@ -51,6 +54,10 @@ def _sum(model: nn.Module, x: Any) -> Any:
             "EarlyStopping(monitor='loss', patience=3, min_delta=0.0, mode='min', restore_best=True)",
         ),
         (callbacks.GradientHealth(7), "GradientHealth(every=7, warn=True)"),
+        (
+            callbacks.LambdaCallback(on_epoch_end=_note),
+            "LambdaCallback(on_epoch_end=_note, every_steps=None)",
+        ),
         (Own("mine"), "Own(name='mine', often=3)"),
         (callbacks.Callback(), "Callback()"),
         # layers

@@ -31,6 +31,8 @@ def settings_of(value: Any, changed_only: bool = False) -> list[str]:
     found = []
     for name, parameter in inspect.signature(type(value).__init__).parameters.items():
         own = getattr(value, name, parameter.empty)
+        if getattr(own, "__self__", None) is value:  # a method of that name, as in a LambdaCallback
+            continue
         if own is parameter.empty or (changed_only and _same(own, parameter.default)):
             continue
         found.append(f"{name}={short(own)}")
