@@ -57,17 +57,16 @@ def core_epochs(
     import numpy as np
     from bpcore_contender import trainer_of
 
-    from bpcore import intake
     from bpcore._native import core
 
     trainer = trainer_of(network, threads)
     engine = trainer._engine
     data, held_out = (
-        intake.samples("fit", [each.x], each.y, None, "float32", True) for each in (network, validation)
+        trainer._reader.samples("fit", each.x, each.y, None, True) for each in (network, validation)
     )
-    session, _ = engine.training("fit", data, network.batch)
+    session = engine.training("fit", data, network.batch)[0]
     storage = engine.ready(None)
-    plan, tail = engine._plan_pair("evaluation", held_out, 256, storage)
+    plan, tail = engine._plan_pair("evaluation", held_out, 256, storage)[:2]
     evaluation = core.Session(plan, tail, storage.store, None, list(held_out.arrays), 256, threads=threads)
     rates = np.full((session.steps_per_epoch, 1), 1e-3)
     none = np.zeros((evaluation.steps_per_epoch, 1))

@@ -9,6 +9,7 @@ import numpy as np
 from bpcore import fullbatch, intake, runtime, tracing, tree
 from bpcore._native import core
 from bpcore.arrays import Array, as_array, to_float
+from bpcore.compile import TaskPlan
 from bpcore.control import layers_of
 from bpcore.fitting import Pace
 from bpcore.fullbatch import FullBatchSession, FullBatchUpdates
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bpcore.intake import Samples, Signature
     from bpcore.nn.parameter import Storage
     from bpcore.optim import Optimizer
+    from bpcore.outputs import Outputs
 
 __all__ = ["Engine"]
 
@@ -55,8 +57,8 @@ class Engine(TrainingState):
 
     def training(
         self, who: str, data: Samples, batch_size: int, accumulate: int = 1, watch_every: int | None = None
-    ) -> tuple[Session | FullBatchSession, Health | None]:
-        """A session that trains on `data`, and, with `watch_every`, what it measures every so many steps.
+    ) -> tuple[Session | FullBatchSession, Outputs, Health | None]:
+        """A session that trains on `data`, its outputs, and with `watch_every` what it measures so often.
 
         Labels out of range are a ValueError.
         """
@@ -67,10 +69,10 @@ class Engine(TrainingState):
         storage = self.ready(data.signature(batch_size, self._dtype))
         updates = self.updates
         if isinstance(updates, FullBatchUpdates):
-            session, full_batch_plan = self._full_batch_session(data, storage, updates)
+            session, (full_batch_plan, outputs) = self._full_batch_session(data, storage, updates)
             self._check_labels(who, full_batch_plan, data)
-            return session, None
-        plan, tail = self._plan_pair("training", data, batch_size, storage)
+            return session, outputs, None
+        plan, tail, outputs = self._plan_pair("training", data, batch_size, storage)
         self._check_labels(who, plan, data)
         watching, health = None, None
         if watch_every is not None:
@@ -95,28 +97,29 @@ class Engine(TrainingState):
             skip=self.control.nonfinite == "skip",
             watching_plan=watching,
             watch_every=watch_every or 0,
+            collect=outputs.collected,
             seed=self._seed,
             threads=self.threads(),
             rows=_rows(data),
         )
-        return native, health
+        return native, outputs, health
 
-    def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, float]]:
+    def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, Any]]:
         """What computes loss and metrics over `data`, as often as it is called."""
         batch_size = min(batch_size, data.rows)
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype))
-            plan, tail = self._plan_pair("evaluation", data, batch_size, storage)
+            plan, tail, outputs = self._plan_pair("evaluation", data, batch_size, storage)
             self._check_labels(who, plan, data)
-        session = self._session(plan, tail, storage, None, data, batch_size)
+        session = self._session(plan, tail, outputs, storage, None, data, batch_size)
         pace = Pace()
 
-        def evaluate() -> dict[str, float]:
+        def evaluate() -> dict[str, Any]:
             session.begin_epoch(0, False)
             while session.position < session.steps_per_epoch:
                 steps = min(pace.steps(), session.steps_per_epoch - session.position)
                 pace.run(session, steps, np.zeros((steps, 1)))
-            return self.task.values(session.totals)
+            return outputs.values(session)
 
         return evaluate
 
@@ -128,10 +131,10 @@ class Engine(TrainingState):
             buffers = [np.empty_like(array) for array in data.arrays]
             own, updates = data._replace(arrays=tuple(buffers)), self.updates
             if isinstance(updates, FullBatchUpdates):
-                session, plan = self._full_batch_session(own, storage, updates)
+                session, (plan, _) = self._full_batch_session(own, storage, updates)
                 return session, buffers, plan
-            plan = self.task.training_plan(signature, storage)
-            return self._session(plan, None, storage, updates, own, data.rows), buffers, plan
+            plan, outputs = self.task.training_plan(signature, storage)
+            return self._session(plan, None, outputs, storage, updates, own, data.rows), buffers, plan
 
         with self.first_use():
             storage = self.ready(signature)
@@ -229,22 +232,28 @@ class Engine(TrainingState):
 
     def _plan_pair(
         self, kind: str, data: Samples, batch_size: int, storage: Storage
-    ) -> tuple[Plan, Plan | None]:
-        """The plans of a full batch and of the smaller last one."""
+    ) -> tuple[Plan, Plan | None, Outputs]:
+        """The plans of a full batch and of the smaller last one, and what the outputs of both are.
+
+        ValueError for a metric whose statistics don't add up.
+        """
         make = self.task.training_plan if kind == "training" else self.task.evaluation_plan
 
-        def plan(rows: int) -> Plan:
+        def plan(rows: int) -> TaskPlan:
             signature = data.signature(rows, self._dtype)
             key = (kind, signature, tracing.mode() is None, self._trainable())
-            made: Plan = self._plans.get(key, lambda: make(signature, storage))
+            made: TaskPlan = self._plans.get(key, lambda: make(signature, storage))
             return made
 
         rest = data.rows % batch_size
-        return plan(batch_size), plan(rest) if rest else None
+        full, tail = plan(batch_size), plan(rest) if rest else None
+        if tail is not None:
+            full.outputs.check_same(tail.outputs, batch_size, rest)
+        return full.plan, None if tail is None else tail.plan, full.outputs
 
     def _full_batch_session(
         self, data: Samples, storage: Storage, updates: FullBatchUpdates
-    ) -> tuple[FullBatchSession, Plan]:
+    ) -> tuple[FullBatchSession, TaskPlan]:
         """A session of LBFGS, and its plan."""
         assert isinstance(self.optimizer, LBFGS)
         signature = data.signature(data.rows, self._dtype)
@@ -253,12 +262,13 @@ class Engine(TrainingState):
         threads = self.threads()
         return FullBatchSession(
             self.optimizer, plan, storage, updates, data, signature, self._seed, threads
-        ), plan.plan
+        ), TaskPlan(plan.plan, plan.outputs)
 
     def _session(
         self,
         plan: Plan,
         tail: Plan | None,
+        outputs: Outputs,
         storage: Storage,
         updates: Updates | None,
         data: Samples,
@@ -271,6 +281,7 @@ class Engine(TrainingState):
             updates,
             list(data.arrays),
             batch_size,
+            collect=outputs.collected,
             seed=self._seed,
             threads=self.threads(),
             skip=self.control.nonfinite == "skip" and updates is not None,

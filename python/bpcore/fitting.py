@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bpcore import interrupts
 from bpcore.callbacks.base import overrides
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.callbacks import Callback
     from bpcore.fullbatch import FullBatchSession
+    from bpcore.outputs import Outputs
     from bpcore.progress import Progress
     from bpcore.trainer import Trainer
 
@@ -53,6 +54,10 @@ class Data(NamedTuple):
     accumulate: int
     shuffle: bool
 
+    def samples_of(self, steps: int) -> int:
+        """How many samples the first steps of an epoch have."""
+        return min(self.samples, steps * self.batch_size * self.accumulate)
+
 
 class Run:
     """One call of `Trainer.fit`: a training session, and who is told about it."""
@@ -61,17 +66,20 @@ class Run:
         self,
         trainer: Trainer,
         session: Session | FullBatchSession,
+        outputs: Outputs,
         data: Data,
-        validate: Callable[[], dict[str, float]] | None,
+        validate: Callable[[], dict[str, Any]] | None,
         callbacks: Sequence[Callback],
     ) -> None:
         self._trainer = trainer
         self._session = session
+        self._outputs = outputs
         self._data = data
         self._validate = validate  # gives the values of held-out data
         self._callbacks = callbacks
+        self._pausing = [each for each in callbacks if overrides(each, "on_pause")]
         self._pace = Pace()
-        self._values: dict[str, float] = {}  # of the last epoch
+        self._values: dict[str, Any] = {}  # of the last epoch
         self._lr = trainer.optimizer.config()["lr"]
         self._began: float | None = None  # when the epoch at hand did; None between two
         names = trainer._task.names
@@ -85,14 +93,14 @@ class Run:
         trainer, self._bar, self._before = self._trainer, bar, self._trainer.epochs
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
-        trainer.stop_training, trainer._stop_reason = False, None
+        trainer.history.stopped, trainer.stop_training, trainer._stop_reason = None, False, None
         error: BaseException | None = None
         with interrupts.deferred():
             try:
                 self._tell("on_train_begin", {})
                 if resumed is None:
                     for callback in self._callbacks:
-                        callback._before_steps(trainer, self._session, self._data.shuffle)
+                        callback._before_steps(trainer, self._session, self._outputs, self._data.shuffle)
                 going = resumed is None or self._resume(resumed)
                 while going and trainer.epochs < last and not trainer.stop_training:
                     going = self._epoch()
@@ -119,6 +127,7 @@ class Run:
         if self._began is not None:
             state.position, state.skipped = session.position, session.skipped
             state.totals = session.totals.tolist()
+            state.collected = {number: session.collected(number) for number in self._outputs.collected}
             state.seconds = time.perf_counter() - self._began
         return state
 
@@ -136,9 +145,10 @@ class Run:
             return True
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
-        session.seek(state.position, state.totals, state.skipped)
+        session.seek(state.position, state.totals, state.skipped, state.collected)
         self._advance(0)
         self._began = time.perf_counter() - state.seconds
+        self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()
 
     def _reason(self, error: BaseException | None) -> str:
@@ -165,7 +175,7 @@ class Run:
         if error is not None:
             raise error
 
-    def _tell(self, event: str, logs: dict[str, float]) -> None:
+    def _tell(self, event: str, logs: dict[str, Any]) -> None:
         for callback in self._callbacks:
             getattr(callback, event)(self._trainer, logs)
 
@@ -184,7 +194,7 @@ class Run:
         self._steps()
         if not session.finished:
             return False
-        values = trainer._task.values(session.totals)
+        values = self._outputs.values(session)
         if self._validate is not None:
             values.update({f"val_{name}": value for name, value in self._validate().items()})
         trainer.history.append(time.perf_counter() - self._began, values)
@@ -194,9 +204,9 @@ class Run:
         self._tell("on_epoch_end", values)
         return True
 
-    def _running(self) -> dict[str, float]:
+    def _running(self) -> dict[str, Any]:
         """The values of the epoch so far."""
-        return self._trainer._task.values(self._session.totals)
+        return self._outputs.sums(self._session)
 
     def _steps(self) -> None:
         """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update.
@@ -205,7 +215,6 @@ class Run:
         """
         trainer, session = self._trainer, self._session
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
-        pausing = [each for each in self._callbacks if overrides(each, "on_pause")]
         while not session.finished and not trainer.stop_training:
             before, step, skipped = session.position, trainer.steps, session.skipped
             steps = min(self._pace.steps(), session.steps_per_epoch - before)
@@ -228,12 +237,15 @@ class Run:
             self._advance(before)
             forward = trainer.steps > step  # not if all were skipped
             due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
-            logs = trainer._task.values(session.last) if due else {}
+            logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
-            for callback in pausing:
-                callback.on_pause(trainer, {})
+            self._pause()
             interrupts.check()
+
+    def _pause(self) -> None:
+        for callback in self._pausing:
+            callback.on_pause(self._trainer, {})
 
     def _not_finite(self, message: str) -> None:
         """FloatingPointError, unless a callback ends the run."""
@@ -245,5 +257,10 @@ class Run:
 
     def _advance(self, before: int) -> None:
         """Shows the steps of this epoch from `before` on."""
-        samples, size = self._data.samples, self._data.batch_size * self._data.accumulate
-        self._bar.advance(min(samples, self._session.position * size) - before * size, self._running)
+        done = self._data.samples_of(self._session.position)
+        self._bar.advance(done - self._data.samples_of(before), self._running)
+
+    def _rows_of_last_step(self) -> int:
+        """Samples of the step that was done last; an epoch's last one may have fewer."""
+        done = self._session.position
+        return self._data.samples_of(done) - self._data.samples_of(done - 1)

@@ -5,15 +5,24 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["History"]
+__all__ = ["History", "scalars"]
+
+
+def scalars(values: Mapping[str, Any]) -> dict[str, float]:
+    """Those of the values that are numbers, for who shows a line of them; a confusion matrix is none."""
+    return {name: value for name, value in values.items() if np.ndim(value) == 0}
 
 
 class History:
     """Values by epoch: ``history["val_loss"]`` is a list with one float for each finished epoch.
+
+    Values of a metric that is an array, as "confusion_matrix", are arrays.
 
     `epochs` numbers them, counted from 1 over all calls of `fit` of one trainer, `before` of which are in
     earlier histories; `seconds` is the time each took, validation included. `names` are those of the values,
@@ -28,15 +37,20 @@ class History:
         self._before = before
         self.names = tuple(names)
         self.stopped: str | None = None
-        self._rows: list[tuple[float, dict[str, float]]] = []
+        self._rows: list[tuple[float, dict[str, Any]]] = []
 
-    def append(self, seconds: float, values: Mapping[str, float]) -> None:
+    def append(self, seconds: float, values: Mapping[str, Any]) -> None:
         """Adds a finished epoch, in one go: an interrupted run never leaves half of one."""
         self._rows.append((seconds, dict(values)))
 
     def config(self) -> dict[str, Any]:
         """What `from_config` makes the same history of."""
-        return {"before": self._before, "names": list(self.names), "rows": [list(row) for row in self._rows]}
+        return {
+            "before": self._before,
+            "names": list(self.names),
+            "rows": [list(row) for row in self._rows],
+            "stopped": self.stopped,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> History:
@@ -44,6 +58,7 @@ class History:
         history = cls(config["before"], config["names"])
         for seconds, values in config["rows"]:
             history.append(float(seconds), values)
+        history.stopped = config.get("stopped")
         return history
 
     @property
@@ -61,7 +76,7 @@ class History:
         """Wall-clock seconds of each finished epoch."""
         return [seconds for seconds, _ in self._rows]
 
-    def __getitem__(self, name: str) -> list[float]:
+    def __getitem__(self, name: str) -> list[Any]:
         if name not in self:
             raise KeyError(f"no {name!r} in the history; it has {', '.join(self) or 'no epochs'}")
         return [values[name] for _, values in self._rows]
@@ -76,6 +91,10 @@ class History:
         """Names of the values: "loss", metrics, and the same with "val_" where there was validation."""
         return list(self)
 
+    def curves(self) -> list[str]:
+        """The names of those that are numbers, which can be drawn by epoch."""
+        return list(scalars(self._rows[0][1])) if self._rows else []
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -89,8 +108,7 @@ class History:
         why = "" if self.stopped in (None, "epochs") else f"; {self.stopped}"
         if not self._rows:
             return f"History(no epochs{why})"
-        numbers = {name: value for name, value in self._rows[-1][1].items() if getattr(value, "ndim", 0) == 0}
-        values = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        values = ", ".join(f"{name} {value:.4g}" for name, value in scalars(self._rows[-1][1]).items())
         epochs = f"{len(self)} epoch{'s' if len(self) > 1 else ''} in {sum(self.seconds):.3g} s"
         return f"History({epochs}; last: {values}{self._best()}{why})"
 

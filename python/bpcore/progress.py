@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bpcore.history import scalars
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -180,6 +182,4 @@ class _Log:
 
 def _text(values: Mapping[str, Any]) -> str:
     """Numbers by name; what is no single number, as a confusion matrix, is left out."""
-    return ", ".join(
-        f"{name} {value:.4g}" for name, value in values.items() if getattr(value, "ndim", 0) == 0
-    )
+    return ", ".join(f"{name} {value:.4g}" for name, value in scalars(values).items())

@@ -54,10 +54,14 @@ class Trainer:
         optimizer: one of `bpcore.optim` by name in lower case ("sgd", "adamw", "lamb", ...) or an object of
             it; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
-        metrics: "accuracy", "binary_accuracy", or functions of (prediction, target) that return a value per
-            element, a `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
-            loss is "binary_cross_entropy", "focal", "hinge" or "squared_hinge", else `metrics.accuracy`: of
-            classes, or of a single output nearest 0 or 1. What the loss's ignore_index ignores doesn't count.
+        metrics: of `bpcore.metrics` by name: "accuracy", "binary_accuracy", "top_5" (or any other number),
+            "precision", "recall", "f1", "confusion_matrix", "roc_auc", "average_precision", "mae", "mse",
+            "rmse", "mape", "r2"; objects of it, for settings, as ``metrics.F1(average="micro")``, and of
+            `metrics.Metric` for one's own; and functions of (prediction, target) that return a value per
+            element, a `losses.Weighted` or a scalar. If the loss is "binary_cross_entropy", "focal", "hinge"
+            or "squared_hinge", each output is a logit of two classes; else classes are the largest outputs,
+            or a single output's nearest of 0 and 1. What the loss's ignore_index ignores doesn't count, but
+            for functions.
             For losses by output, metrics by output: a dict, or a list with one for each, of a metric, several
             in a list, or None. In logs, "age_loss" and "age_accuracy" are those of the output "age".
         loss_weights: for losses by output, what each is multiplied by in the sum, likewise; 1 if not given.
@@ -244,13 +248,13 @@ class Trainer:
             engine, validate = self._engine, None
             with engine.first_use():
                 intervals = [each.watch_every for each in listeners if each.watch_every is not None]
-                session, self.health = engine.training(
+                session, outputs, self.health = engine.training(
                     "fit", data, batch_size, accumulate, min(intervals, default=None)
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
                 going = Data(data.rows, batch_size, accumulate, bool(shuffle))
-                run = Run(self, session, going, validate, listeners)
+                run = Run(self, session, outputs, going, validate, listeners)
                 resumed = None
                 if resume is not None:
                     resumed = checkpoint.read_run(resume, self, going._asdict(), run.names)
@@ -327,8 +331,8 @@ class Trainer:
         batch_size: int = 256,
         sample_weight: Any = None,
         check_finite: bool = True,
-    ) -> dict[str, float]:
-        """Loss and metrics over all samples, in inference mode: sums over the whole set, then divided."""
+    ) -> dict[str, Any]:
+        """Loss and metrics over all samples, in inference mode, as of all of them at once."""
         batch_size = checks.count("evaluate", "batch_size", batch_size, 1)
         data = self._reader.samples("evaluate", x, y, sample_weight, check_finite)
         return self._engine.evaluation("evaluate", data, batch_size)()

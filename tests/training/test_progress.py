@@ -128,6 +128,30 @@ def test_an_epoch_that_had_no_line_of_its_own_has_one_at_the_end(log: Log, clock
     assert [line.split(",")[0] for line in _lines(log)] == ["epoch 1/100", "epoch 42/100"]
 
 
+def test_what_needs_all_rows_is_not_computed_within_an_epoch(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the area under a curve; sums are shown, and arrays never."""
+    monkeypatch.setattr(progress._Bar, "patience", 0.0)
+    trainer = bp.Trainer(network(8, 1), "binary_cross_entropy", metrics=["accuracy", "roc_auc"])
+    x, y = blobs(40, classes=2)
+    computed: list[int] = []
+    read = bp.metrics.base.read  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        "bpcore.metrics.base.read", lambda metric, parts: computed.append(1) or read(metric, parts)
+    )
+    trainer.fit(x, y, epochs=3, batch_size=8, callbacks=[_EveryStep()], progress="bar")
+    assert "roc_auc" in log.getvalue()
+    assert len(computed) <= 3 + 15  # the epochs, and the steps that the callback is told of
+
+
+class _EveryStep(Callback):
+    every_steps = 1
+
+    def on_step(self, trainer: bp.Trainer, logs: Any) -> None:
+        pass
+
+
 def test_arrays_are_left_out(log: Log) -> None:
     shown = progress.Progress(1, 10, "log")
     shown.epoch_done(1, {"loss": np.float64(0.5), "matrix": np.eye(2)})

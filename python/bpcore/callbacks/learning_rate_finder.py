@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bpcore._core import Session
     from bpcore.arrays import Array
     from bpcore.fullbatch import FullBatchSession
+    from bpcore.outputs import Outputs
     from bpcore.trainer import Trainer
 
 __all__ = ["LearningRateFinder"]
@@ -101,11 +102,13 @@ class LearningRateFinder(Callback):
             )
         self._forget()
 
-    def _before_steps(self, trainer: Trainer, session: Session | FullBatchSession, shuffle: bool) -> None:
+    def _before_steps(
+        self, trainer: Trainer, session: Session | FullBatchSession, outputs: Outputs, shuffle: bool
+    ) -> None:
         kept = trainer.snapshot(), trainer.steps
         state = {name: array.copy() for name, array in trainer.optimizer_state.items()}
         try:
-            self._test(trainer, session, shuffle)
+            self._test(trainer, session, outputs, shuffle)
         finally:
             trainer.restore(kept[0])
             for name, array in trainer.optimizer_state.items():
@@ -116,7 +119,9 @@ class LearningRateFinder(Callback):
         else:
             trainer.stop("learning_rate_finder")
 
-    def _test(self, trainer: Trainer, session: Session | FullBatchSession, shuffle: bool) -> None:
+    def _test(
+        self, trainer: Trainer, session: Session | FullBatchSession, outputs: Outputs, shuffle: bool
+    ) -> None:
         spaced = np.geomspace if self.mode == "exponential" else np.linspace
         rates = spaced(self.min_lr, self.max_lr, self.num_training_steps)
         now = trainer.optimizer.group_rates(trainer.steps, 1)[0]
@@ -125,12 +130,12 @@ class LearningRateFinder(Callback):
         epoch, best, average = trainer.epochs, math.inf, _Average()
         session.begin_epoch(epoch, shuffle)
         for rate in rates:
-            if session.position >= session.steps_per_epoch:
+            if session.finished:
                 epoch += 1
                 session.begin_epoch(epoch, shuffle)
             done = session.run(1, np.array([rate * ratios]))
             interrupts.check()
-            loss = trainer._task.values(session.last)["loss"] if done else math.nan
+            loss = outputs.sums(session, of_last_step=True)["loss"] if done else math.nan
             if not math.isfinite(loss):
                 self.diverged = True
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bpcore.intake.classes import class_weighted
@@ -83,7 +84,7 @@ class Reader:
     def batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
         """Arguments of `step`: as of `samples`, one after the other."""
         if self._objective is not None:
-            together = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], dict) else inputs
+            together = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], Mapping) else inputs
             return self.samples(who, together, None, None, True)
         wrong = f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments"
         return self._unpacked(who, inputs, True, wrong)

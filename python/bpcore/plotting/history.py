@@ -20,7 +20,7 @@ _COLUMNS = 3
 
 
 def plot_history(history: History, path: str | os.PathLike[str] | None = None) -> Any:
-    """Draws one panel for the loss and one for each metric, training and validation together, by epoch.
+    """Draws one panel for the loss and for each metric that is a number, training and validation, by epoch.
 
     Where there are validation losses, the epoch of the least is marked in all panels. What is no number, as a
     confusion matrix of each epoch, has no panel; see `plot_confusion`.
@@ -30,7 +30,7 @@ def plot_history(history: History, path: str | os.PathLike[str] | None = None) -
     """
     if not len(history):
         raise ValueError("plot_history: the history has no epochs")
-    numbers = [name for name in history if all(np.ndim(value) == 0 for value in history[name])]
+    numbers = history.curves()
     names = list(dict.fromkeys(name.removeprefix("val_") for name in numbers))
     columns = min(len(names), _COLUMNS)
     figure, panels = grid_of(math.ceil(len(names) / columns), columns, 5.2, 3.6)
