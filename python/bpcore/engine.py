@@ -14,20 +14,21 @@ from bpcore.control import layers_of
 from bpcore.fitting import Pace
 from bpcore.fullbatch import FullBatchSession, FullBatchUpdates
 from bpcore.health import Health
+from bpcore.intake import Samples
 from bpcore.nn.calling import Compiled, Quick, compile_call
 from bpcore.nn.changes import Watch
 from bpcore.optim import LBFGS
+from bpcore.streaming import Opened, StreamSession
 from bpcore.tensor import Tensor
 from bpcore.training_state import TrainingState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore._core import Optimizer as Updates
     from bpcore._core import Plan, Session
     from bpcore.compile import Task
     from bpcore.control import GradientControl
-    from bpcore.intake import Samples, Signature
+    from bpcore.intake import Feed, Signature
     from bpcore.nn.parameter import Storage
     from bpcore.optim import Optimizer
     from bpcore.outputs import Outputs
@@ -56,12 +57,20 @@ class Engine(TrainingState):
         return runtime.threads() if self._threads is None else self._threads
 
     def training(
-        self, who: str, data: Samples, batch_size: int, accumulate: int = 1, watch_every: int | None = None
-    ) -> tuple[Session | FullBatchSession, Outputs, Health | None]:
+        self,
+        who: str,
+        data: Samples | Feed,
+        batch_size: int,
+        accumulate: int,
+        watch_every: int | None,
+        begin: tuple[int, bool],
+    ) -> tuple[Session | FullBatchSession | StreamSession, Outputs, Health | None]:
         """A session that trains on `data`, its outputs, and with `watch_every` what it measures so often.
 
-        Labels out of range are a ValueError.
+        It will `begin` with this epoch, shuffled or not. Labels out of range are a ValueError.
         """
+        if not isinstance(data, Samples):
+            return self._streaming(who, data, begin, accumulate, watch_every)
         if isinstance(self.optimizer, LBFGS):
             fullbatch.check_fit(who, data.rows, batch_size, accumulate)
             if watch_every is not None:
@@ -69,6 +78,8 @@ class Engine(TrainingState):
         storage = self.ready(data.signature(batch_size, self._dtype))
         updates = self.updates
         if isinstance(updates, FullBatchUpdates):
+            if data.by_batch:
+                intake.check_finite(who, data, self._dtype)
             session, (full_batch_plan, outputs) = self._full_batch_session(data, storage, updates)
             self._check_labels(who, full_batch_plan, data)
             return session, outputs, None
@@ -76,52 +87,101 @@ class Engine(TrainingState):
         self._check_labels(who, plan, data)
         watching, health = None, None
         if watch_every is not None:
-            signature = data.signature(batch_size, self._dtype)
-            watching, activities = self._plans.get(
-                ("watching", signature, self._trainable()),
-                lambda: self.task.watching_plan(signature, storage),
-            )
-            layers, layer_of = layers_of(storage.parameters)
-            sizes = [0] * len(layers)
-            for slot, layer in enumerate(layer_of):
-                sizes[layer] += storage.store.parameter(slot).size
-            health = Health(layers, sizes, activities, self.steps)
-        native = core.Session(
+            watching, health = self._watching(data.signature(batch_size, self._dtype), storage)
+        native = self._session(
+            who,
             plan,
             tail,
-            storage.store,
-            updates,
-            list(data.arrays),
+            outputs,
+            storage,
+            data,
             batch_size,
             accumulate=accumulate,
-            skip=self.control.nonfinite == "skip",
             watching_plan=watching,
             watch_every=watch_every or 0,
-            collect=outputs.collected,
-            seed=self._seed,
-            threads=self.threads(),
-            rows=_rows(data),
         )
         return native, outputs, health
 
-    def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, Any]]:
+    def _streaming(
+        self, who: str, feed: Feed, begin: tuple[int, bool], accumulate: int, watch_every: int | None
+    ) -> tuple[StreamSession, Outputs, Health | None]:
+        """On the batches of `feed`; those of the first step are taken now."""
+        fullbatch.check_stream(who, self.optimizer)
+        health: Health | None = None
+        watched: tuple[Signature, Plan] | None = None
+
+        def opened(batches: list[Samples]) -> Opened:
+            nonlocal health, watched
+            signature = batches[0].signature(batches[0].rows, self._dtype)
+            storage = self.ready(signature)
+            if watch_every is not None and watched is None:
+                plan, health = self._watching(signature, storage)
+                watched = signature, plan
+            watching: dict[str, Any] = {}
+            if watched is not None and watched[0] == signature:  # a tail is not watched either
+                watching = {"watching_plan": watched[1], "watch_every": watch_every}
+            return self._opened("training", batches, storage, accumulate=accumulate, **watching)
+
+        session = StreamSession(feed, opened, accumulate)
+        _prepare(session, *begin)
+        return session, session.outputs, health
+
+    def _watching(self, signature: Signature, storage: Storage) -> tuple[Plan, Health]:
+        """The plan of watched steps, and what takes down what they measure."""
+        plan, activities = self._plans.get(
+            ("watching", signature, self._trainable()),
+            lambda: self.task.watching_plan(signature, storage),
+        )
+        layers, layer_of = layers_of(storage.parameters)
+        sizes = [0] * len(layers)
+        for slot, layer in enumerate(layer_of):
+            sizes[layer] += storage.store.parameter(slot).size
+        return plan, Health(layers, sizes, activities, self.steps)
+
+    def evaluation(self, who: str, data: Samples | Feed, batch_size: int) -> Callable[[], dict[str, Any]]:
         """What computes loss and metrics over `data`, as often as it is called."""
+        if not isinstance(data, Samples):
+            return self._streaming_evaluation(data)
         batch_size = min(batch_size, data.rows)
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype))
             plan, tail, outputs = self._plan_pair("evaluation", data, batch_size, storage)
             self._check_labels(who, plan, data)
-        session = self._session(plan, tail, outputs, storage, None, data, batch_size)
+        session = self._session(who, plan, tail, outputs, storage, data, batch_size, training=False)
+        return self._evaluate(session, outputs)
+
+    def _streaming_evaluation(self, feed: Feed) -> Callable[[], dict[str, Any]]:
+        """On the batches of `feed`; the first of them is taken now."""
+
+        def opened(batches: list[Samples]) -> Opened:
+            storage = self.ready(batches[0].signature(batches[0].rows, self._dtype))
+            return self._opened("evaluation", batches, storage, training=False)
+
+        session = StreamSession(feed, opened)
+        with self.first_use():
+            _prepare(session, 0, False)
+        return self._evaluate(session, session.outputs)
+
+    def _evaluate(self, session: Session | StreamSession, outputs: Outputs) -> Callable[[], dict[str, Any]]:
         pace = Pace()
 
         def evaluate() -> dict[str, Any]:
             session.begin_epoch(0, False)
-            while session.position < session.steps_per_epoch:
-                steps = min(pace.steps(), session.steps_per_epoch - session.position)
+            while not session.finished:
+                steps = pace.steps()
                 pace.run(session, steps, np.zeros((steps, 1)))
             return outputs.values(session)
 
         return evaluate
+
+    def _opened(self, kind: str, batches: list[Samples], storage: Storage, **options: Any) -> Opened:
+        """A session of one step for batches like these."""
+        first, rows = batches[0], sum(batch.rows for batch in batches)
+        buffers = [np.empty((rows, *array.shape[1:]), array.dtype) for array in first.arrays]
+        data = first._replace(arrays=tuple(buffers))
+        plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage)
+        session = self._session(kind, plan, tail, outputs, storage, data, first.rows, **options)
+        return Opened(session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch))
 
     def step(self, data: Samples, rates: Array) -> tuple[float, str | None]:
         """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
@@ -134,7 +194,7 @@ class Engine(TrainingState):
                 session, (plan, _) = self._full_batch_session(own, storage, updates)
                 return session, buffers, plan
             plan, outputs = self.task.training_plan(signature, storage)
-            return self._session(plan, None, outputs, storage, updates, own, data.rows), buffers, plan
+            return self._session("step", plan, None, outputs, storage, own, data.rows), buffers, plan
 
         with self.first_use():
             storage = self.ready(signature)
@@ -149,7 +209,7 @@ class Engine(TrainingState):
         refused = None if done and not session.skipped else self.refusal(session)
         return float(session.last[0]), refused
 
-    def refusal(self, session: Session | FullBatchSession) -> str:
+    def refusal(self, session: Session | FullBatchSession | StreamSession) -> str:
         """What was not finite where `session` refused an update last."""
         if session.wrong_layer < 0:
             return "the loss is not finite"
@@ -173,7 +233,7 @@ class Engine(TrainingState):
         _, *values = runner(arrays, threads=self.threads(), key=(self._seed, self.steps))
         return {storage.parameters[slot]: value for slot, value in zip(slots, values, strict=True)}
 
-    def predict(self, data: Samples, batch_size: int) -> list[Any]:
+    def predict(self, who: str, data: Samples, batch_size: int) -> list[Any]:
         """The model's output for each batch of `data`."""
         batch_size = min(batch_size, data.rows)
 
@@ -187,11 +247,13 @@ class Engine(TrainingState):
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
             compiled = prediction(batch_size)
-            intake.check_indices("predict", compiled.plan, data)
+            intake.check_indices(who, compiled.plan, data)
         parts = []
         for start in range(0, data.rows, batch_size):
-            batch = [as_array(array[start : start + batch_size], "predict") for array in data.arrays]
-            arrays = [to_float(array, self._dtype, "predict") for array in batch]
+            batch = data.slice(start, start + batch_size)
+            if data.by_batch:
+                intake.check_finite(f"{who}: rows from {start} on", batch, self._dtype)
+            arrays = [to_float(as_array(array, who), self._dtype, who) for array in batch.arrays]
             if len(arrays[0]) != batch_size:
                 compiled = prediction(len(arrays[0]))
             parts.append(compiled(arrays, self.threads()))
@@ -266,14 +328,19 @@ class Engine(TrainingState):
 
     def _session(
         self,
+        who: str,
         plan: Plan,
         tail: Plan | None,
         outputs: Outputs,
         storage: Storage,
-        updates: Updates | None,
         data: Samples,
         batch_size: int,
+        *,
+        training: bool = True,
+        **options: Any,
     ) -> Session:
+        updates = self.updates if training else None
+        assert not isinstance(updates, FullBatchUpdates)
         return core.Session(
             plan,
             tail,
@@ -284,11 +351,15 @@ class Engine(TrainingState):
             collect=outputs.collected,
             seed=self._seed,
             threads=self.threads(),
-            skip=self.control.nonfinite == "skip" and updates is not None,
-            rows=_rows(data),
+            skip=training and self.control.nonfinite == "skip",
+            rows=np.zeros(0, np.int64) if data.selected is None else data.selected,
+            finite_names=[f"{who}: {name}" for name in data.names] if data.by_batch else [],
+            **options,
         )
 
 
-def _rows(data: Samples) -> Array:
-    """The rows that are samples, as sessions take them: none for all."""
-    return np.zeros(0, np.int64) if data.selected is None else data.selected
+def _prepare(session: StreamSession, epoch: int, shuffle: bool) -> None:
+    """Begins the epoch and takes the batches of its first step, so that errors come before anything else."""
+    session.begin_epoch(epoch, shuffle)
+    if session.finished:
+        raise AssertionError("a feed without batches raises")

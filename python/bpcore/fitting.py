@@ -9,6 +9,7 @@ from bpcore import interrupts
 from bpcore.callbacks.base import overrides
 from bpcore.checkpoint.run import RunState
 from bpcore.history import History
+from bpcore.streaming import StreamSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,26 +37,27 @@ class Pace:
         """Steps for the next call."""
         return self._steps
 
-    def run(self, session: Session | FullBatchSession, steps: int, rates: Array) -> int:
+    def run(self, session: Session | FullBatchSession | StreamSession, steps: int, rates: Array) -> int:
         """Runs `steps` steps, or fewer as `Session.run` does; the next call may be up to 8 times as long."""
         start = time.perf_counter()
         done = session.run(steps, rates)
         interrupts.check()
         seconds = max(time.perf_counter() - start, 1e-9)
-        self._steps = max(1, min(int(_SECONDS_PER_CALL * steps / seconds), 8 * max(steps, self._steps)))
+        self._steps = max(1, min(int(_SECONDS_PER_CALL * done / seconds), 8 * max(done, self._steps)))
         return done
 
 
 class Data(NamedTuple):
     """What a run goes through in each epoch, and what a place in an epoch depends on."""
 
-    samples: int
+    samples: int | None  # None: it isn't known
     batch_size: int
     accumulate: int
     shuffle: bool
 
     def samples_of(self, steps: int) -> int:
-        """How many samples the first steps of an epoch have."""
+        """How many samples the first steps of an epoch have, where that is known."""
+        assert self.samples is not None
         return min(self.samples, steps * self.batch_size * self.accumulate)
 
 
@@ -65,7 +67,7 @@ class Run:
     def __init__(
         self,
         trainer: Trainer,
-        session: Session | FullBatchSession,
+        session: Session | FullBatchSession | StreamSession,
         outputs: Outputs,
         data: Data,
         validate: Callable[[], dict[str, Any]] | None,
@@ -146,7 +148,7 @@ class Run:
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
         session.seek(state.position, state.totals, state.skipped, state.collected)
-        self._advance(0)
+        self._bar.advance(self._done())
         self._began = time.perf_counter() - state.seconds
         self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()
@@ -208,6 +210,12 @@ class Run:
         """The values of the epoch so far."""
         return self._outputs.sums(self._session)
 
+    def _done(self) -> int:
+        """Samples of this epoch so far."""
+        if isinstance(self._session, StreamSession):
+            return self._session.samples
+        return self._data.samples_of(self._session.position)
+
     def _steps(self) -> None:
         """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update.
 
@@ -217,24 +225,28 @@ class Run:
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
         while not session.finished and not trainer.stop_training:
             before, step, skipped = session.position, trainer.steps, session.skipped
-            steps = min(self._pace.steps(), session.steps_per_epoch - before)
+            shown = self._done()
+            steps = self._pace.steps()
+            if session.steps_per_epoch is not None:
+                steps = min(steps, session.steps_per_epoch - before)
             for _, every in intervals:
                 steps = min(steps, every - step % every)
             done = self._pace.run(session, steps, trainer.optimizer.group_rates(step, steps))
             trainer.skipped += session.skipped - skipped
             if trainer.health is not None:
                 trainer.health.add(cast("Session", session))  # LBFGS's steps can't be watched
-                if done < steps:
-                    trainer.health.stop(step + done)
-            if done < steps:
-                refused = trainer._engine.refusal(session)
+            refused = done < steps and not session.finished  # which raises what stopped a stream of batches
+            if refused and trainer.health is not None:
+                trainer.health.stop(step + done)
+            if refused:
+                why = trainer._engine.refusal(session)
                 self._not_finite(
-                    f"fit: {refused} at step {step + done} (step {before + done} of epoch "
+                    f"fit: {why} at step {step + done} (step {before + done} of epoch "
                     f"{trainer.epochs + 1}); the parameters are those before it. A smaller learning rate may "
                     "help"
                 )
                 return
-            self._advance(before)
+            self._bar.advance(self._done() - shown, self._running)
             forward = trainer.steps > step  # not if all were skipped
             due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
             logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}
@@ -255,12 +267,9 @@ class Run:
         if not self._trainer.stop_training:
             raise error
 
-    def _advance(self, before: int) -> None:
-        """Shows the steps of this epoch from `before` on."""
-        done = self._data.samples_of(self._session.position)
-        self._bar.advance(done - self._data.samples_of(before), self._running)
-
     def _rows_of_last_step(self) -> int:
         """Samples of the step that was done last; an epoch's last one may have fewer."""
+        if isinstance(self._session, StreamSession):
+            return self._session.last_samples
         done = self._session.position
         return self._data.samples_of(done) - self._data.samples_of(done - 1)

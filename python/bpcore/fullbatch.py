@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from bpcore.control import GradientControl
     from bpcore.intake import Samples, Signature
     from bpcore.nn.parameter import Storage, Variable
+    from bpcore.optim import Optimizer
 
-__all__ = ["FullBatchSession", "FullBatchUpdates", "check_fit", "check_saved", "check_trainer"]
+__all__ = [
+    "FullBatchSession",
+    "FullBatchUpdates",
+    "check_fit",
+    "check_saved",
+    "check_stream",
+    "check_trainer",
+]
 
 
 # What goes together
@@ -55,6 +63,13 @@ def check_fit(who: str, rows: int, batch_size: int, accumulate: int) -> None:
         raise ValueError(
             f"{who}: LBFGS needs full batches; use batch_size >= {rows} (the samples), got {batch_size}"
         )
+
+
+def check_stream(who: str, optimizer: Optimizer) -> None:
+    """ValueError where batches come one by one from Python, which LBFGS can't go through several times."""
+    if isinstance(optimizer, LBFGS):
+        message = f"{who}: LBFGS needs a full batch of arrays, so it can't go with batches or augment"
+        raise ValueError(message)  # noqa: TRY004 - what doesn't fit together, not what is no optimizer
 
 
 # State

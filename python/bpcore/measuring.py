@@ -108,13 +108,12 @@ def statistics(
     trace = next((part.trace for part in found if isinstance(part, Tensor)), None)
     if trace is None:
         raise TypeError(f"{who}: its statistics do not depend on the batch")
-    # Arrays are what does not depend on the batch, as the number of its samples.
-    tensors = [
-        _as_float(who, part)
-        if isinstance(part, Tensor)
-        else Tensor(trace, trace.graph.constant(np.asarray(part, np.float64)))
-        for part in found
-    ]
+    tensors = []
+    for part in found:
+        if not isinstance(part, Tensor):  # what does not depend on the batch, as the number of its samples
+            tensors.append(Tensor(trace, trace.graph.constant(np.asarray(part, np.float64))))
+        else:
+            tensors.append(part if part.dtype in FLOATS else ops.cast(part, "float64"))
     shapes = [part.shape for part in tensors]
     if not metric.collect:
         return tensors, tuple(shapes)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.fullbatch import FullBatchSession
     from bpcore.metrics import Metric
+    from bpcore.streaming import StreamSession
 
 __all__ = ["Measured", "Outputs"]
 
@@ -54,23 +55,25 @@ class Outputs(NamedTuple):
                     f"samples, {theirs.shapes} in one of {others}, so they don't add up"
                 )
 
-    def values(self, session: Session | FullBatchSession) -> dict[str, Any]:
+    def values(self, session: Session | FullBatchSession | StreamSession) -> dict[str, Any]:
         """Name -> value of the session's epoch so far, a float or an array.
 
         Where nothing counts, a loss is 0, as it is for a step; a mean has no value, NaN.
         """
         return self._values(session.totals, session, None)
 
-    def last(self, session: Session | FullBatchSession, rows: int) -> dict[str, Any]:
+    def last(self, session: Session | FullBatchSession | StreamSession, rows: int) -> dict[str, Any]:
         """Name -> value of the session's last step, which had so many samples."""
         return self._values(session.last, session, rows)
 
-    def sums(self, session: Session | FullBatchSession, of_last_step: bool = False) -> dict[str, Any]:
+    def sums(
+        self, session: Session | FullBatchSession | StreamSession, of_last_step: bool = False
+    ) -> dict[str, Any]:
         """Those of the epoch so far, or of the last step, that add up: without what needs all rows."""
         return self._values(session.last if of_last_step else session.totals, None, None)
 
     def _values(
-        self, sums: Array, session: Session | FullBatchSession | None, rows: int | None
+        self, sums: Array, session: Session | FullBatchSession | StreamSession | None, rows: int | None
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
         losses = {"loss", *(name for name, _ in self.terms)}

@@ -170,14 +170,16 @@ class Trainer:
         y: Any = None,
         *,
         epochs: int,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
         stratify: Any = False,
         shuffle: bool = True,
         sample_weight: Any = None,
         class_weight: Any = None,
+        augment: Callable[..., Any] | None = None,
         accumulate: int = 1,
+        steps_per_epoch: int | None = None,
         callbacks: Iterable[Callback] = (),
         progress: bool | str = True,
         resume: str | os.PathLike[str] | None = None,
@@ -189,25 +191,35 @@ class Trainer:
 
         Args:
             x: input, one row a sample. For a model, or an objective, of several inputs, a tuple or list of
-                arrays, or a dict of them by the names of its arguments.
+                arrays, or a dict of them by the names of its arguments. Arrays are also tables of numbers
+                (pandas, Arrow, polars), whatever else has NumPy's array interface, and memory maps larger
+                than memory. Or batches: something to go through, as a list or PyTorch's DataLoader, of (x, y)
+                or (x, y, sample_weight), with an objective of its inputs; or a function that returns such a
+                thing for each epoch, given the epoch from 0 if it takes an argument. An iterator, such as a
+                generator, is good for one epoch.
             y: target, one row a sample; a dict or tuple of them for losses by output, or for a loss that is a
-                function of several; None with an objective.
+                function of several; None with an objective, and where x gives batches.
             epochs: how often to go through the data.
-            batch_size: samples a step; the last batch of an epoch may be smaller.
+            batch_size: samples a step, 32 unless given; the last batch of an epoch may be smaller.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch; with an objective,
-                its inputs.
+                its inputs. Or batches of such.
             validation_split: fraction of the samples, the last ones, that are kept for validation instead.
             stratify: True to keep the last ones of each class of the target instead, in the proportions of
                 all, and at least one on each side; or an array of labels, one a sample, to go by.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
-                layers that carry a state from batch to batch.
+                layers that carry a state from batch to batch. Batches that x gives keep their order.
             sample_weight: how much each sample counts, shape (samples,); for losses by output, also a dict or
                 tuple of them by output, None for one without.
             class_weight: how much samples of each class count in training, times sample_weight: a dict by
                 class, where others count 1, a list by class, or "balanced": samples / (classes · samples of
                 the class). For classes (samples,), also 0 and 1 as floats, and one-hot targets.
+            augment: a function of a batch, (x, rng) -> x or (x, y, rng) -> (x, y), that changes it at random
+                before its step. It gets NumPy arrays, which it may write to, and a `numpy.random.Generator`
+                keyed by seed, epoch and batch. `bpcore.data` has some.
             accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
                 epoch may have fewer.
+            steps_per_epoch: where x gives batches, perhaps without end: steps of an epoch. The next epoch
+                goes on behind them.
             callbacks: see `bpcore.callbacks`.
             progress: True shows how far the run is, on standard error: by a bar in a terminal or a notebook,
                 else by a line an epoch (at most one a second, and one each ten seconds within an epoch).
@@ -221,22 +233,27 @@ class Trainer:
                 least this for more than 10 epochs in a row, which is scikit-learn's rule; at least 0.
             check_finite: refuse NaN and infinity in the data.
 
-        Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
-        finite raises FloatingPointError before that step's update. Ctrl-C raises KeyboardInterrupt between
-        two steps, once callbacks have been told that training ends: the trainer can go on, and `history` has
-        the finished epochs. `history.stopped` says what ended the run.
+        Wrong arguments and data raise ValueError or TypeError before anything is changed; NaN or infinity in
+        a memory map, and what is wrong with a batch that x gives, before its step. An exception from x is
+        raised as it is. A loss that is not finite raises FloatingPointError before that step's update. Ctrl-C
+        raises KeyboardInterrupt between two steps. Callbacks are told that training ends before any of these
+        is raised; the trainer can go on, and `history` has the finished epochs. `history.stopped` says what
+        ended the run.
         """
         with self._alone("fit"):
             epochs = checks.count("fit", "epochs", epochs, 0)
-            batch_size = checks.count("fit", "batch_size", batch_size, 1)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
             progress_.check("fit", progress)
-            if shuffle:
-                checks.order_is_free("fit", self.model)
-            data, held_out = self._reader.training(
+            data, held_out, rows, batch_size = self._reader.training(
                 x,
                 y,
+                epochs=epochs,
+                batch_size=batch_size,
+                accumulate=accumulate,
+                steps_per_epoch=steps_per_epoch,
+                augment=augment,
+                seed=self.seed,
                 sample_weight=sample_weight,
                 class_weight=class_weight,
                 validation_data=validation_data,
@@ -244,16 +261,17 @@ class Trainer:
                 stratify=stratify,
                 check_finite=check_finite,
             )
-            batch_size = min(batch_size, data.rows)
+            if shuffle and rows is not None:
+                checks.order_is_free("fit", self.model)
             engine, validate = self._engine, None
             with engine.first_use():
                 intervals = [each.watch_every for each in listeners if each.watch_every is not None]
                 session, outputs, self.health = engine.training(
-                    "fit", data, batch_size, accumulate, min(intervals, default=None)
+                    "fit", data, batch_size, accumulate, min(intervals, default=None), (self.epochs, shuffle)
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-                going = Data(data.rows, batch_size, accumulate, bool(shuffle))
+                going = Data(rows, batch_size, accumulate, bool(shuffle))
                 run = Run(self, session, outputs, going, validate, listeners)
                 resumed = None
                 if resume is not None:
@@ -262,7 +280,7 @@ class Trainer:
                 if resumed is not None:
                     resumed.restore()
                 last = epochs if resume is not None else self.epochs + epochs
-                bar = progress_.Progress(max(0, last - self.epochs), data.rows, progress)
+                bar = progress_.Progress(max(0, last - self.epochs), rows, progress)
                 self._run = run
                 try:
                     return run.epochs(last, bar, None if resumed is None else resumed.state)
@@ -328,24 +346,30 @@ class Trainer:
         x: Any,
         y: Any = None,
         *,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         sample_weight: Any = None,
         check_finite: bool = True,
     ) -> dict[str, Any]:
-        """Loss and metrics over all samples, in inference mode, as of all of them at once."""
-        batch_size = checks.count("evaluate", "batch_size", batch_size, 1)
-        data = self._reader.samples("evaluate", x, y, sample_weight, check_finite)
-        return self._engine.evaluation("evaluate", data, batch_size)()
+        """Loss and metrics over all samples, in inference mode, as of all of them at once.
+
+        It takes what `fit` takes: arrays, in batches of 256 unless `batch_size` is given, or batches.
+        """
+        data, size = self._reader.evaluation(x, y, batch_size, sample_weight, check_finite)
+        return self._engine.evaluation("evaluate", data, size)()
 
     def predict(self, x: Any, *, batch_size: int = 256, check_finite: bool = True) -> Any:
-        """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it."""
+        """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it.
+
+        `x` is input as for `fit`, or what gives such inputs one after the other, as a generator.
+        """
         quick = self._engine.predict_quickly(x, batch_size, bool(check_finite))
         if quick is not None:
             return quick
         batch_size = checks.count("predict", "batch_size", batch_size, 1)
-        data = self._reader.inputs("predict", x, check_finite)
-        with tracing.inference():
-            parts = self._engine.predict(data, batch_size)
+        parts: list[Any] = []
+        for place, data in self._reader.inputs("predict", x, check_finite):
+            with tracing.inference():
+                parts += self._engine.predict(place, data, batch_size)
         columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
         rest = iter(columns)
         return tree.rebuild(parts[0], lambda _: next(rest))

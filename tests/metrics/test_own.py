@@ -71,6 +71,12 @@ def test_own_objects(dtype: str) -> None:
         assert type(values["median"]) is float
 
 
+def test_whole_numbers_stay_whole_in_a_float32_model() -> None:
+    metric = of(lambda p, _: ops.sum(ops.cast(ops.equal(p, p), "int64")) * (2**24 + 1))
+    found = fixed("mse", 3, [metric], dtype="float32").evaluate(X, Y, batch_size=7)
+    assert found["mine"] == 45 * 3 * (2**24 + 1)
+
+
 def test_weights_of_samples() -> None:
     for values in everywhere(fixed("mse", 3, [Bias()]), X, Y, WEIGHT):
         assert values["bias"] == pytest.approx(np.average((X - Y).mean(1), weights=WEIGHT), rel=1e-12)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import callbacks, metrics, ops, optim
+from bpcore import callbacks, losses, metrics, nn, ops, optim
 from tests.metrics.models import fixed
 from tests.metrics.test_own import Bias
 from tests.training.problems import bits, blobs, network
@@ -288,3 +289,50 @@ def test_arrays_are_left_out_of_lines_of_values(tmp_path: Any) -> None:
     header, *lines = path.read_text().splitlines()
     assert header.split(",")[4:] == ["loss", "accuracy", "f1", "roc_auc", "top_2"]
     assert len(lines) == 2
+
+
+# Several outputs
+
+
+class Heads(nn.Module):
+    """Classes and a number, in a dict."""
+
+    def __init__(self) -> None:
+        self.kind, self.size = nn.Dense(3, in_features=4), nn.Dense(1, in_features=4)
+
+    def __call__(self, x: Any) -> Any:
+        return {"kind": self.kind(x), "size": self.size(x)}
+
+
+def test_objects_by_output_have_its_names_and_its_loss(tmp_path: Any) -> None:
+    size, path = X.sum(1), tmp_path / "run"
+    y = {"kind": np.where(np.arange(50) % 5 == 0, -1, Y), "size": size}
+    given = {"kind": ["f1", metrics.ConfusionMatrix(), "roc_auc"], "size": ["r2", metrics.MAE(name="off")]}
+    ignoring = partial(losses.cross_entropy, ignore_index=-1)
+    trainer = bp.Trainer(Heads(), {"kind": ignoring, "size": "mse"}, metrics=given)
+    stopping = callbacks.EarlyStopping("val_size_r2", patience=9)
+    trainer.fit(X, y, epochs=2, batch_size=16, validation_data=(X, y), callbacks=[stopping], progress=False)
+    assert stopping.mode == "max"
+    found, prediction = trainer.evaluate(X, y, batch_size=16), trainer.predict(X)
+    assert list(found) == [
+        "loss", "kind_loss", "size_loss", "kind_f1", "kind_confusion_matrix", "kind_roc_auc", "size_r2",
+        "size_off",
+    ]  # fmt: skip
+    kept = y["kind"] >= 0
+    scores, right = prediction["kind"][kept], y["kind"][kept]
+    same(
+        {name: found[f"kind_{name}"] for name in ("f1", "confusion_matrix", "roc_auc")},
+        {
+            "f1": metrics.F1()(scores, right),
+            "confusion_matrix": metrics.ConfusionMatrix()(scores, right),
+            "roc_auc": metrics.ROCAUC(from_logits=True)(scores, right),
+        },
+    )
+    assert found["size_r2"] == pytest.approx(metrics.R2()(prediction["size"], size), rel=1e-6)
+    trainer.save(path)
+    again = bp.Trainer.load(path, Heads(), loss={"kind": ignoring, "size": "mse"})
+    same(again.evaluate(X, y, batch_size=16), found)
+    wrong = {"kind": metrics.Precision("binary"), "size": None}
+    trainer = bp.Trainer(Heads(), {"kind": ignoring, "size": "mse"}, metrics=wrong)
+    with pytest.raises(ValueError, match="output 'kind': .*precision: average=\"binary\" is for two classes"):
+        trainer.evaluate(X, y)

@@ -254,6 +254,25 @@ def test_a_run_that_goes_on_does_not_test_again(tmp_path: Path) -> None:
     assert bits(resumed) == bits(fit(LearningRateFinder(apply=True), 3))
 
 
+def test_batches_that_can_begin_anew_leave_no_trace_either() -> None:
+    batches = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 90, 16)]
+    tested, untested = _trainer(), _trainer()
+    finder = tested.find_learning_rate(batches)
+    assert len(finder.rates) > 20
+    for trainer in (tested, untested):
+        trainer.fit(batches, epochs=2, progress=False)
+    assert _all_bits(tested) == _all_bits(untested)
+
+
+def test_a_stream_that_ends_too_soon_is_an_error_that_changes_nothing() -> None:
+    trainer = _trainer()
+    trainer.step(X, Y)
+    before = _all_bits(trainer)
+    with pytest.raises(ValueError, match="no batches"):
+        trainer.find_learning_rate(batch for batch in [(X, Y)] * 5)
+    assert _all_bits(trainer) == before
+
+
 # Errors
 
 

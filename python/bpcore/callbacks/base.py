@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bpcore._core import Session
     from bpcore.fullbatch import FullBatchSession
     from bpcore.outputs import Outputs
+    from bpcore.streaming import StreamSession
     from bpcore.trainer import Trainer
 
 __all__ = ["EVENTS", "Callback", "Monitoring", "check_event", "check_events", "last_rate", "overrides"]
@@ -91,7 +92,11 @@ class Callback:
         return texts.call(self, texts.settings_of(self))
 
     def _before_steps(
-        self, trainer: Trainer, session: Session | FullBatchSession, outputs: Outputs, shuffle: bool
+        self,
+        trainer: Trainer,
+        session: Session | FullBatchSession | StreamSession,
+        outputs: Outputs,
+        shuffle: bool,
     ) -> None:
         """Once every callback knows that a new run begins; LearningRateFinder's."""
 

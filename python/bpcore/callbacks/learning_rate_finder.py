@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.fullbatch import FullBatchSession
     from bpcore.outputs import Outputs
+    from bpcore.streaming import StreamSession
     from bpcore.trainer import Trainer
 
 __all__ = ["LearningRateFinder"]
@@ -34,6 +35,8 @@ class LearningRateFinder(Callback):
     Afterwards parameters, states, the optimizer's state and `trainer.steps` have the bits they had before.
     `suggestion` is the rate at which the smoothed loss falls fastest, by the logarithm of the rate: a good
     first guess, well below the rate at which training breaks down. Look at `plot` before you trust it.
+
+    Batches of a stream that can't begin anew are used up, though, one for each rate; it must have enough.
 
     The test ends early once a moving average of the loss exceeds `early_stop_threshold` times its least, or a
     loss is not finite. The run then ends, with no epoch, unless `apply`; see `Trainer.find_learning_rate` for
@@ -103,7 +106,11 @@ class LearningRateFinder(Callback):
         self._forget()
 
     def _before_steps(
-        self, trainer: Trainer, session: Session | FullBatchSession, outputs: Outputs, shuffle: bool
+        self,
+        trainer: Trainer,
+        session: Session | FullBatchSession | StreamSession,
+        outputs: Outputs,
+        shuffle: bool,
     ) -> None:
         kept = trainer.snapshot(), trainer.steps
         state = {name: array.copy() for name, array in trainer.optimizer_state.items()}
@@ -120,7 +127,11 @@ class LearningRateFinder(Callback):
             trainer.stop("learning_rate_finder")
 
     def _test(
-        self, trainer: Trainer, session: Session | FullBatchSession, outputs: Outputs, shuffle: bool
+        self,
+        trainer: Trainer,
+        session: Session | FullBatchSession | StreamSession,
+        outputs: Outputs,
+        shuffle: bool,
     ) -> None:
         spaced = np.geomspace if self.mode == "exponential" else np.linspace
         rates = spaced(self.min_lr, self.max_lr, self.num_training_steps)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bpcore._native import core
+from bpcore.intake.mapped import in_memory
 
 if TYPE_CHECKING:
     from bpcore._core import Plan
@@ -32,7 +33,12 @@ def check_labels(what: str, labels: Array, loss: str, classes: int, ignored: int
     """
     if labels.dtype.kind not in "iu":
         return
-    at = core.first_outside(labels if ignored is None else np.where(labels == ignored, 0, labels), 0, classes)
+    at = -1
+    for begin, part in [(0, labels)] if ignored is None else in_memory(labels):
+        at = core.first_outside(part if ignored is None else np.where(part == ignored, 0, part), 0, classes)
+        if at >= 0:
+            at += begin * (labels.size // len(labels))
+            break
     if at >= 0:
         takes = f"{loss} takes" if ignored is None else f"{loss} takes {ignored}, which it ignores, and"
         raise _out_of_range(what, labels, at, takes, 0, classes)

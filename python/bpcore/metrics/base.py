@@ -62,15 +62,15 @@ class Metric:
     collect: bool = False
 
     def statistics(self, prediction: Any, target: Any, weight: Any = None) -> Any:
-        """A tensor or a tuple of them, of float dtype and any shape that doesn't depend on the batch's rows.
+        """A tensor or a tuple of them, of any dtype, and any shape that doesn't depend on the batch's rows.
 
         `prediction` is what the model returns. `target` has its shape if all it lacks is a last axis of size
         1. `weight` is None, or says how much each sample counts, shape (rows,), or, of targets that are
         classes some of which the loss ignores, each of the targets, in their shape: 0 for those ignored, in
         whose place `target` has class 0.
 
-        Sums over a batch have the precision of their dtype, and of "float64" after a cast; over batches,
-        always float64.
+        Sums over a batch have the precision of their dtype, as of "float64" after a cast; over batches, of
+        float64.
         """
         raise NotImplementedError
 

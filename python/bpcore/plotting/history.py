@@ -60,7 +60,7 @@ def plot_history(history: History, path: str | os.PathLike[str] | None = None) -
         if len(series) > 1:
             panel.legend(fontsize=8, framealpha=0.8, edgecolor="none")
     for panel in panels[len(names) :]:
-        panel.set_visible(False)
+        panel.remove()
     return written(figure, path)
 
 

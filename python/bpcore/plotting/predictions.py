@@ -75,7 +75,8 @@ def plot_predictions(
             below.set_ylabel("prediction - target")
     panels[0].legend(fontsize=8, loc="upper left", framealpha=0.8, edgecolor="none")
     for panel in panels:
-        panel.set_visible(panel.has_data())
+        if not panel.has_data():
+            panel.remove()
     if outputs > count:
         figure.supxlabel(f"the first {count} of {outputs} outputs", fontsize=8, color=MUTED)
     return written(figure, path)
