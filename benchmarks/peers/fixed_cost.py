@@ -64,7 +64,7 @@ def core_epochs(
     data, held_out = (
         trainer._reader.samples("fit", each.x, each.y, None, True) for each in (network, validation)
     )
-    session = engine.training("fit", data, network.batch)[0]
+    session = engine.training("fit", data, network.batch, 1, None, (0, True))[0]
     storage = engine.ready(None)
     plan, tail = engine._plan_pair("evaluation", held_out, 256, storage)[:2]
     evaluation = core.Session(plan, tail, storage.store, None, list(held_out.arrays), 256, threads=threads)
