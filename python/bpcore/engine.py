@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import fullbatch, intake, runtime, tracing, tree
+from bpcore import fullbatch, intake, interrupts, runtime, tracing, tree
 from bpcore._native import core
 from bpcore.arrays import Array, as_array, to_float
 from bpcore.compile import TaskPlan
@@ -170,6 +170,7 @@ class Engine(TrainingState):
             while not session.finished:
                 steps = pace.steps()
                 pace.run(session, steps, np.zeros((steps, 1)))
+                interrupts.check()
             return outputs.values(session)
 
         return evaluate

@@ -41,7 +41,6 @@ class Pace:
         """Runs `steps` steps, or fewer as `Session.run` does; the next call may be up to 8 times as long."""
         start = time.perf_counter()
         done = session.run(steps, rates)
-        interrupts.check()
         seconds = max(time.perf_counter() - start, 1e-9)
         self._steps = max(1, min(int(_SECONDS_PER_CALL * done / seconds), 8 * max(done, self._steps)))
         return done
