@@ -1,3 +1,6 @@
+#include <cstring>
+#include <map>
+
 #include "bindings/bindings.h"
 #include "core/error.h"
 #include "training/session.h"
@@ -76,6 +79,29 @@ int64_t run_session(BoundSession& bound, int64_t steps,
   return bound.session.run(steps, rates.data());
 }
 
+// A copy of what is collected of this epoch, (samples so far, elements of a row).
+py::array collected_rows(const BoundSession& bound, int64_t output) {
+  const Outputs::Rows rows = bound.session.outputs().collected(output);
+  py::array copy = empty_array(rows.dtype, Shape{rows.rows, rows.row_elements});
+  std::memcpy(copy.mutable_data(), rows.data, static_cast<size_t>(copy.nbytes()));
+  return copy;
+}
+
+// `collected`: for each collected output what collected_rows() gave.
+void seek_session(BoundSession& bound, int64_t position, const std::vector<double>& totals, int64_t skipped,
+                  const std::map<int64_t, py::array>& collected) {
+  Session& session = bound.session;
+  for (const auto& [output, rows] : collected) {
+    expect_contiguous("session", rows);
+    if (rows.ndim() != 2 || dtype_of(rows) != session.outputs().collected(output).dtype)
+      throw ValueError(concat("session: these are no rows of output ", output));
+  }
+  session.seek(position, totals, skipped);
+  for (const auto& [output, rows] : collected)
+    session.outputs().resume_collected(output, rows.data(), static_cast<size_t>(rows.nbytes()),
+                                       rows.shape(0));
+}
+
 }  // namespace
 
 void register_training(py::module_& module) {
@@ -115,23 +141,33 @@ void register_training(py::module_& module) {
                        std::shared_ptr<Store> store, std::shared_ptr<Update> update,
                        std::vector<py::array> arrays, int64_t batch_size, uint64_t seed, int threads,
                        int64_t accumulate, bool skip, std::shared_ptr<const Plan> watching,
-                       int64_t watch_every) {
+                       int64_t watch_every, std::vector<int64_t> rows, std::vector<int64_t> collect,
+                       std::vector<std::string> finite_names) {
              return make_session(std::move(plan), std::move(tail), std::move(watching), std::move(store),
                                  std::move(update), std::move(arrays),
-                                 {batch_size, seed, threads, accumulate, skip, watch_every});
+                                 {batch_size, seed, threads, accumulate, skip, watch_every, std::move(rows),
+                                  std::move(collect), std::move(finite_names)});
            }),
-           py::arg("plan"), py::arg("tail_plan").none(true), py::arg("store").none(false),
+           py::arg("plan").none(false), py::arg("tail_plan").none(true), py::arg("store").none(false),
            py::arg("optimizer").none(true), py::arg("arrays"), py::arg("batch_size"), py::arg("seed") = 0,
            py::arg("threads") = 1, py::arg("accumulate") = 1, py::arg("skip") = false,
-           py::arg("watching_plan").none(true) = py::none(), py::arg("watch_every") = 0)
+           py::arg("watching_plan").none(true) = py::none(), py::arg("watch_every") = 0,
+           py::arg("rows") = std::vector<int64_t>{}, py::arg("collect") = std::vector<int64_t>{},
+           py::arg("finite_names") = std::vector<std::string>{})
       .def(
           "begin_epoch",
           [](BoundSession& bound, uint64_t epoch, bool shuffle) {
             bound.session.begin_epoch(epoch, shuffle);
           },
           py::arg("epoch"), py::arg("shuffle"))
+      .def("seek", &seek_session, py::arg("position"), py::arg("totals"), py::arg("skipped"),
+           py::arg("collected") = py::dict())
       .def("run", &run_session, py::arg("steps"), py::arg("rates"))
       .def_property_readonly("position", [](const BoundSession& bound) { return bound.session.position(); })
+      .def_property_readonly("finished",
+                             [](const BoundSession& bound) {
+                               return bound.session.position() >= bound.session.steps_per_epoch();
+                             })
       .def_property_readonly("steps_per_epoch",
                              [](const BoundSession& bound) { return bound.session.steps_per_epoch(); })
       .def_property_readonly("skipped", [](const BoundSession& bound) { return bound.session.skipped(); })
@@ -147,9 +183,11 @@ void register_training(py::module_& module) {
                                return py::array_t<double>({columns > 0 ? size / columns : 0, columns},
                                                           values.data());
                              })
-      .def_property_readonly("totals",
-                             [](const BoundSession& bound) { return doubles(bound.session.totals()); })
-      .def_property_readonly("last", [](const BoundSession& bound) { return doubles(bound.session.last()); });
+      .def("collected", &collected_rows, py::arg("output"))
+      .def_property_readonly(
+          "totals", [](const BoundSession& bound) { return doubles(bound.session.outputs().totals()); })
+      .def_property_readonly(
+          "last", [](const BoundSession& bound) { return doubles(bound.session.outputs().last()); });
 }
 
 }  // namespace bpcore::bindings
