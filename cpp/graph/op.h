@@ -117,8 +117,8 @@ struct ElementLoop {
   explicit operator bool() const { return run != nullptr || placed; }
 };
 
-// The rows (of a first axis) that a node reads or writes, as its own inputs tell: an int64 input lists them, in
-// any order and repeatedly. Of that list, only as many count as the last element of input `ends` says.
+// The rows (of a first axis) that a node reads or writes, as its own inputs tell: an int64 input lists them,
+// in any order and repeatedly. Of that list, only as many count as the last element of input `ends` says.
 struct Rows {
   int indices = -1;  // number of the input; -1: any row may be meant
   int ends = -1;     // likewise; -1: the whole list counts

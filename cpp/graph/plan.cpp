@@ -151,7 +151,8 @@ class PlanBuilder {
   }
 
   // Whether all that reads the parameter reads the rows of `list`.
-  bool read_by_rows(const Program& program, const std::vector<NodeId>& roots, int64_t slot, NodeId list) const {
+  bool read_by_rows(const Program& program, const std::vector<NodeId>& roots, int64_t slot,
+                    NodeId list) const {
     const auto is_it = [&](NodeId id) {
       const Node& node = graph_.node(id);
       return node.leaf == Leaf::Parameter && node.index == slot;

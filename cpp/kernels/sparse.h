@@ -78,8 +78,8 @@ void add_sparse_row(const int64_t* indices, const T* values, int64_t count,
       T* to = out + indices[k] * width + column;
       const simd::Vec<T> value = simd::broadcast(values[k]);
       for (int i = 0; i < n; ++i)
-        sparse::store<T, n>(
-            to + i * step, simd::fma(value, row[i], sparse::load<T, n>(to + i * step, mask)), mask);
+        sparse::store<T, n>(to + i * step, simd::fma(value, row[i], sparse::load<T, n>(to + i * step, mask)),
+                            mask);
     }
   });
 }

@@ -115,8 +115,7 @@ class ScatterAdd final : public Op {
         const Range share = part_of(split.size, tasks, task);
         for (int64_t o = 0; o < split.outer; ++o) {
           T* out = frame.output<T>() + o * split.size * split.inner;
-          if (!onto_zeros)
-            std::fill(out + share.begin * split.inner, out + share.end * split.inner, T(0));
+          if (!onto_zeros) std::fill(out + share.begin * split.inner, out + share.end * split.inner, T(0));
           for (int64_t i = 0; i < count; ++i) {
             const int64_t index = frame.input<int64_t>(1)[i];
             if (index < 0 || index >= split.size) frame.status->wrong_index("scatter_add", index, split.size);

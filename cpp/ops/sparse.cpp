@@ -1,11 +1,11 @@
-// sparse_dense: a dense layer whose input is a sparse matrix in compressed rows (CSR), and the gradient of its
-// weight. Of the weight only the rows are read, and of its gradient only those are written, that an element
-// of the input meets.
+// sparse_dense: a dense layer whose input is a sparse matrix in compressed rows (CSR), and the gradient of
+// its weight. Of the weight only the rows are read, and of its gradient only those are written, that an
+// element of the input meets.
 //
 // The matrix is three inputs: indptr (rows + 1), indices (capacity) and values (capacity), as SciPy calls
 // them. What lies behind indptr's last element doesn't count. Columns may come in any order and repeatedly.
-#include "graph/autodiff.h"
 #include "kernels/sparse.h"
+#include "graph/autodiff.h"
 #include "ops/activation.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
@@ -112,8 +112,9 @@ class SparseDense final : public Op {
     const Value g =
         activation.empty() ? node.seed() : activation_gradient(activation, node.seed(), node.output());
     if (node.needs(3))
-      node.set(3, apply("sparse_dense_gradient", {node.input(indptr), node.input(indices), node.input(values), g},
-                        {{"size", node.input(3).shape()[0]}}));
+      node.set(
+          3, apply("sparse_dense_gradient", {node.input(indptr), node.input(indices), node.input(values), g},
+                   {{"size", node.input(3).shape()[0]}}));
     if (node.count() == 5 && node.needs(4)) node.set(4, sum(g, {0}));
   }
 
@@ -139,8 +140,8 @@ class SparseDenseGradient final : public Op {
     const int64_t size = node.attributes.integer("size");
     if (size < 1) throw ValueError(concat(name(), ": size must be at least 1, got ", size));
     if (g.rank() != 2 || g[0] != node.input(indptr).shape[0] - 1)
-      throw ValueError(concat(name(), ": g of shape ", g, " does not fit indptr of shape ",
-                              node.input(indptr).shape));
+      throw ValueError(
+          concat(name(), ": g of shape ", g, " does not fit indptr of shape ", node.input(indptr).shape));
     return {node.input(values).dtype, {size, g[1]}};
   }
 
@@ -181,8 +182,8 @@ class SparseDenseGradient final : public Op {
   void vjp(Vjp& node) const override {
     if (node.needs(values))
       throw TypeError("sparse_dense_gradient: it has no derivative by the values of a sparse matrix");
-    node.set(3, apply("sparse_dense",
-                      {node.input(indptr), node.input(indices), node.input(values), node.seed()}));
+    node.set(
+        3, apply("sparse_dense", {node.input(indptr), node.input(indices), node.input(values), node.seed()}));
   }
 };
 
