@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpcore import intake, ops
+from bpcore import intake, ops, sparse
 from bpcore._native import core
 from bpcore.activity import activities
 from bpcore.arrays import FLOATS
@@ -87,10 +87,7 @@ class Task:
 
     def describe(self, trace: Trace, signature: Signature) -> list[Tensor]:
         """Adds the whole computation to `trace`, with an input for each array, and returns its outputs."""
-        tensors = [
-            Tensor(trace, trace.graph.input((signature.rows, *shape), dtype))
-            for shape, dtype in signature.arrays
-        ]
+        tensors = [sparse.symbolic(trace, *spec) for spec in signature.specs()]
         weight = tensors.pop() if signature.weighted else None
         if self._objective is not None:
             value = self._objective(self.model, *tensors)
@@ -105,7 +102,7 @@ class Task:
                 value = _compared("loss", self._loss.function, prediction, target)
             if self._loss.labels:
                 scores = prediction if isinstance(prediction, Tensor) else prediction[0]
-                self._classes[tuple(shape for shape, _ in signature.arrays)] = scores.shape[-1]
+                self._classes[tuple(shape for shape, *_ in signature.arrays)] = scores.shape[-1]
             mean, pairs = _summed("loss", value, weight, signature.rows)
             for name, metric in self._metrics.items():
                 who = f"metric {name}"
@@ -113,13 +110,13 @@ class Task:
                 pairs += _summed(who, measured, weight, signature.rows)[1]
         return [mean, *pairs]
 
-    def training_plan(self, signature: Signature, storage: Storage) -> Plan:
-        """The plan of a step: it ends in the gradients, and writes the states."""
+    def training_plan(self, signature: Signature, storage: Storage, by_rows: bool = False) -> Plan:
+        """The plan of a step: it ends in the gradients, by rows where that is asked for, and writes states."""
         with self._training_trace(storage) as trace:
             outputs = self.describe(trace, signature)
             slots, gradients, _ = self._gradients(trace, outputs[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
-        return core.Plan(trace.graph, [output.node for output in outputs], ends, True)
+        return core.Plan(trace.graph, [output.node for output in outputs], ends, True, by_rows)
 
     def _training_trace(self, storage: Storage) -> Trace:
         # Random layers go by their paths, and one of them may have become a part of another model as well.

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import fullbatch, intake, runtime, tracing, tree
+from bpcore import fullbatch, intake, runtime, sparse, tracing, tree
 from bpcore._native import core
-from bpcore.arrays import Array, as_array, to_float
 from bpcore.control import layers_of
 from bpcore.fitting import Pace
 from bpcore.fullbatch import FullBatchSession, FullBatchUpdates
@@ -16,6 +15,7 @@ from bpcore.health import Health
 from bpcore.nn.calling import Compiled, Quick, compile_call
 from bpcore.nn.changes import Watch
 from bpcore.optim import LBFGS
+from bpcore.sparse import SparseMatrix
 from bpcore.tensor import Tensor
 from bpcore.training_state import TrainingState
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bpcore._core import Optimizer as Updates
     from bpcore._core import Plan, Session
+    from bpcore.arrays import Array
     from bpcore.compile import Task
     from bpcore.control import GradientControl
     from bpcore.intake import Samples, Signature
@@ -70,7 +71,8 @@ class Engine(TrainingState):
             session, full_batch_plan = self._full_batch_session(data, storage, updates)
             self._check_labels(who, full_batch_plan, data)
             return session, None
-        plan, tail = self._plan_pair("training", data, batch_size, storage)
+        by_rows = self._by_rows(who, updates, accumulate, watch_every is not None)
+        plan, tail = self._plan_pair("training", data, batch_size, storage, by_rows)
         self._check_labels(who, plan, data)
         watching, health = None, None
         if watch_every is not None:
@@ -89,7 +91,7 @@ class Engine(TrainingState):
             tail,
             storage.store,
             updates,
-            list(data.arrays),
+            data.native(),
             batch_size,
             accumulate=accumulate,
             skip=self.control.nonfinite == "skip",
@@ -123,13 +125,16 @@ class Engine(TrainingState):
         """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
         signature = data.signature(data.rows, self._dtype)
 
-        def make() -> tuple[Session | FullBatchSession, list[Array], Plan]:
-            buffers = [np.empty_like(array) for array in data.arrays]
+        def make() -> tuple[Session | FullBatchSession, list[Any], Plan]:
+            buffers = [
+                array.buffer(spec[2]) if isinstance(array, SparseMatrix) else np.empty_like(array)
+                for array, spec in zip(data.arrays, signature.arrays, strict=True)
+            ]
             own, updates = data._replace(arrays=tuple(buffers)), self.updates
             if isinstance(updates, FullBatchUpdates):
                 session, plan = self._full_batch_session(own, storage, updates)
                 return session, buffers, plan
-            plan = self.task.training_plan(signature, storage)
+            plan = self.task.training_plan(signature, storage, self._by_rows("step", updates))
             return self._session(plan, None, storage, updates, own, data.rows), buffers, plan
 
         with self.first_use():
@@ -138,7 +143,10 @@ class Engine(TrainingState):
             session, buffers, plan = self._plans.get(key, make)
             self._check_labels("step", plan, data)
         for buffer, array in zip(buffers, data.arrays, strict=True):
-            buffer[...] = array
+            if isinstance(array, SparseMatrix):
+                buffer.copy_from(array)
+            else:
+                buffer[...] = array
         session.begin_epoch(0, False)
         with self.turn("step"):
             done = session.run(1, rates)
@@ -164,8 +172,7 @@ class Engine(TrainingState):
                 lambda: self.task.gradient_runner(signature, storage),
             )
             self._check_labels("gradients", runner.plan, data)
-        kinds = [dtype for _, dtype in signature.arrays]
-        arrays = [np.asarray(array, kind, order="C") for array, kind in zip(data.arrays, kinds, strict=True)]
+        arrays = sparse.plan_inputs(data.arrays, signature.specs())
         _, *values = runner(arrays, threads=self.threads(), key=(self._seed, self.steps))
         return {storage.parameters[slot]: value for slot, value in zip(slots, values, strict=True)}
 
@@ -182,15 +189,15 @@ class Engine(TrainingState):
         watch = Watch(self.task.model)
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
-            compiled = prediction(batch_size)
+            compiled, specs = prediction(batch_size), data.signature(batch_size, self._dtype).specs()
             intake.check_indices("predict", compiled.plan, data)
         parts = []
         for start in range(0, data.rows, batch_size):
-            batch = [as_array(array[start : start + batch_size], "predict") for array in data.arrays]
-            arrays = [to_float(array, self._dtype, "predict") for array in batch]
-            if len(arrays[0]) != batch_size:
-                compiled = prediction(len(arrays[0]))
-            parts.append(compiled(arrays, self.threads()))
+            batch = [array[start : start + batch_size] for array in data.arrays]
+            rows = len(batch[0])
+            if rows != batch_size:
+                compiled, specs = prediction(rows), data.signature(rows, self._dtype).specs()
+            parts.append(compiled(sparse.plan_inputs(batch, specs), self.threads()))
         if len(data.arrays) == 1 and data.rows == batch_size:
             self._quick = batch_size, compiled.quick(watch)
         return parts
@@ -217,8 +224,7 @@ class Engine(TrainingState):
                     )
             return output
 
-        specs = [((signature.rows, *shape), dtype) for shape, dtype in signature.arrays]
-        return compile_call(predict, specs, storage)
+        return compile_call(predict, signature.specs(), storage)
 
     def _check_labels(self, who: str, plan: Plan, data: Samples) -> None:
         """ValueError for labels and indices out of range."""
@@ -226,19 +232,37 @@ class Engine(TrainingState):
         intake.check_indices(who, plan, data)
 
     def _plan_pair(
-        self, kind: str, data: Samples, batch_size: int, storage: Storage
+        self, kind: str, data: Samples, batch_size: int, storage: Storage, by_rows: bool = False
     ) -> tuple[Plan, Plan | None]:
         """The plans of a full batch and of the smaller last one."""
-        make = self.task.training_plan if kind == "training" else self.task.evaluation_plan
 
-        def plan(rows: int) -> Plan:
+        def plan(rows: int, by_rows: bool) -> Plan:
             signature = data.signature(rows, self._dtype)
-            key = (kind, signature, tracing.mode() is None, self._trainable())
-            made: Plan = self._plans.get(key, lambda: make(signature, storage))
+            key = (kind, signature, tracing.mode() is None, self._trainable(), by_rows)
+
+            def make() -> Plan:
+                if kind == "training":
+                    return self.task.training_plan(signature, storage, by_rows)
+                return self.task.evaluation_plan(signature, storage)
+
+            made: Plan = self._plans.get(key, make)
             return made
 
         rest = data.rows % batch_size
-        return plan(batch_size), plan(rest) if rest else None
+        full, tail = plan(batch_size, by_rows), plan(rest, by_rows) if rest else None
+        if tail is not None and tail.row_gradients != full.row_gradients:
+            return plan(batch_size, False), plan(rest, False)
+        return full, tail
+
+    def _by_rows(self, who: str, updates: Updates, accumulate: int = 1, watched: bool = False) -> bool:
+        """Whether gradients of a few rows may be left to the update as such; ValueError if they must."""
+        possible = updates.takes_rows and accumulate == 1 and not watched
+        if self.optimizer.is_lazy and not possible:
+            raise ValueError(
+                f"{who}: a lazy optimizer reads gradients by rows: it can't go with accumulate, clipping, "
+                "constraints, nonfinite=, ema= and GradientHealth"
+            )
+        return possible
 
     def _full_batch_session(
         self, data: Samples, storage: Storage, updates: FullBatchUpdates
@@ -267,7 +291,7 @@ class Engine(TrainingState):
             tail,
             storage.store,
             updates,
-            list(data.arrays),
+            data.native(),
             batch_size,
             seed=self._seed,
             threads=self.threads(),

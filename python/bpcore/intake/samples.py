@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bpcore._native import core
-from bpcore.arrays import Array, as_numbers
+from bpcore.arrays import Array, as_numbers, is_sparse
+from bpcore.sparse import SparseMatrix, as_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,18 +30,25 @@ _KINDS = {"b": "bool", "i": "int64", "u": "int64"}
 
 
 class Signature(NamedTuple):
-    """What a plan depends on: the rows of a batch, and each array's shape of a row and dtype in the graph."""
+    """What a plan depends on: the rows of a batch, and each array's shape of a row and dtype in the graph.
+
+    Of a sparse matrix also the capacity, see `sparse.symbolic`.
+    """
 
     rows: int
-    arrays: tuple[tuple[tuple[int, ...], str], ...]
+    arrays: tuple[tuple[Any, ...], ...]
     target: bool
     weighted: bool
+
+    def specs(self) -> list[tuple[Any, ...]]:
+        """What `sparse.symbolic` makes each input of a plan for these batches of."""
+        return [((self.rows, *shape), *rest) for shape, *rest in self.arrays]
 
 
 class Samples(NamedTuple):
     """Arrays with one row a sample: a model's inputs, then the target and the weights where there are any."""
 
-    arrays: tuple[Array, ...]
+    arrays: tuple[Any, ...]  # NumPy's, but for inputs that are `SparseMatrix`
     names: tuple[str, ...]
     target: bool
     weighted: bool
@@ -53,11 +61,25 @@ class Samples(NamedTuple):
     @property
     def targets(self) -> Array:
         """The target, where there is one."""
-        return self.arrays[-2 if self.weighted else -1]
+        target: Array = self.arrays[-2 if self.weighted else -1]
+        return target
+
+    def native(self) -> list[Any]:
+        """What a native session takes for them, one entry for each input of its plan."""
+        return [
+            part
+            for array in self.arrays
+            for part in (array.native() if isinstance(array, SparseMatrix) else [array])
+        ]
 
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
-        kinds = tuple((array.shape[1:], _KINDS.get(array.dtype.kind, dtype)) for array in self.arrays)
+        kinds = tuple(
+            (array.shape[1:], dtype, array.capacity(rows))
+            if isinstance(array, SparseMatrix)
+            else (array.shape[1:], _KINDS.get(array.dtype.kind, dtype))
+            for array in self.arrays
+        )
         return Signature(rows, kinds, self.target, self.weighted)
 
     def split(self, at: int) -> tuple[Samples, Samples]:
@@ -68,7 +90,8 @@ class Samples(NamedTuple):
 
 def inputs_of(x: Any) -> list[Any]:
     """The arrays that `x` stands for: a tuple with arrays in it is several, everything else is one."""
-    return list(x) if isinstance(x, tuple) and any(isinstance(each, np.ndarray) for each in x) else [x]
+    several = isinstance(x, tuple) and any(isinstance(each, np.ndarray) or is_sparse(each) for each in x)
+    return list(x) if several else [x]
 
 
 def samples(
@@ -90,7 +113,12 @@ def samples(
     if weight is not None:
         parts.append(weight)
         names.append("sample_weight")
-    arrays = [_rows(part, f"{who}: {name}") for part, name in zip(parts, names, strict=True)]
+    arrays = [
+        as_matrix(part, f"{who}: {name}")
+        if number < len(inputs) and is_sparse(part)
+        else _rows(part, f"{who}: {name}")
+        for number, (part, name) in enumerate(zip(parts, names, strict=True))
+    ]
     for array, name in zip(arrays, names, strict=True):
         if len(array) != len(arrays[0]):
             raise ValueError(f"{who}: {names[0]} has {len(arrays[0])} samples, {name} has {len(array)}")
@@ -110,15 +138,17 @@ def _rows(value: Any, who: str) -> Array:
     return array
 
 
-def _check_values(array: Array, who: str, dtype: str, check_finite: bool) -> None:
-    at = core.first_not_finite(array, dtype)
+def _check_values(array: Any, who: str, dtype: str, check_finite: bool) -> None:
+    values: Array = array.values if isinstance(array, SparseMatrix) else array
+    at = core.first_not_finite(values, dtype)
     if at >= 0 and not check_finite:  # NaN and infinity are allowed, to become infinite is not
-        large = np.isfinite(array) & (np.abs(array) > np.finfo(dtype).max)
+        large = np.isfinite(values) & (np.abs(values) > np.finfo(dtype).max)
         at = int(np.argmax(large)) if large.any() else -1
     if at < 0:
         return
-    place = f"{who}[{', '.join(str(i) for i in np.unravel_index(at, array.shape))}]"
-    value = array.flat[at]
+    indices = array.place(at) if isinstance(array, SparseMatrix) else np.unravel_index(at, array.shape)
+    place = f"{who}[{', '.join(str(i) for i in indices)}]"
+    value = values.flat[at]
     if np.isfinite(value):
         raise ValueError(f"{place} is {value}, which overflows {dtype}")
     raise ValueError(f"{place} is {value}; clean the data, or allow it by check_finite=False")
@@ -134,11 +164,23 @@ def _check_weights(weight: Array, who: str, dtype: str) -> Array:
 
 def check_indices(who: str, plan: Plan, data: Samples) -> None:
     """ValueError if an array that the plan uses as labels or indices has one out of range."""
+    arrays = [(part, name) for part, name in zip(data.native(), _input_names(data), strict=True)]
     for number, low, high, op in plan.index_bounds:
-        array = data.arrays[number]
+        array, name = arrays[number]
+        if isinstance(array, tuple):  # a sparse matrix's columns, which have been checked
+            continue
         at = core.first_outside(array, low, high)
         if at >= 0:
-            raise _out_of_range(f"{who}: {data.names[number]}", array, at, f"{op} takes", low, high)
+            raise _out_of_range(f"{who}: {name}", array, at, f"{op} takes", low, high)
+
+
+def _input_names(data: Samples) -> list[str]:
+    """The name of the array behind each entry of `Samples.native`."""
+    return [
+        name
+        for array, name in zip(data.arrays, data.names, strict=True)
+        for _ in range(3 if isinstance(array, SparseMatrix) else 1)
+    ]
 
 
 def check_labels(who: str, data: Samples, loss: str, classes: int, ignored: int | None) -> None:
