@@ -111,7 +111,7 @@ class Task:
         return [mean, *pairs]
 
     def training_plan(self, signature: Signature, storage: Storage, by_rows: bool = False) -> Plan:
-        """The plan of a step: it ends in the gradients, by rows where that is asked for, and writes states."""
+        """The plan of a step: it ends in the gradients, by rows if asked for, and writes the states."""
         with self._training_trace(storage) as trace:
             outputs = self.describe(trace, signature)
             slots, gradients, _ = self._gradients(trace, outputs[0])

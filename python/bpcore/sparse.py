@@ -56,7 +56,7 @@ class SparseMatrix:
         return SparseMatrix(self.indptr[begin : end + 1], self.indices, self.values, self.shape[1])
 
     def capacity(self, rows: int) -> int:
-        """Room for the elements of any `rows` rows, in powers of two, so that few plans serve many batches."""
+        """Room for the elements of any `rows` rows, a power of two, so that few plans serve many batches."""
         most = int(np.sort(np.diff(self.indptr))[::-1][:rows].sum())
         return max(_LEAST_CAPACITY, 1 << (most - 1).bit_length()) if most else _LEAST_CAPACITY
 
@@ -172,8 +172,9 @@ def symbolic(trace: Trace, shape: Sequence[int], dtype: str, capacity: int | Non
     """A new input of the trace's plan; with a capacity, the three of a sparse matrix."""
     if capacity is None:
         return Tensor(trace, trace.graph.input(shape, dtype))
-    sizes = [((shape[0] + 1,), "int64"), ((capacity,), "int64"), ((capacity,), dtype)]
-    return SparseTensor(*(Tensor(trace, trace.graph.input(*each)) for each in sizes), shape[1])
+    indptr = Tensor(trace, trace.graph.input((shape[0] + 1,), "int64"))
+    indices = Tensor(trace, trace.graph.input((capacity,), "int64"))
+    return SparseTensor(indptr, indices, Tensor(trace, trace.graph.input((capacity,), dtype)), shape[1])
 
 
 def narrowed(array: Array | SparseMatrix, dtype: str, who: str) -> Array | SparseMatrix:
@@ -198,7 +199,7 @@ def plan_inputs(arrays: Iterable[Array | SparseMatrix], specs: Iterable[tuple[An
 
 
 def dense(who: str, x: Any, weight: Any, bias: Any = None, activation: str = "") -> Any:
-    """activation(x @ weight + bias) of a sparse `x` (rows, in): `weight` (in, out) or, without a bias, (in,)."""
+    """activation(x @ weight + bias) of a sparse `x` (rows, in): `weight` (in, out), without a bias also (in,)."""
     if isinstance(weight, SparseTensor) or is_sparse(weight):
         raise TypeError(f"{who}: only the left operand may be a sparse matrix")
     weight, *rest = tensor.unify(who, *((weight,) if bias is None else (weight, bias)))

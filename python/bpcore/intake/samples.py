@@ -113,7 +113,7 @@ def samples(
     if weight is not None:
         parts.append(weight)
         names.append("sample_weight")
-    arrays = [
+    arrays: list[Any] = [
         as_matrix(part, f"{who}: {name}")
         if number < len(inputs) and is_sparse(part)
         else _rows(part, f"{who}: {name}")

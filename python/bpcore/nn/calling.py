@@ -164,7 +164,7 @@ def compile_call(
     storage: Storage | None,
     stamps: tuple[object, ...] = (),
 ) -> Compiled:
-    """Traces `call` on symbolic inputs, for which `inputs` has specs (see `sparse.symbolic`), and plans it."""
+    """Traces `call` on symbolic inputs, by specs as `sparse.symbolic` takes them, and plans it."""
     outputs: list[int] = []
 
     def number(leaf: Any) -> Any:
