@@ -66,7 +66,8 @@ class Pass final : public ElementwiseOptimizer {
       walk<n>(parameters, from, to, [&](int64_t, int64_t, Vec<T>* weight, auto* state) {
         for (size_t number = first; number < kept_count_; ++number) {
           const typename Rule::Step& step = kept_[number * rules_.size() + group];
-          for (int k = 0; k < n; ++k) Rule::apply(step, weight[k], Vec<T>{}, state[k].data());
+#pragma GCC unroll 4
+          for (int v = 0; v < n; ++v) Rule::apply(step, weight[v], Vec<T>{}, state[v].data());
         }
       });
     };
@@ -96,11 +97,13 @@ class Pass final : public ElementwiseOptimizer {
     std::array<Vec<T>, count> state[n];
     int64_t i = begin;
     for (; i + n * width <= end; i += n * width) {
+#pragma GCC unroll 4
       for (int v = 0; v < n; ++v) {
         weight[v] = simd::load(theta + i + v * width);
         for (size_t k = 0; k < count; ++k) state[v][k] = simd::load(slots[k] + i + v * width);
       }
       body(i, width, weight, state);
+#pragma GCC unroll 4
       for (int v = 0; v < n; ++v) {
         for (size_t k = 0; k < count; ++k) simd::store(slots[k] + i + v * width, state[v][k]);
         simd::store(theta + i + v * width, weight[v]);

@@ -199,7 +199,7 @@ def plan_inputs(arrays: Iterable[Array | SparseMatrix], specs: Iterable[tuple[An
 
 
 def dense(who: str, x: Any, weight: Any, bias: Any = None, activation: str = "") -> Any:
-    """activation(x @ weight + bias) of a sparse `x` (rows, in): `weight` (in, out), without a bias also (in,)."""
+    """activation(x @ weight + bias) of a sparse `x` (rows, in); `weight` (in, out), (in,) without a bias."""
     if isinstance(weight, SparseTensor) or is_sparse(weight):
         raise TypeError(f"{who}: only the left operand may be a sparse matrix")
     weight, *rest = tensor.unify(who, *((weight,) if bias is None else (weight, bias)))
