@@ -57,6 +57,17 @@ def test_the_example_of_digits_writes_its_files(tmp_path: Path) -> None:
     assert (tmp_path / "digits.png").is_file()
 
 
+def test_the_example_of_resuming_ends_as_if_it_had_never_been_killed(tmp_path: Path) -> None:
+    for name in ("sklearn", "matplotlib"):
+        pytest.importorskip(name)
+    out = run_example(tmp_path, "resume.py", "--kill", "3", "--out", tmp_path)
+    ends = re.findall(r"test accuracy 0\.9\d+ after \d+ epochs, SHA-256 ([0-9a-f]{16})", out)
+    assert len(ends) == 2, out
+    assert ends[0] == ends[1]
+    assert "killed; the checkpoint is of step" in out
+    assert (tmp_path / "resume.png").is_file()
+
+
 def test_the_example_of_vanishing_gradients_names_what_is_wrong(tmp_path: Path) -> None:
     for name in ("sklearn", "matplotlib"):
         pytest.importorskip(name)

@@ -25,16 +25,19 @@ def order_is_free(who: str, model: Module) -> None:
 
 
 def callback_list(given: Any) -> list[Callback]:
-    """`given`, one callback or several, as a list; TypeError for what is no callback."""
+    """`given`, one callback or several, in the order they are told in; TypeError for what is no callback."""
     found = list(given) if isinstance(given, (list, tuple)) else [given]
     for callback in found:
         if isinstance(callback, type) or not isinstance(callback, Callback):
             raise TypeError(f"fit: callbacks must be objects of bpcore.callbacks.Callback, got {callback!r}")
         if callback.every_steps is not None:
             count(type(callback).__name__, "every_steps", callback.every_steps, 1)
-        elif getattr(callback.on_step, "__func__", None) is not Callback.on_step:
+        elif (
+            not callback.steps_are_optional
+            and getattr(callback.on_step, "__func__", None) is not Callback.on_step
+        ):
             raise ValueError(
                 f"fit: {type(callback).__name__} has an on_step, but its every_steps is None, so it would "
                 "never be called; set every_steps"
             )
-    return found
+    return sorted(found, key=lambda callback: callback.runs_last)

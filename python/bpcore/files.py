@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
 
     from bpcore.arrays import Array
 
-__all__ = ["read", "write"]
+__all__ = ["check_writable", "read", "remove_stale", "shift", "write"]
 
 
 def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -21,7 +23,7 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: 
 
     contents = save({name: np.asarray(value, order="C") for name, value in tensors.items()}, dict(metadata))
     target = os.path.abspath(path)
-    temporary = f"{target}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+    temporary = _temporary(target)
     try:
         with open(temporary, "xb") as file:
             file.write(contents)
@@ -32,6 +34,71 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: 
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _temporary(target: str) -> str:
+    """A name beside `target` that nobody else uses and `remove_stale` knows."""
+    return f"{target}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """OSError, saying why, unless a file can be written to `path`."""
+    target = os.path.abspath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(f"{target} is a folder; give the name of a file in it")
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"there is no folder {folder}; make it first")
+    temporary = _temporary(target)
+    try:
+        with open(temporary, "xb"):
+            pass
+        os.unlink(temporary)
+    except OSError as error:
+        raise type(error)(error.errno, f"nothing can be written to {folder}: {error.strerror}") from None
+
+
+def remove_stale(path: str | os.PathLike[str]) -> None:
+    """Removes what processes of this machine that don't run any more have left half written beside `path`."""
+    target = os.path.abspath(path)
+    pattern = re.compile(re.escape(os.path.basename(target)) + r"\.(\d+)-[0-9a-f]{8}\.tmp")
+    for name in os.listdir(os.path.dirname(target)):
+        found = pattern.fullmatch(name)
+        if found and not _runs(int(found[1])):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(os.path.dirname(target), name))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's
+    return True
+
+
+def shift(path: str | os.PathLike[str], keep: int) -> None:
+    """Before `path` is written anew: keeps what it was as ``path.1``, that as ``path.2``, up to `keep` files.
+
+    At every moment there is a whole file at `path`, if there was one.
+    """
+    target = os.path.abspath(path)
+    if keep < 2 or not os.path.exists(target):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samefile(target, f"{target}.1"):
+            return  # a process was killed between this and its write
+    for number in range(keep - 1, 1, -1):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{target}.{number - 1}", f"{target}.{number}")
+    temporary = _temporary(target)
+    try:
+        os.link(target, temporary)
+    except OSError:  # a file system without links
+        shutil.copyfile(target, temporary)
+    os.replace(temporary, f"{target}.1")
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:

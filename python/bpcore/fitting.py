@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bpcore import interrupts
+from bpcore.checkpoint.run import RunState
 from bpcore.history import History
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from bpcore.progress import Progress
     from bpcore.trainer import Trainer
 
-__all__ = ["Pace", "Run"]
+__all__ = ["Data", "Pace", "Run"]
 
 _SECONDS_PER_CALL = 0.05  # how long Ctrl-C may wait
 
@@ -43,6 +44,15 @@ class Pace:
         return done
 
 
+class Data(NamedTuple):
+    """What a run goes through in each epoch, and what a place in an epoch depends on."""
+
+    samples: int
+    batch_size: int
+    accumulate: int
+    shuffle: bool
+
+
 class Run:
     """One call of `Trainer.fit`: a training session, and who is told about it."""
 
@@ -50,34 +60,38 @@ class Run:
         self,
         trainer: Trainer,
         session: Session | FullBatchSession,
-        samples: int,
-        batch_size: int,
+        data: Data,
+        validate: Callable[[], dict[str, float]] | None,
         callbacks: Sequence[Callback],
-        bar: Progress,
     ) -> None:
         self._trainer = trainer
         self._session = session
-        self._samples = samples
-        self._batch_size = batch_size
+        self._data = data
+        self._validate = validate  # gives the values of held-out data
         self._callbacks = callbacks
-        self._bar = bar
         self._pace = Pace()
         self._values: dict[str, float] = {}  # of the last epoch
-
-    def epochs(self, epochs: int, shuffle: bool, validate: Callable[[], dict[str, float]] | None) -> History:
-        """Runs so many epochs, fewer if a callback says so; `validate` gives the values of held-out data."""
-        trainer = self._trainer
+        self._lr = trainer.optimizer.config()["lr"]
+        self._began: float | None = None  # when the epoch at hand did; None between two
         names = trainer._task.names
-        held_out = [] if validate is None else [f"val_{name}" for name in names]
-        trainer.history = History(trainer.epochs, [*names, *held_out])
+        self.names = [*names, *([] if validate is None else [f"val_{name}" for name in names])]
+
+    def epochs(self, last: int, bar: Progress, resumed: RunState | None = None) -> History:
+        """Runs up to epoch `last` of the trainer, fewer if a callback says so.
+
+        With `resumed`, it goes on from there; the trainer has the values of that place already.
+        """
+        trainer, self._bar, self._before = self._trainer, bar, self._trainer.epochs
+        if resumed is None:
+            trainer.history = History(trainer.epochs, self.names)
         trainer.stop_training = False
         error: BaseException | None = None
         with interrupts.deferred():
             try:
                 self._tell("on_train_begin", {})
-                for number in range(1, epochs + 1):
-                    if not self._epoch(number, shuffle, validate) or trainer.stop_training:
-                        break
+                going = resumed is None or self._resume(resumed)
+                while going and trainer.epochs < last and not trainer.stop_training:
+                    going = self._epoch()
                     interrupts.check()
             except BaseException as raised:  # noqa: BLE001 - raised again at the end
                 error = raised
@@ -87,12 +101,50 @@ class Run:
                 self._bar.close()
         return trainer.history
 
+    def state(self) -> RunState:
+        """Where it stands now."""
+        session, trainer = self._session, self._trainer
+        state = RunState(
+            settings=self._data._asdict(),
+            names=self.names,
+            stopped=trainer.stop_training,
+            lr=self._lr,
+            callbacks=[(type(each).__name__, each.state()) for each in self._callbacks],
+        )
+        if self._began is not None:
+            state.position, state.skipped = session.position, session.skipped
+            state.totals = session.totals.tolist()
+            state.seconds = time.perf_counter() - self._began
+        return state
+
+    def _resume(self, state: RunState) -> bool:
+        """Callbacks remember what they did, and an epoch that was begun is ended. Whether more may follow."""
+        if state.lr is not None:
+            self._lr = state.lr
+        if state.position is not None:
+            self._tell("on_epoch_begin", {})
+        state.restore_callbacks(self._callbacks)
+        self._trainer.stop_training = state.stopped
+        if state.position is None or state.stopped:
+            return not state.stopped
+        session = self._session
+        session.begin_epoch(self._trainer.epochs, self._data.shuffle)
+        session.seek(state.position, state.totals, state.skipped)
+        self._advance(0)
+        self._began = time.perf_counter() - state.seconds
+        return self._rest_of_epoch()
+
     def _end(self, error: BaseException | None) -> None:
         """Tells every callback that the run is over, then raises what ended it, or the first they raise."""
         for callback in self._callbacks:
             try:
-                callback.on_train_end(self._trainer, self._values)
+                callback.on_run_over(self._trainer, error)
             except BaseException as raised:  # noqa: BLE001, PERF203 - the others must be told, too
+                error = raised if error is None else error
+        for callback in self._callbacks:
+            try:
+                callback.on_train_end(self._trainer, self._values)
+            except BaseException as raised:  # noqa: BLE001, PERF203
                 error = raised if error is None else error
         if error is not None:
             raise error
@@ -101,21 +153,28 @@ class Run:
         for callback in self._callbacks:
             getattr(callback, event)(self._trainer, logs)
 
-    def _epoch(self, number: int, shuffle: bool, validate: Callable[[], dict[str, float]] | None) -> bool:
+    def _epoch(self) -> bool:
         """Whether the epoch came to its end."""
-        trainer, session = self._trainer, self._session
         start = time.perf_counter()
         self._tell("on_epoch_begin", {})
-        session.begin_epoch(trainer.epochs, shuffle)
+        self._session.begin_epoch(self._trainer.epochs, self._data.shuffle)
+        self._began = start
+        return self._rest_of_epoch()
+
+    def _rest_of_epoch(self) -> bool:
+        """The steps that are left of an epoch, and what follows it. Whether it came to its end."""
+        trainer, session = self._trainer, self._session
+        assert self._began is not None
         self._steps()
-        if session.position < session.steps_per_epoch:
+        if not session.finished:
             return False
         values = trainer._task.values(session.totals)
-        if validate is not None:
-            values.update({f"val_{name}": value for name, value in validate().items()})
-        trainer.history.append(time.perf_counter() - start, values)
+        if self._validate is not None:
+            values.update({f"val_{name}": value for name, value in self._validate().items()})
+        trainer.history.append(time.perf_counter() - self._began, values)
+        self._began = None
         self._values = values
-        self._bar.epoch_done(number, values)
+        self._bar.epoch_done(trainer.epochs - self._before, values)
         self._tell("on_epoch_end", values)
         return True
 
@@ -123,7 +182,7 @@ class Run:
         """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update."""
         trainer, session = self._trainer, self._session
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
-        while session.position < session.steps_per_epoch and not trainer.stop_training:
+        while not session.finished and not trainer.stop_training:
             before, step, skipped = session.position, trainer.steps, session.skipped
             steps = min(self._pace.steps(), session.steps_per_epoch - before)
             for _, every in intervals:
@@ -141,11 +200,14 @@ class Run:
                     f"{trainer.epochs + 1}); the parameters are those before it. A smaller learning rate may "
                     "help"
                 )
-            self._bar.advance(
-                min(self._samples, session.position * self._batch_size) - before * self._batch_size
-            )
+            self._advance(before)
             due = [callback for callback, every in intervals if trainer.steps % every == 0]
             logs = trainer._task.values(session.last) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
             interrupts.check()
+
+    def _advance(self, before: int) -> None:
+        """Shows the steps of this epoch from `before` on."""
+        samples, size = self._data.samples, self._data.batch_size * self._data.accumulate
+        self._bar.advance(min(samples, self._session.position * size) - before * size)

@@ -187,6 +187,15 @@ class FullBatchSession:
         self.position = 0
         self.totals = np.zeros(self._plan.described)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the epoch's step is done."""
+        return self.position >= self.steps_per_epoch
+
+    def seek(self, position: int, totals: Sequence[float], skipped: int) -> None:
+        """Goes on behind the step, or before it, as a native session does."""
+        self.position, self.totals, self.skipped = position, np.asarray(totals, np.float64), skipped
+
     def run(self, steps: int, rates: Array) -> int:
         """Runs one step, if there is one left; 0 if it was refused and nothing changed."""
         if min(steps, self.steps_per_epoch - self.position) <= 0:

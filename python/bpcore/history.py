@@ -28,6 +28,18 @@ class History:
         """Adds a finished epoch, in one go: an interrupted run never leaves half of one."""
         self._rows.append((seconds, dict(values)))
 
+    def config(self) -> dict[str, Any]:
+        """What `from_config` makes the same history of."""
+        return {"before": self._before, "names": list(self.names), "rows": [list(row) for row in self._rows]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> History:
+        """The history that `config` tells of."""
+        history = cls(config["before"], config["names"])
+        for seconds, values in config["rows"]:
+            history.append(float(seconds), values)
+        return history
+
     @property
     def last_epoch(self) -> int:
         """Number of the last finished epoch, which is how many there were."""

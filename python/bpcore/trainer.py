@@ -14,7 +14,7 @@ from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
 from bpcore.control import GradientControl
 from bpcore.engine import Engine
-from bpcore.fitting import Run
+from bpcore.fitting import Data, Run
 from bpcore.history import History
 from bpcore.losses import targets
 from bpcore.nn import Module
@@ -132,6 +132,7 @@ class Trainer:
         self._engine = Engine(self._task, self.optimizer, self.control, self.seed, self.dtype, self.threads)
         self._engine.check_model()
         self._busy = Lock()
+        self._run: Run | None = None  # under way
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _SETTINGS and name in self.__dict__:
@@ -154,6 +155,7 @@ class Trainer:
         accumulate: int = 1,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
+        resume: str | os.PathLike[str] | None = None,
         check_finite: bool = True,
     ) -> History:
         """Trains for `epochs` more epochs and returns their values.
@@ -173,6 +175,9 @@ class Trainer:
                 epoch may have fewer.
             callbacks: see `bpcore.callbacks`.
             progress: show a progress bar.
+            resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
+                bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
+                simply run again after a crash.
             check_finite: refuse NaN and infinity in the data.
 
         Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
@@ -202,10 +207,21 @@ class Trainer:
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-            bar = Progress(epochs, data.rows, progress)
-            run = Run(self, session, data.rows, batch_size * accumulate, listeners, bar)
+                going = Data(data.rows, batch_size, accumulate, bool(shuffle))
+                run = Run(self, session, going, validate, listeners)
+                resumed = None
+                if resume is not None:
+                    resumed = checkpoint.read_run(resume, self, going._asdict(), run.names)
             with engine.turn("fit"):
-                return run.epochs(epochs, shuffle, validate)
+                if resumed is not None:
+                    resumed.restore()
+                last = epochs if resume is not None else self.epochs + epochs
+                bar = Progress(max(0, last - self.epochs), data.rows, progress)
+                self._run = run
+                try:
+                    return run.epochs(last, bar, None if resumed is None else resumed.state)
+                finally:
+                    self._run = None
 
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.
@@ -316,12 +332,12 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
-        The file is replaced at once or not at all. Functions (a loss, a partial of a known one too, a metric,
-        an objective, a learning rate) are not in it, only their names; schedules are, unless a function is a
-        part of them.
+        The file is replaced at once or not at all. Called by a callback, it also holds where the run stands,
+        for ``fit(resume=path)``. Functions (a loss, a partial of a known one too, a metric, an objective, a
+        learning rate) are not in it, only their names; schedules are, unless a function is a part of them.
         """
         self._engine.ready(None)
-        checkpoint.save(self, self._engine, path)
+        checkpoint.save(self, self._engine, path, None if self._run is None else self._run.state())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: Module, **overrides: Any) -> Trainer:
@@ -339,7 +355,7 @@ class Trainer:
         """
         arguments, restore = checkpoint.read(path, model, overrides)
         trainer = cls(model, **arguments)
-        trainer.history = History(restore(trainer._engine))
+        restore(trainer)
         return trainer
 
     # Arguments

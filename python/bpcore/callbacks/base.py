@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bpcore import settings
 
@@ -26,6 +26,8 @@ class Callback:
     """
 
     every_steps: int | None = None
+    steps_are_optional = False  # whether every_steps may be None all the same
+    runs_last = False  # whether it is told after all others, so that it sees what they did
     watch_every: int | None = None  # GradientHealth's
 
     def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
@@ -40,12 +42,27 @@ class Callback:
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """After each epoch. `logs` holds its loss and metrics, with "val_" those of validation."""
 
+    def on_run_over(self, trainer: Trainer, error: BaseException | None) -> None:
+        """When the last step is done, before `on_train_end`, whatever ended the run: `error`, if it was one.
+
+        The parameters are those of the last step, and no callback has put anything back yet.
+        """
+
     def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """At the end of a run, whatever ended it. `logs` holds the last epoch's values, if there was one.
 
         Every callback is told so, also after Ctrl-C, a loss that is not finite, and another callback's
         exception, which `fit` raises afterwards.
         """
+
+    # Checkpoints
+
+    def state(self) -> dict[str, Any]:
+        """What a later process needs to go on as if the run had never stopped: JSON values and arrays."""
+        return {}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `state` gave, when a run goes on: after `on_train_begin`, before any epoch."""
 
 
 class Monitoring(Callback):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bpcore import settings
 from bpcore.callbacks.base import Monitoring
@@ -70,6 +70,17 @@ class EarlyStopping(Monitoring):
             return True
         gain = self.best - value if self.mode == "min" else value - self.best
         return gain > self.min_delta
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers, the best epoch's values included."""
+        kept = {} if self._kept is None else dict(zip(("parameters", "states"), self._kept, strict=True))
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited, "kept": kept}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state`."""
+        self.best, self.best_epoch, self._waited = state["best"], state["best_epoch"], state["waited"]
+        kept = state["kept"]
+        self._kept = (kept["parameters"], kept["states"]) if kept else None
 
     def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
         """Puts the best epoch's values back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bpcore import settings
 from bpcore.callbacks.base import Monitoring
@@ -70,6 +70,14 @@ class ReduceLROnPlateau(Monitoring):
         self.best = math.inf if self.mode == "min" else -math.inf
         self._bad = 0  # epochs since the best, or since the last reduction
         self._cooling = 0  # epochs that don't count yet
+
+    def state(self) -> dict[str, Any]:
+        """What it remembers."""
+        return {"best": self.best, "bad": self._bad, "cooling": self._cooling}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state`."""
+        self.best, self._bad, self._cooling = state["best"], state["bad"], state["cooling"]
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Counts the epoch if it is not better, and reduces the rate if it is one too many."""

@@ -42,10 +42,10 @@ def tensors(model: Module) -> dict[str, Array]:
 def check(model: Module, arrays: Mapping[str, Array], who: str) -> None:
     """ValueError, naming tensors, unless `arrays` are those of `model`, in its shapes and no wider dtype.
 
-    An optimizer's tensors, called ``optimizer.<...>``, may stand beside them.
+    An optimizer's tensors, called ``optimizer.<...>``, and a run's, ``run:<...>``, may stand beside them.
     """
     expected = named(model)
-    others = {name for name in arrays if name not in expected and not name.startswith("optimizer.")}
+    others = {name for name in arrays if name not in expected and not name.startswith(("optimizer.", "run:"))}
     both = [name for name in expected if name in arrays]
     shapes = [
         f"{name} is {arrays[name].shape}, not {expected[name].sizes}".replace("None", "?")

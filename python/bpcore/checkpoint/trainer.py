@@ -1,8 +1,9 @@
 """A trainer as a safetensors file.
 
-Tensors: weights by name, states as ``state.<name>``, the optimizer's as ``optimizer.<slot>.<name>``.
-Everything else is JSON in the metadata, under "trainer", its only key: the format keeps no order among
-several, and the same trainer should give the same file.
+Tensors: weights by name, states as ``state.<name>``, the optimizer's as ``optimizer.<slot>.<name>``, those of
+the history and of a run of `fit` that is under way as ``run:<...>``. Everything else is JSON in the metadata,
+under "trainer", its only key: the format keeps no order among several, and the same trainer should give the
+same file.
 """
 
 from __future__ import annotations
@@ -10,22 +11,24 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bpcore import files, fullbatch, optim
 from bpcore.arrays import check_float_dtype
+from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.fullbatch import FullBatchUpdates
+from bpcore.history import History
 from bpcore.nn import penalties, weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from bpcore.arrays import Array
     from bpcore.engine import Engine
     from bpcore.nn import Module
     from bpcore.trainer import Trainer
 
-__all__ = ["read", "save"]
+__all__ = ["Resumed", "read", "read_run", "save"]
 
 _VERSION = 1
 
@@ -46,12 +49,17 @@ _SETTINGS = {
     "regularizer": (dict, str, type(None)),
     "steps": (int,),
     "epochs": (int,),
+    # Older files don't have these.
+    "skipped": (int, type(None)),
+    "history": (dict, type(None)),
+    "run": (dict, type(None)),
 }
 
 
-def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str]) -> None:
-    """Writes `trainer`, whose model exists, to `path`."""
+def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: RunState | None = None) -> None:
+    """Writes `trainer`, whose model exists, to `path`, and where its run of `fit` stands, if it is in one."""
     updates = engine.updates
+    state, tensors = (None, {}) if run is None else run.packed()
     settings = {
         "format_version": _VERSION,
         "dtype": trainer.dtype,
@@ -68,46 +76,130 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str]) -> None
         "regularizer": penalties.config(trainer.regularizer),
         "steps": trainer.steps,
         "epochs": trainer.epochs,
+        "skipped": trainer.skipped,
+        "history": pack(trainer.history.config(), f"{PREFIX}history.", tensors),
+        "run": state,
     }
-    tensors = {**weights.tensors(trainer.model), **engine.optimizer_state()}
+    tensors = {**weights.tensors(trainer.model), **engine.optimizer_state(), **tensors}
     files.write(path, tensors, {"trainer": json.dumps(settings)})
 
 
 def read(
     path: str | os.PathLike[str], model: Module, overrides: dict[str, Any]
-) -> tuple[dict[str, Any], Callable[[Engine], int]]:
-    """Arguments for a trainer as it was saved, and what gives its model and optimizer their values back.
+) -> tuple[dict[str, Any], Callable[[Trainer], None]]:
+    """Arguments for a trainer as it was saved, and what gives it its values back.
 
-    The latter returns the epochs done. Everything is checked here; see `Trainer.load`.
+    Everything is checked here; see `Trainer.load`.
     """
     name = os.fspath(path)
-    tensors, metadata = files.read(path)
+    tensors, settings = _read(name, model)
+    arguments = _arguments(name, settings, overrides)
+    arguments["dtype"] = check_float_dtype(arguments["dtype"], "Trainer.load")
+    if arguments["dtype"] == "float32" and any(
+        array.dtype == "float64" for key, array in tensors.items() if not key.startswith(PREFIX)
+    ):
+        raise ValueError(f'{name} holds float64 values, which dtype="float32" would cut short')
+    history = _history(name, settings, tensors)
+
+    def restore(trainer: Trainer) -> None:
+        engine, optimizer = trainer._engine, settings["optimizer"]
+        weights.restore(model, tensors, name)
+        if engine.optimizer.name == optimizer["name"]:  # another kind begins anew
+            _restore_optimizer(engine, settings, tensors)
+            if not optim.Optimizer.is_whole(optimizer):  # it had to be given again, and goes on
+                engine.optimizer.scale = optimizer["scale"]
+        trainer.history = history
+        trainer.skipped = settings["skipped"] or 0
+
+    return arguments, restore
+
+
+class Resumed(NamedTuple):
+    """Where the run in a checkpoint stands, and what gives the trainer the values of that place."""
+
+    state: RunState
+    restore: Callable[[], None]
+
+
+def read_run(
+    path: str | os.PathLike[str], trainer: Trainer, going: Mapping[str, Any], names: Sequence[str]
+) -> Resumed | None:
+    """The run in a checkpoint, which one of these settings and names of values goes on with.
+
+    None if there is no such file. Raises ValueError, before anything is changed, if it is damaged, holds no
+    run, or belongs to another model, seed, dtype or kind of optimizer, or if this run can't go on from it.
+    """
+    name = os.fspath(path)
+    if not os.path.exists(name):
+        return None
+    model, engine = trainer.model, trainer._engine
+    tensors, settings = _read(name, model)
+    if settings["run"] is None:
+        raise ValueError(
+            f"{name} holds a trainer outside of a run, as Trainer.save writes it, which Trainer.load reads; "
+            "fit(resume=...) reads what callbacks.Checkpoint writes"
+        )
+    for what, saved, own in (
+        ("seed", settings["seed"], trainer.seed),
+        ("dtype", settings["dtype"], trainer.dtype),
+        ("optimizer", settings["optimizer"].get("name"), trainer.optimizer.name),
+    ):
+        if saved != own:
+            raise ValueError(f"{name} is of a run with {what}={saved!r}, this trainer has {what}={own!r}")
+    try:
+        state = RunState.unpacked(settings["run"], tensors)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    state.check(name, going, names)
+    history = _history(name, settings, tensors)
+
+    def restore() -> None:
+        weights.restore(model, tensors, name)
+        _restore_optimizer(engine, settings, tensors)
+        optimizer, config = trainer.optimizer, settings["optimizer"]
+        saved = optim.from_config(config)
+        if saved is not None and state.lr == optimizer.config()["lr"] != config["lr"]:
+            optimizer.lr = saved.lr  # a callback has changed it since the run began
+        optimizer.scale = config["scale"]
+        trainer.history = history
+        trainer.skipped = settings["skipped"] or 0
+
+    return Resumed(state, restore)
+
+
+def _read(name: str, model: Module) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The tensors and settings of a file that fits `model`."""
+    tensors, metadata = files.read(name)
     settings = _settings(name, metadata)
     weights.check(model, tensors, name)
     _check_optimizer(model, tensors, settings, name)
-    arguments = _arguments(name, settings, overrides)
-    arguments["dtype"] = check_float_dtype(arguments["dtype"], "Trainer.load")
-    if arguments["dtype"] == "float32" and any(array.dtype == "float64" for array in tensors.values()):
-        raise ValueError(f'{name} holds float64 values, which dtype="float32" would cut short')
+    return tensors, settings
 
-    def restore(engine: Engine) -> int:
-        weights.restore(model, tensors, name)
-        optimizer = settings["optimizer"]
-        if engine.optimizer.name == optimizer["name"]:  # another kind begins anew
-            updates = engine.updates
-            if isinstance(updates, FullBatchUpdates):
-                updates.make(settings["optimizer_memory"])
-            for key, value in engine.optimizer_state().items():
-                if key in tensors:
-                    value[...] = tensors[key]
-                elif key.startswith("optimizer.average."):  # it was not kept so far
-                    value[...] = tensors[key.removeprefix("optimizer.average.")]
-            updates.steps = settings["steps"]
-            if not optim.Optimizer.is_whole(optimizer):  # it had to be given again, and goes on
-                engine.optimizer.scale = optimizer["scale"]
-        return int(settings["epochs"])
 
-    return arguments, restore
+def _restore_optimizer(engine: Engine, settings: dict[str, Any], tensors: dict[str, Array]) -> None:
+    updates = engine.updates
+    if isinstance(updates, FullBatchUpdates):
+        updates.make(settings["optimizer_memory"])
+    for key, value in engine.optimizer_state().items():
+        if key in tensors:
+            value[...] = tensors[key]
+        elif key.startswith("optimizer.average."):  # it was not kept so far
+            value[...] = tensors[key.removeprefix("optimizer.average.")]
+    updates.steps = settings["steps"]
+
+
+def _history(name: str, settings: dict[str, Any], tensors: dict[str, Array]) -> History:
+    if settings["history"] is None:
+        return History(settings["epochs"])
+    try:
+        history = History.from_config(unpack(settings["history"], tensors))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}: its history is damaged: {error}") from None
+    if history.last_epoch != settings["epochs"]:
+        raise ValueError(
+            f"{name}: its history is damaged: it ends with epoch {history.last_epoch} of {settings['epochs']}"
+        )
+    return history
 
 
 def _settings(name: str, metadata: dict[str, str]) -> dict[str, Any]:
@@ -129,7 +221,7 @@ def _settings(name: str, metadata: dict[str, str]) -> dict[str, Any]:
         wrong.append("optimizer")
     if wrong:
         raise ValueError(f"{name}: its settings are damaged: {', '.join(wrong)}")
-    checked: dict[str, Any] = settings
+    checked: dict[str, Any] = {**dict.fromkeys(_SETTINGS), **settings}
     return checked
 
 

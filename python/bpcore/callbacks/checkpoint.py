@@ -1,0 +1,164 @@
+"""Files that a run can be continued from."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+from bpcore import files, settings
+from bpcore.callbacks.base import Callback, Monitoring
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bpcore.trainer import Trainer
+
+__all__ = ["Checkpoint"]
+
+
+class Checkpoint(Callback):
+    """Writes the trainer, and where its run stands, to a file, from which the run can go on to the bit.
+
+    The same script, run again with ``fit(..., resume=path)``, goes on where the file was written, also in the
+    middle of an epoch, and ends with the bits of a run that never stopped: parameters, optimizer and layers'
+    states, the place in the shuffled data and in schedules, random numbers, history, and what callbacks
+    remember (see `Callback.state`). `Trainer.load` reads the file, too, and `Module.load_weights` the weights
+    alone.
+
+    `path` is always the newest file, ``path.1`` the one before, and so on. Each is written beside it, synced
+    to the disk and renamed, so that a run that is killed, or a disk that is full, leaves the last whole one.
+    A file that can't be written is a RuntimeWarning, and training goes on; if it is the last one of a run,
+    `fit` raises the OSError at its end.
+
+    It is also written when a run ends, and when Ctrl-C or an exception ends it, but for a loss that is not
+    finite: then the file is the last one written before. Callbacks are asked for their states before they are
+    told that training ends; EarlyStopping, say, has not put the best parameters back in it, but will at the
+    end of the resumed run.
+
+    Args:
+        path: the file, as "run.safetensors", in a folder that exists.
+        every_steps: write after every Nth step of the trainer, or
+        every_epochs: after every Nth epoch; 1 if neither is given.
+        keep: files that are kept, the newest included, at least 1.
+        monitor: name of a value, such as "val_loss": write only after epochs in which it is the best so far
+            (and never at the end). It doesn't go with every_steps.
+        mode: as of `EarlyStopping`.
+
+    Raises ValueError and TypeError for other arguments; OSError when `fit` begins, if nothing can be written
+    to the path's folder.
+    """
+
+    steps_are_optional = True
+    runs_last = True
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        every_steps: int | None = None,
+        every_epochs: int | None = None,
+        keep: int = 1,
+        monitor: str | None = None,
+        mode: Literal["auto", "min", "max"] = "auto",
+    ) -> None:
+        who = "Checkpoint"
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+            raise TypeError(f"{who}: path must be the name of a file, got {path!r}")
+        if every_steps is not None and (every_epochs is not None or monitor is not None):
+            other = "monitor" if every_epochs is None else "every_epochs"
+            raise ValueError(f"{who}: every_steps doesn't go with {other}")
+        self.path = os.path.abspath(path)
+        self.every_steps = None if every_steps is None else settings.count(who, "every_steps", every_steps, 1)
+        if every_epochs is None and every_steps is None:
+            every_epochs = 1
+        self.every_epochs = (
+            None if every_epochs is None else settings.count(who, "every_epochs", every_epochs, 1)
+        )
+        self.keep = settings.count(who, "keep", keep, 1)
+        self._best = None if monitor is None else _Best(monitor, mode)
+        self._written: tuple[int, int, bool] | None = None  # steps, epochs, stop_training of the last file
+        self._failed: OSError | None = None  # why the last file could not be written
+
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """OSError if nothing can be written; removes what a killed run has left half written."""
+        if self._best is not None:
+            self._best.on_train_begin(trainer, logs)
+        self._written = self._failed = None
+        try:
+            files.check_writable(self.path)
+        except OSError as error:
+            raise type(error)(*_with_prefix("Checkpoint: ", error)) from None
+        files.remove_stale(self.path)
+
+    def on_step(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+        """Writes the file."""
+        self._write(trainer)
+
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """Writes the file, if it is time, or if it is the best."""
+        if self._best is not None and not self._best.improves(logs):
+            return
+        if self.every_epochs is not None and trainer.epochs % self.every_epochs == 0:
+            self._write(trainer)
+
+    def on_run_over(self, trainer: Trainer, error: BaseException | None) -> None:
+        """Writes the file at the end of a run; see the class."""
+        if self._best is None and not isinstance(error, FloatingPointError):
+            self._write(trainer)
+        if self._failed is not None:
+            raise OSError(
+                self._failed.errno,
+                f"Checkpoint: {self.path} could not be written: {self._failed.strerror or self._failed}. "
+                "Nothing that was learned is lost: the trainer has it, and trainer.save(...) can write it "
+                "elsewhere, or here once there is room",
+            )
+
+    def state(self) -> dict[str, Any]:
+        """The best value so far."""
+        return {} if self._best is None else {"best": self._best.value}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from `state`."""
+        if self._best is not None and "best" in state:
+            self._best.value = float(state["best"])
+
+    def _write(self, trainer: Trainer) -> None:
+        place = (trainer.steps, trainer.epochs, trainer.stop_training)
+        if place == self._written:
+            return
+        try:
+            files.shift(self.path, self.keep)
+            trainer.save(self.path)
+        except OSError as error:
+            self._failed = error
+            warnings.warn(
+                f"Checkpoint: {self.path} could not be written at step {trainer.steps}: "
+                f"{error.strerror or error}. Training goes on; the last whole file stays",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            return
+        self._written, self._failed = place, None
+
+
+class _Best(Monitoring):
+    """Whether an epoch is the best so far."""
+
+    def _forget(self) -> None:
+        self.value = math.inf if self.mode == "min" else -math.inf
+
+    def improves(self, logs: Mapping[str, float]) -> bool:
+        """Whether this epoch's value is better than all before; remembers it."""
+        value = float(logs[self.monitor])
+        better = value < self.value if self.mode == "min" else value > self.value
+        if better:
+            self.value = value
+        return better
+
+
+def _with_prefix(prefix: str, error: OSError) -> tuple[Any, ...]:
+    if error.errno is None:
+        return (prefix + str(error),)
+    return error.errno, prefix + str(error.strerror)

@@ -1,0 +1,121 @@
+"""Where a run of `fit` stands, as JSON and arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bpcore.arrays import Array
+    from bpcore.callbacks import Callback
+
+__all__ = ["PREFIX", "RunState", "pack", "unpack"]
+
+PREFIX = "run:"  # of the names of tensors that belong to a run
+
+_TENSOR = "__tensor__"  # the only key of what stands for an array in JSON
+
+
+@dataclass
+class RunState:
+    """What a checkpoint holds besides the trainer, so that a run goes on as if it had never stopped.
+
+    `settings` are those that the place in an epoch depends on: samples, batch_size, accumulate, shuffle.
+    `names` are those of an epoch's values. `position` counts the steps done of the epoch at hand, of which
+    `skipped` were left out; None between two epochs. `totals` and `collected` are what the session has summed
+    and kept of them, `seconds` the time they took. `stopped` says that a callback has ended the run. `lr` is
+    the learning rate that the run began with, as a config. `callbacks` has the kind and the state of each.
+    """
+
+    settings: dict[str, Any]
+    names: list[str]
+    position: int | None = None
+    skipped: int = 0
+    totals: list[float] = field(default_factory=list)
+    collected: dict[int, Array] = field(default_factory=dict)
+    seconds: float = 0.0
+    stopped: bool = False
+    lr: Any = None
+    callbacks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """JSON, and the tensors that it speaks of."""
+        tensors: dict[str, Array] = {}
+        values = {**vars(self), "collected": {str(key): rows for key, rows in self.collected.items()}}
+        found: dict[str, Any] = pack(values, PREFIX, tensors)
+        return found, tensors
+
+    @classmethod
+    def unpacked(cls, packed: Mapping[str, Any], tensors: Mapping[str, Array]) -> RunState:
+        """The inverse of `packed`. ValueError for what it can't have given."""
+        try:
+            values = unpack(packed, tensors)
+            state = cls(**values)
+            state.collected = {int(key): np.asarray(rows) for key, rows in state.collected.items()}
+            state.callbacks = [(str(kind), dict(each)) for kind, each in state.callbacks]
+            state.totals = [float(each) for each in state.totals]
+            place = state.position
+            well = isinstance(state.settings, dict) and isinstance(state.names, list)
+            if not well or (place is not None and (type(place) is not int or place < 0)):
+                raise ValueError("its values make no sense")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"the state of its run is damaged: {error}") from None
+        return state
+
+    def check(self, who: str, settings: Mapping[str, Any], names: Sequence[str]) -> None:
+        """ValueError, beginning with `who`, unless a run of these settings can go on from here."""
+        if list(names) != self.names:
+            raise ValueError(
+                f"{who} has the values {', '.join(self.names)}, this run would have {', '.join(names)}; give "
+                "the same metrics and validation, or another path"
+            )
+        if self.position is None:
+            return  # a new epoch may be another one
+        for name, value in settings.items():
+            if self.settings.get(name) != value:
+                raise ValueError(
+                    f"{who} is in the middle of an epoch with {name}={self.settings.get(name)}, this run has "
+                    f"{name}={value}; use the same, or another path"
+                )
+
+    def restore_callbacks(self, callbacks: Sequence[Callback]) -> None:
+        """Gives each callback its state: the first of a kind that of the first of this kind, and so on.
+
+        One that the run did not have begins anew; a state that finds no callback is dropped.
+        """
+        waiting = list(callbacks)
+        for kind, state in self.callbacks:
+            found = next((each for each in waiting if type(each).__name__ == kind), None)
+            if found is not None:
+                waiting.remove(found)
+                found.restore_state(state)
+
+
+def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
+    """`value` as JSON, where arrays become references to `tensors`, to which they are added below `name`."""
+    if isinstance(value, np.ndarray):
+        key = name.rstrip(".")
+        tensors[key] = value
+        return {_TENSOR: key}
+    if isinstance(value, dict):
+        return {key: pack(each, f"{name}{key}.", tensors) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [pack(each, f"{name}{i}.", tensors) for i, each in enumerate(value)]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def unpack(value: Any, tensors: Mapping[str, Array]) -> Any:
+    """The inverse of `pack`; KeyError for a tensor that isn't there."""
+    if isinstance(value, dict):
+        if set(value) == {_TENSOR} and isinstance(value[_TENSOR], str):
+            return tensors[value[_TENSOR]]
+        return {key: unpack(each, tensors) for key, each in value.items()}
+    if isinstance(value, list):
+        return [unpack(each, tensors) for each in value]
+    return value
