@@ -204,7 +204,7 @@ def test_a_plan_says_which_gradients_are_by_rows() -> None:
     def plan(by_rows: bool, tied: bool = False) -> list[int]:
         graph = core.Graph()
         tokens = graph.input((4,), "int64")
-        weight = graph.parameter(0, (9, 2), "float64")
+        weight = graph.parameter(0, (9, 2), "float64", "w")
         taken = graph.add("gather", [weight, tokens], {"axis": 0})
         ends = [taken, weight] if tied else [taken]
         sums = [graph.add("sum", [end], {"axes": [0, 1], "keepdims": False}) for end in ends]
