@@ -119,7 +119,7 @@ void register_plan(py::module_& module) {
       .def_property_readonly("arena_bytes", &Plan::arena_bytes)
       .def_property_readonly("scratch_bytes", &Plan::scratch_bytes)
       .def_property_readonly("live_bytes", &Plan::live_bytes)
-      .def("threads", &Plan::threads, py::arg("available"))
+      .def("threads", &Plan::threads, py::arg("available"), py::arg("beside") = 0.0)
       .def_property_readonly("instructions",
                              [](const Plan& plan) {
                                std::vector<std::string> lines;

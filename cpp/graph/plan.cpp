@@ -254,11 +254,12 @@ Plan::Plan(const Graph& graph, const std::vector<NodeId>& outputs, const std::ve
   PlanBuilder(graph, *this).build(outputs, gradients, training, by_rows);
 }
 
-int Plan::threads(int available) const {
+int Plan::threads(int available, double beside) const {
   // With t threads the parallel part shrinks by (1 - 1/t); take the most threads for which each share is
   // worth it.
-  if (parallel_cost_ < serial_cost_) return 1;
-  const int worthwhile = static_cast<int>(parallel_cost_ / nanoseconds_per_thread);
+  const double parallel = parallel_cost_ + beside;
+  if (parallel < serial_cost_) return 1;
+  const int worthwhile = static_cast<int>(parallel / nanoseconds_per_thread);
   return std::clamp(worthwhile, 1, std::max(available, 1));
 }
 

@@ -75,8 +75,9 @@ class Plan {
   int64_t live_bytes() const { return live_bytes_; }  // the most that any step holds: the arena's lower bound
   int64_t scratch_bytes() const { return scratch_bytes_; }       // of one thread
   double cost() const { return serial_cost_ + parallel_cost_; }  // rough nanoseconds on one core
-  // As many threads as pay for this plan, at most `available`.
-  int threads(int available) const;
+  // As many threads as pay for this plan and so much work `beside` it that can be shared, in nanoseconds; at
+  // most `available`.
+  int threads(int available, double beside = 0) const;
 
  private:
   friend class PlanBuilder;

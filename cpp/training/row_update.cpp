@@ -9,7 +9,8 @@ namespace bpcore {
 
 namespace {
 
-constexpr size_t most_steps = 256;  // that are put off
+constexpr size_t most_steps = 256;          // that are put off
+constexpr double nanoseconds_a_step = 0.5;  // of an element
 
 }  // namespace
 
@@ -25,6 +26,12 @@ RowUpdate::RowUpdate(Update& update, const RowGradient& gradient, int64_t most)
   seen_.assign(static_cast<size_t>(rows_), 0);
   if (!rests_) done_.assign(static_cast<size_t>(rows_), 0);
   listed_.reserve(static_cast<size_t>(std::min(most, rows_)));
+}
+
+// Put off or not, every row takes every step, unless it rests.
+double RowUpdate::cost() const {
+  const auto rows = static_cast<double>(rests_ ? listed_.capacity() : static_cast<size_t>(rows_));
+  return nanoseconds_a_step * rows * static_cast<double>(width_);
 }
 
 template <class Body>
@@ -109,6 +116,12 @@ RowUpdates::RowUpdates(Update* update, const Plan& plan, const Plan* tail) : upd
     updates_.emplace_back(*update_, gradient, list.shape.elements());
     puts_off_ = puts_off_ || updates_.back().puts_off();
   }
+}
+
+double RowUpdates::cost() const {
+  double total = 0;
+  for (const RowUpdate& each : updates_) total += each.cost();
+  return total;
 }
 
 void RowUpdates::begin_run() {

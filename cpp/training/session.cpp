@@ -33,7 +33,7 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
   check(*plan, options_.batch_size);
   if (tail) check(*tail, rest);
 
-  threads_ = plan->threads(options_.threads);
+  threads_ = plan->threads(options_.threads, row_updates_.cost());
   full_ = make_part(std::move(plan), options_.batch_size, threads_);
   if (tail) tail_ = make_part(std::move(tail), rest, threads_);
   if (options_.accumulate > 1) {

@@ -161,7 +161,8 @@ class Trainer:
         """Trains for `epochs` more epochs and returns their values.
 
         Args:
-            x: input, one row a sample; a tuple of arrays for a model, or an objective, of several inputs.
+            x: input, one row a sample; a tuple of arrays for a model, or an objective, of several inputs. A
+                sparse matrix of SciPy's stays sparse: it goes into a first `nn.Dense`.
             y: target, one row a sample; None with an objective.
             epochs: how often to go through the data.
             batch_size: samples a step; the last batch of an epoch may be smaller.
