@@ -15,12 +15,14 @@ import bpcore as bp
 LAZY = [
     "concurrent",
     "difflib",
+    "google",
     "hashlib",
     "matplotlib",
     "multiprocessing",
     "safetensors",
     "scipy",
     "sklearn",
+    "tensorboard",
     "torch",
     "tqdm",
 ]

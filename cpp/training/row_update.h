@@ -7,6 +7,7 @@
 // many steps.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -71,7 +72,8 @@ class RowUpdates {
       };
       const auto at = [&](int64_t input) { return reinterpret_cast<const int64_t*>(inputs(input)); };
       const RowGradient& g = each.gradient();
-      const int64_t count = g.ends < 0 ? size(g.indices) : at(g.ends)[size(g.ends) - 1];
+      const int64_t all = size(g.indices);
+      const int64_t count = g.ends < 0 ? all : std::clamp<int64_t>(at(g.ends)[size(g.ends) - 1], 0, all);
       each.begin(team, at(g.indices), count);
     }
   }

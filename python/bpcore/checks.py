@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore.callbacks import Callback
-from bpcore.settings import count
+from bpcore.callbacks import Callback, TimeLimit
+from bpcore.callbacks.base import check_events, overrides
+from bpcore.callbacks.tolerance import Tolerance
+from bpcore.settings import count, number
 
 if TYPE_CHECKING:
     from bpcore.nn.module import Module
@@ -24,20 +26,25 @@ def order_is_free(who: str, model: Module) -> None:
             )
 
 
-def callback_list(given: Any) -> list[Callback]:
-    """`given`, one callback or several, in the order they are told in; TypeError for what is no callback."""
+def callback_list(given: Any, max_seconds: Any, tol: Any) -> list[Callback]:
+    """`given`, one callback or several, with those that keep two arguments of `fit`, in the order of telling.
+
+    TypeError for what is no callback, and for methods that would never be called.
+    """
     found = list(given) if isinstance(given, (list, tuple)) else [given]
     for callback in found:
         if isinstance(callback, type) or not isinstance(callback, Callback):
             raise TypeError(f"fit: callbacks must be objects of bpcore.callbacks.Callback, got {callback!r}")
+        check_events(callback)
         if callback.every_steps is not None:
             count(type(callback).__name__, "every_steps", callback.every_steps, 1)
-        elif (
-            not callback.steps_are_optional
-            and getattr(callback.on_step, "__func__", None) is not Callback.on_step
-        ):
+        elif overrides(callback, "on_step") and "every_steps" not in vars(callback):
             raise ValueError(
                 f"fit: {type(callback).__name__} has an on_step, but its every_steps is None, so it would "
                 "never be called; set every_steps"
             )
+    if tol is not None:
+        found.append(Tolerance(number("fit", "tol", tol, least=0)))
+    if max_seconds is not None:
+        found.append(TimeLimit(number("fit", "max_seconds", max_seconds, above=0)))
     return sorted(found, key=lambda callback: callback.runs_last)

@@ -20,13 +20,12 @@ from bpcore.tensor import Tensor
 from bpcore.tracing import Runner, Trace, inference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable, Sequence
 
     from bpcore._core import Plan
     from bpcore.arrays import Array
+    from bpcore.goals import Goals
     from bpcore.intake import Samples, Signature
-    from bpcore.losses import Resolved
-    from bpcore.metrics import Metric
     from bpcore.nn.module import Module
     from bpcore.nn.parameter import Storage
     from bpcore.nn.penalties import Regularizer
@@ -45,9 +44,9 @@ class FullBatchPlan(NamedTuple):
 
 
 class Task:
-    """What is learned: a model with a loss against targets, or with an objective of its own.
+    """What is learned: a model with losses against targets, or with an objective of its own.
 
-    Its plans give scalars: the mean loss of the batch, then for the loss and for each metric, a sum over the
+    Its plans give scalars: the mean loss of the batch, then for each loss and each metric, a sum over the
     batch's elements and its weight, their number unless samples are weighted. Over an epoch, sums are divided
     by weights.
     """
@@ -55,60 +54,77 @@ class Task:
     def __init__(
         self,
         model: Module,
-        loss: Resolved,
+        goals: Goals,
         objective: Callable[..., Any] | None,
-        metrics: dict[str, Metric],
         regularizer: Regularizer | None = None,
     ) -> None:
         self.model = model
-        self._loss = loss
+        self._goals = goals
         self._objective = objective
-        self._metrics = metrics
         self._regularizer = regularizer  # of weights that have none of their own
-        self._classes: dict[tuple[tuple[int, ...], ...], int] = {}  # by the shapes of a row
-        self.names = ["loss", *metrics]
+        self._classes: dict[Hashable, dict[int | str | None, int]] = {}  # of outputs, by what is in a row
+        self._losses = [("loss", 1.0)]  # names and weights
+        if goals.keys is not None:
+            learned = [each for each in goals.each if each.loss.function is not None]
+            self._losses = [(each.loss_name, each.weight) for each in learned]
+        self._pairs = [*(name for name, _ in self._losses), *goals.functions]
+        self.names = self._pairs if goals.keys is None else ["loss", *self._pairs]
 
     def values(self, outputs: Array) -> dict[str, float]:
         """Name -> value from a plan's outputs, or from their totals over an epoch.
 
-        Where nothing counts, the loss is 0, as it is for a step; a metric has no value, NaN.
+        Where nothing counts, a loss is 0, as it is for a step; a metric has no value, NaN.
         """
         sums, weights = outputs[1::2], outputs[2::2]
         ratios = [float(s) / float(w) if w else math.nan for s, w in zip(sums, weights, strict=True)]
-        if not weights[0]:
-            ratios[0] = 0.0
-        return dict(zip(self.names, ratios, strict=True))
+        count = len(self._losses)
+        ratios[:count] = [ratio if w else 0.0 for ratio, w in zip(ratios[:count], weights, strict=False)]
+        found = dict(zip(self._pairs, ratios, strict=True))
+        if self._goals.keys is None:
+            return found
+        return {"loss": sum(weight * found[name] for name, weight in self._losses), **found}
 
     def check_labels(self, who: str, data: Samples) -> None:
-        """ValueError if a target that has been described is not among the loss's classes."""
-        classes = self._classes.get(tuple(array.shape[1:] for array in data.arrays))
-        if classes is not None:
-            intake.check_labels(who, data, self._loss.name or "", classes, self._loss.ignore_index)
+        """ValueError if a target that has been described is not among its loss's classes."""
+        found = self._classes.get(_kind([array.shape[1:] for array in data.arrays], data), {})
+        for goal in self._goals.each:
+            if goal.key in found:
+                what = who if goal.key is None else f"{who}: output {goal.key!r}"
+                loss, classes = goal.loss, found[goal.key]
+                labels = data.targets[goal.key]
+                intake.check_labels(f"{what}: y", labels, loss.name or "", classes, loss.ignore_index)
 
     def describe(self, trace: Trace, signature: Signature) -> list[Tensor]:
         """Adds the whole computation to `trace`, with an input for each array, and returns its outputs."""
-        tensors = [sparse.symbolic(trace, *spec) for spec in signature.specs()]
-        weight = tensors.pop() if signature.weighted else None
+        call = signature.call([sparse.symbolic(trace, *spec) for spec in signature.specs()])
         if self._objective is not None:
-            value = self._objective(self.model, *tensors)
+            value = self._objective(self.model, *call.inputs, **call.named)
             if getattr(value, "shape", None) != ():
                 raise ValueError(f"the objective must return a scalar tensor, got {_described(value)}")
-            mean, pairs = _summed("objective", value, None, signature.rows)
-        else:
-            target = tensors.pop() if signature.target else None
-            prediction = self.model(*tensors)
-            value = None
-            if self._loss.function is not None:
-                value = _compared("loss", self._loss.function, prediction, target)
-            if self._loss.labels:
-                scores = prediction if isinstance(prediction, Tensor) else prediction[0]
-                self._classes[tuple(shape for shape, *_ in signature.arrays)] = scores.shape[-1]
-            mean, pairs = _summed("loss", value, weight, signature.rows)
-            for name, metric in self._metrics.items():
-                who = f"metric {name}"
-                measured = _compared(who, metric, prediction, target)
-                pairs += _summed(who, measured, weight, signature.rows)[1]
-        return [mean, *pairs]
+            mean, pair = _summed("objective", value, None, signature.rows)
+            return [mean, *pair]
+        prediction = self.model(*call.inputs, **call.named)
+        self._goals.check(prediction)
+        means, sums, measured = [], [], []
+        classes = self._classes.setdefault(_kind([shape for shape, *_ in signature.arrays], signature), {})
+        for goal in self._goals.each:
+            with goal.named():
+                if goal.loss.function is None and not goal.metrics:
+                    continue
+                own, target = goal.part("prediction", prediction), goal.part("target", call.target)
+                weight = call.weight(goal.key)
+                if goal.loss.function is not None:
+                    value = _compared("loss", goal.loss.function, own, target)
+                    if goal.loss.labels:
+                        scores = own if isinstance(own, Tensor) else own[0]
+                        classes[goal.key] = scores.shape[-1]
+                    mean, pair = _summed("loss", value, weight, signature.rows)
+                    means.append(mean if goal.weight == 1.0 else mean * goal.weight)
+                    sums += pair
+                for name, metric in goal.metrics.items():
+                    value = _compared(f"metric {name}", metric, own, target)
+                    measured += _summed(f"metric {name}", value, weight, signature.rows)[1]
+        return [functools.reduce(operator.add, means), *sums, *measured]
 
     def training_plan(self, signature: Signature, storage: Storage, by_rows: bool = False) -> Plan:
         """The plan of a step: it ends in the gradients, by rows if asked for, and writes the states."""
@@ -182,6 +198,11 @@ class Task:
     def _regularizer_of(self, leaf: Leaf) -> Regularizer | None:
         own: Regularizer | None = getattr(leaf, "regularizer", None)
         return own if own is not None or len(leaf.shape) < 2 else self._regularizer
+
+
+def _kind(shapes: Sequence[tuple[int, ...]], form: Samples | Signature) -> Hashable:
+    """What the classes of outputs depend on: the `shapes` of a row, and what they belong to."""
+    return tuple(shapes), form.inputs, form.outputs
 
 
 def _penalty(leaf: Leaf, regularizer: Regularizer, weight: Tensor) -> Tensor:

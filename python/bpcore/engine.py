@@ -99,6 +99,7 @@ class Engine(TrainingState):
             watch_every=watch_every or 0,
             seed=self._seed,
             threads=self.threads(),
+            rows=_rows(data),
         )
         return native, health
 
@@ -198,7 +199,7 @@ class Engine(TrainingState):
             if rows != batch_size:
                 compiled, specs = prediction(rows), data.signature(rows, self._dtype).specs()
             parts.append(compiled(sparse.plan_inputs(batch, specs), self.threads()))
-        if len(data.arrays) == 1 and data.rows == batch_size:
+        if data.inputs is None and data.rows == batch_size:
             self._quick = batch_size, compiled.quick(watch)
         return parts
 
@@ -210,8 +211,9 @@ class Engine(TrainingState):
         return quick(x, finite)
 
     def _compile_prediction(self, signature: Signature, storage: Storage) -> Compiled:
-        def predict(*inputs: Tensor) -> Any:
-            output = self.task.model(*inputs)
+        def predict(*arrays: Tensor) -> Any:
+            call = signature.call(arrays)
+            output = self.task.model(*call.inputs, **call.named)
             if output is None:
                 raise TypeError("predict: the model returned None; is there no return in its __call__?")
             for leaf in tree.leaves(output):
@@ -296,4 +298,10 @@ class Engine(TrainingState):
             seed=self._seed,
             threads=self.threads(),
             skip=self.control.nonfinite == "skip" and updates is not None,
+            rows=_rows(data),
         )
+
+
+def _rows(data: Samples) -> Array:
+    """The rows that are samples, as sessions take them: none for all."""
+    return np.zeros(0, np.int64) if data.selected is None else data.selected

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bpcore import interrupts
+from bpcore.callbacks.base import overrides
 from bpcore.checkpoint.run import RunState
 from bpcore.history import History
 
@@ -84,7 +85,7 @@ class Run:
         trainer, self._bar, self._before = self._trainer, bar, self._trainer.epochs
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
-        trainer.stop_training = False
+        trainer.stop_training, trainer._stop_reason = False, None
         error: BaseException | None = None
         with interrupts.deferred():
             try:
@@ -95,6 +96,7 @@ class Run:
                     interrupts.check()
             except BaseException as raised:  # noqa: BLE001 - raised again at the end
                 error = raised
+            trainer.history.stopped = self._reason(error)
             try:
                 self._end(error)
             finally:
@@ -107,7 +109,7 @@ class Run:
         state = RunState(
             settings=self._data._asdict(),
             names=self.names,
-            stopped=trainer.stop_training,
+            stopped=self._reason(None) if trainer.stop_training and trainer._stop_reason != "time" else None,
             lr=self._lr,
             callbacks=[(type(each).__name__, each.state()) for each in self._callbacks],
         )
@@ -124,15 +126,26 @@ class Run:
         if state.position is not None:
             self._tell("on_epoch_begin", {})
         state.restore_callbacks(self._callbacks)
-        self._trainer.stop_training = state.stopped
-        if state.position is None or state.stopped:
-            return not state.stopped
+        if state.stopped is not None:
+            self._trainer.stop(state.stopped)
+            return False
+        if state.position is None:
+            return True
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
         session.seek(state.position, state.totals, state.skipped)
         self._advance(0)
         self._began = time.perf_counter() - state.seconds
         return self._rest_of_epoch()
+
+    def _reason(self, error: BaseException | None) -> str:
+        """What ended the run, for `History.stopped`."""
+        if error is not None:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            return "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+        if self._trainer.stop_training:
+            return self._trainer._stop_reason or "stop_training"
+        return "epochs"
 
     def _end(self, error: BaseException | None) -> None:
         """Tells every callback that the run is over, then raises what ended it, or the first they raise."""
@@ -179,9 +192,13 @@ class Run:
         return True
 
     def _steps(self) -> None:
-        """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update."""
+        """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update.
+
+        Unless a callback ends the run there.
+        """
         trainer, session = self._trainer, self._session
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
+        pausing = [each for each in self._callbacks if overrides(each, "on_pause")]
         while not session.finished and not trainer.stop_training:
             before, step, skipped = session.position, trainer.steps, session.skipped
             steps = min(self._pace.steps(), session.steps_per_epoch - before)
@@ -195,17 +212,29 @@ class Run:
                     trainer.health.stop(step + done)
             if done < steps:
                 refused = trainer._engine.refusal(session)
-                raise FloatingPointError(
+                self._not_finite(
                     f"fit: {refused} at step {step + done} (step {before + done} of epoch "
                     f"{trainer.epochs + 1}); the parameters are those before it. A smaller learning rate may "
                     "help"
                 )
+                return
             self._advance(before)
-            due = [callback for callback, every in intervals if trainer.steps % every == 0]
+            forward = trainer.steps > step  # not if all were skipped
+            due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
             logs = trainer._task.values(session.last) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
+            for callback in pausing:
+                callback.on_pause(trainer, {})
             interrupts.check()
+
+    def _not_finite(self, message: str) -> None:
+        """FloatingPointError, unless a callback ends the run."""
+        error = FloatingPointError(message)
+        for callback in self._callbacks:
+            callback.on_not_finite(self._trainer, error)
+        if not self._trainer.stop_training:
+            raise error
 
     def _advance(self, before: int) -> None:
         """Shows the steps of this epoch from `before` on."""

@@ -169,7 +169,7 @@ class FullBatchSession:
         self._plan = plan
         self._store = storage.store
         self._updates = updates
-        self._arrays = data.arrays
+        self._arrays = [data.chosen(array) for array in data.arrays]
         self._specs = signature.specs()
         self._seed = seed
         self._threads = threads

@@ -17,11 +17,16 @@ class History:
     `epochs` numbers them, counted from 1 over all calls of `fit` of one trainer, `before` of which are in
     earlier histories; `seconds` is the time each took, validation included. `names` are those of the values,
     known before the first epoch is done.
+
+    `stopped` says in a few words what ended the run, None before: "epochs" if all are done; "time"; "tol";
+    "early_stopping: ..."; "not_finite: ..."; what a callback gave to `trainer.stop`; "stop_training" if it
+    gave no reason; "interrupted" by Ctrl-C; or the exception that `fit` raised.
     """
 
     def __init__(self, before: int = 0, names: Iterable[str] = ()) -> None:
         self._before = before
         self.names = tuple(names)
+        self.stopped: str | None = None
         self._rows: list[tuple[float, dict[str, float]]] = []
 
     def append(self, seconds: float, values: Mapping[str, float]) -> None:

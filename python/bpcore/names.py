@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["lookup", "stream_of"]
+__all__ = ["lookup", "nearest", "stream_of"]
 
 T = TypeVar("T")
 
@@ -17,12 +17,23 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     try:
         return known[name]
     except KeyError:
-        from difflib import get_close_matches  # only needed to say it nicely
+        raise ValueError(f"unknown {kind} {name!r}; {suggestion(name, known)}") from None
 
-        by_case = {each.lower(): each for each in known}
-        near = [by_case[each] for each in get_close_matches(name.lower(), by_case, n=2, cutoff=0.4)]
-        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
-        raise ValueError(f"unknown {kind} {name!r}; {hint}known: {', '.join(sorted(known))}") from None
+
+def suggestion(name: object, known: Iterable[object]) -> str:
+    """What to say of a `name` that is not among those `known`: the nearest of them, then all."""
+    words = sorted(map(str, known))
+    near = nearest(str(name), words)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return f"{hint}known: {', '.join(words)}"
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Those of `known` that `name` may have been meant for, two at most."""
+    from difflib import get_close_matches  # only needed to say it nicely
+
+    by_case = {each.lower(): each for each in known}
+    return [by_case[each] for each in get_close_matches(name.lower(), by_case, n=2, cutoff=0.4)]
 
 
 def stream_of(name: str) -> int:

@@ -36,8 +36,8 @@ _LEAST_CAPACITY = 64
 class SparseMatrix:
     """A matrix in compressed rows: row i has `values` at columns `indices`, from indptr[i] to indptr[i + 1].
 
-    It behaves as an array as far as samples are concerned: a shape, a dtype (of the values), a length, and
-    slices of rows, which share its memory.
+    It behaves as an array as far as samples are concerned: a shape, a dtype (of the values), a length, slices
+    of rows, which share its memory, and rows by number, which are a copy.
     """
 
     def __init__(self, indptr: Array, indices: Array, values: Array, columns: int) -> None:
@@ -51,7 +51,12 @@ class SparseMatrix:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice) -> SparseMatrix:
+    def __getitem__(self, rows: slice | Array) -> SparseMatrix:
+        if isinstance(rows, np.ndarray):
+            lengths = np.diff(self.indptr)[rows]
+            indptr = np.concatenate([[0], np.cumsum(lengths)])
+            places = np.arange(indptr[-1]) + np.repeat(self.indptr[rows] - indptr[:-1], lengths)
+            return SparseMatrix(indptr, self.indices[places], self.values[places], self.shape[1])
         begin, end, _ = rows.indices(len(self))
         return SparseMatrix(self.indptr[begin : end + 1], self.indices, self.values, self.shape[1])
 

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, intake, losses, optim, tracing, tree
-from bpcore import metrics as metrics_
+from bpcore import checkpoint, checks, goals, optim, tracing, tree
 from bpcore.arrays import Array, check_float_dtype
 from bpcore.compile import Task
 from bpcore.control import GradientControl
 from bpcore.engine import Engine
 from bpcore.fitting import Data, Run
 from bpcore.history import History
-from bpcore.losses import targets
+from bpcore.intake import Reader
 from bpcore.nn import Module
 from bpcore.nn.penalties import is_regularizer
 from bpcore.progress import Progress
@@ -27,14 +26,13 @@ if TYPE_CHECKING:
 
     from bpcore.callbacks import Callback
     from bpcore.health import Health
-    from bpcore.intake import Samples
 
 __all__ = ["Trainer"]
 
 _LARGEST_SEED = 2**63
 _SETTINGS = {
-    "model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics", "control",
-    "regularizer",
+    "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
+    "control", "regularizer",
 }  # fmt: skip
 
 
@@ -49,7 +47,9 @@ class Trainer:
             `functools.partial` of one, without a reduction. Or a function of (prediction, target), where a
             prediction is what the model returns, also a tuple; it returns a loss per element, a
             `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape
-            if all it lacks is a last axis of size 1.
+            if all it lacks is a last axis of size 1. Or losses by output, a dict for a model that returns a
+            dict, a tuple or list for one that returns a tuple: each compares its part of the prediction with
+            that of the target, and their sum is minimised. None is for an output that is not trained on.
         optimizer: one of `bpcore.optim` by name in lower case ("sgd", "adamw", "lamb", ...) or an object of
             it; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
@@ -57,6 +57,9 @@ class Trainer:
             element, a `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
             loss is "binary_cross_entropy", "focal", "hinge" or "squared_hinge", else `metrics.accuracy`: of
             classes, or of a single output nearest 0 or 1. What the loss's ignore_index ignores doesn't count.
+            For losses by output, metrics by output: a dict, or a list with one for each, of a metric, several
+            in a list, or None. In logs, "age_loss" and "age_accuracy" are those of the output "age".
+        loss_weights: for losses by output, what each is multiplied by in the sum, likewise; 1 if not given.
         seed: keys shuffling, initial values that don't exist yet, and what is random in a step (dropout,
             noise), together with the number of steps done; the same seed, the same bits. What has used the
             model before the trainer was made (`model.parameters`, a call, `build`) has drawn initial values
@@ -75,7 +78,7 @@ class Trainer:
 
     Attributes: `history`, of the last `fit`; `steps` and `epochs`, done so far; `skipped`, steps left out
         because of `nonfinite`; `health`, a `Health` of the last `fit` if it had the callback GradientHealth,
-        else None; `stop_training`, which a callback may set.
+        else None; `stop_training`, which a callback may set, or call `stop`.
 
     Raises ValueError for unknown names, settings out of range and a model without trainable parameters;
     TypeError for things of another kind, and for a float64 model in a float32 trainer.
@@ -89,6 +92,7 @@ class Trainer:
         *,
         objective: Callable[..., Any] | None = None,
         metrics: Iterable[Any] = (),
+        loss_weights: Any = None,
         seed: int = 0,
         dtype: str = "float32",
         threads: int | None = None,
@@ -112,10 +116,10 @@ class Trainer:
         self.dtype = check_float_dtype(dtype, "Trainer")
         self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
-        self._loss = losses.resolve(loss)
-        self.loss = self._loss.name
+        self._goals = goals.resolve(loss, loss_weights, metrics)
+        self.loss, self.loss_weights = self._goals.loss, self._goals.loss_weights
         self.objective = objective
-        self.metrics, self._own_metrics = metrics_.resolve(metrics, self._loss)
+        self.metrics = self._goals.functions
         if objective is not None and self.metrics:
             raise ValueError(
                 "Trainer: metrics compare a prediction with a target, which an objective doesn't have"
@@ -124,9 +128,11 @@ class Trainer:
         if not is_regularizer(regularizer):
             raise TypeError(f"Trainer: regularizer must be nn.L2(...) or a function, got {regularizer!r}")
         self.regularizer = regularizer
-        self._task = Task(model, self._loss, objective, self.metrics, regularizer)
+        self._task = Task(model, self._goals, objective, regularizer)
+        self._reader = Reader(model, objective, self._goals, self.dtype)
         self.history = History()
         self.stop_training = False
+        self._stop_reason: str | None = None
         self.skipped = 0
         self.health: Health | None = None
         self._engine = Engine(self._task, self.optimizer, self.control, self.seed, self.dtype, self.threads)
@@ -150,28 +156,40 @@ class Trainer:
         batch_size: int = 32,
         validation_data: Any = None,
         validation_split: float = 0.0,
+        stratify: Any = False,
         shuffle: bool = True,
         sample_weight: Any = None,
+        class_weight: Any = None,
         accumulate: int = 1,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
         resume: str | os.PathLike[str] | None = None,
+        max_seconds: float | None = None,
+        tol: float | None = None,
         check_finite: bool = True,
     ) -> History:
         """Trains for `epochs` more epochs and returns their values.
 
         Args:
-            x: input, one row a sample; a tuple of arrays for a model, or an objective, of several inputs. A
-                sparse matrix of SciPy's stays sparse: it goes into a first `nn.Dense`.
-            y: target, one row a sample; None with an objective.
+            x: input, one row a sample; a sparse matrix of SciPy's stays sparse and goes into a first
+                `nn.Dense`. For a model, or an objective, of several inputs, a tuple or list of arrays, or a
+                dict of them by the names of its arguments.
+            y: target, one row a sample; a dict or tuple of them for losses by output, or for a loss that is a
+                function of several; None with an objective.
             epochs: how often to go through the data.
             batch_size: samples a step; the last batch of an epoch may be smaller.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch; with an objective,
                 its inputs.
             validation_split: fraction of the samples, the last ones, that are kept for validation instead.
+            stratify: True to keep the last ones of each class of the target instead, in the proportions of
+                all, and at least one on each side; or an array of labels, one a sample, to go by.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
                 layers that carry a state from batch to batch.
-            sample_weight: how much each sample counts, shape (samples,).
+            sample_weight: how much each sample counts, shape (samples,); for losses by output, also a dict or
+                tuple of them by output, None for one without.
+            class_weight: how much samples of each class count in training, times sample_weight: a dict by
+                class, where others count 1, a list by class, or "balanced": samples / (classes · samples of
+                the class). For classes (samples,), also 0 and 1 as floats, and one-hot targets.
             accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
                 epoch may have fewer.
             callbacks: see `bpcore.callbacks`.
@@ -179,26 +197,34 @@ class Trainer:
             resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
                 bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
                 simply run again after a crash.
+            max_seconds: end the run after so much wall-clock time, as `callbacks.TimeLimit` does, also in the
+                middle of an epoch; above 0.
+            tol: end the run when the training loss of an epoch has not been below the least one so far by at
+                least this for more than 10 epochs in a row, which is scikit-learn's rule; at least 0.
             check_finite: refuse NaN and infinity in the data.
 
         Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
         finite raises FloatingPointError before that step's update. Ctrl-C raises KeyboardInterrupt between
         two steps, once callbacks have been told that training ends: the trainer can go on, and `history` has
-        the finished epochs.
+        the finished epochs. `history.stopped` says what ended the run.
         """
         with self._alone("fit"):
             epochs = checks.count("fit", "epochs", epochs, 0)
             batch_size = checks.count("fit", "batch_size", batch_size, 1)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
-            listeners = checks.callback_list(callbacks)
+            listeners = checks.callback_list(callbacks, max_seconds, tol)
             if shuffle:
                 checks.order_is_free("fit", self.model)
-            data = self._samples("fit", x, y, sample_weight, check_finite)
-            held_out = self._validation(validation_data, check_finite)
-            if validation_split:
-                if held_out is not None:
-                    raise ValueError("fit: give either validation_data or validation_split")
-                data, held_out = data.split(intake.split_at(data.rows, validation_split))
+            data, held_out = self._reader.training(
+                x,
+                y,
+                sample_weight=sample_weight,
+                class_weight=class_weight,
+                validation_data=validation_data,
+                validation_split=validation_split,
+                stratify=stratify,
+                check_finite=check_finite,
+            )
             batch_size = min(batch_size, data.rows)
             engine, validate = self._engine, None
             with engine.first_use():
@@ -224,6 +250,16 @@ class Trainer:
                 finally:
                     self._run = None
 
+    def stop(self, reason: str = "stop_training") -> None:
+        """Ends the run of `fit` after the step, or the epoch, at hand; for callbacks.
+
+        `reason` is for `history.stopped`; of several, the first one counts. Without a run, nothing happens.
+        """
+        if not isinstance(reason, str):
+            raise TypeError(f"stop: reason must be a string, got {reason!r}")
+        if not self.stop_training:
+            self.stop_training, self._stop_reason = True, reason
+
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.
 
@@ -231,7 +267,7 @@ class Trainer:
         that is not finite is returned only where such steps are skipped.
         """
         with self._alone("step"):
-            data = self._batch("step", inputs)
+            data = self._reader.batch("step", inputs)
             loss, refused = self._engine.step(data, self.optimizer.group_rates(self.steps, 1))
             if refused is not None and self.control.nonfinite == "skip":
                 self.skipped += 1
@@ -244,7 +280,7 @@ class Trainer:
 
         Random numbers, as those of dropout, are the ones that the next step will draw.
         """
-        return self._engine.gradients(self._batch("gradients", inputs))
+        return self._engine.gradients(self._reader.batch("gradients", inputs))
 
     # Use
 
@@ -259,7 +295,7 @@ class Trainer:
     ) -> dict[str, float]:
         """Loss and metrics over all samples, in inference mode: sums over the whole set, then divided."""
         batch_size = checks.count("evaluate", "batch_size", batch_size, 1)
-        data = self._samples("evaluate", x, y, sample_weight, check_finite)
+        data = self._reader.samples("evaluate", x, y, sample_weight, check_finite)
         return self._engine.evaluation("evaluate", data, batch_size)()
 
     def predict(self, x: Any, *, batch_size: int = 256, check_finite: bool = True) -> Any:
@@ -268,7 +304,7 @@ class Trainer:
         if quick is not None:
             return quick
         batch_size = checks.count("predict", "batch_size", batch_size, 1)
-        data = intake.samples("predict", intake.inputs_of(x), None, None, self.dtype, check_finite)
+        data = self._reader.inputs("predict", x, check_finite)
         with tracing.inference():
             parts = self._engine.predict(data, batch_size)
         columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
@@ -369,37 +405,3 @@ class Trainer:
             yield
         finally:
             self._busy.release()
-
-    def _samples(self, who: str, x: Any, y: Any, weight: Any, check_finite: bool) -> Samples:
-        if self.objective is not None:
-            if y is not None or weight is not None:
-                raise TypeError(
-                    f"{who}: an objective has inputs only; pass all of them as a tuple, x=(a, b, ...)"
-                )
-            inputs = list(x) if isinstance(x, tuple) else [x]
-        elif y is None:
-            raise TypeError(f"{who}: y is missing; a loss compares the prediction with it")
-        else:
-            inputs = intake.inputs_of(x)
-        data = intake.samples(who, inputs, y, weight, self.dtype, check_finite)
-        if data.target:
-            targets.check(who, self._loss, data.targets)
-        return data
-
-    def _batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
-        if self.objective is not None:
-            return self._samples(who, inputs, None, None, True)
-        if len(inputs) not in (2, 3):
-            raise TypeError(f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments")
-        x, y, weight = (*inputs, None)[:3]
-        return self._samples(who, x, y, weight, True)
-
-    def _validation(self, given: Any, check_finite: bool) -> Samples | None:
-        if given is None:
-            return None
-        if self.objective is not None:
-            return self._samples("fit: validation", given, None, None, check_finite)
-        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-            raise TypeError("fit: validation_data must be (x, y) or (x, y, sample_weight)")
-        x, y, weight = (*given, None)[:3]
-        return self._samples("fit: validation", x, y, weight, check_finite)

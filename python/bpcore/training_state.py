@@ -192,7 +192,8 @@ class TrainingState:
         if signature is not None and not all(variable.known for _, variable in model.named_variables()):
             with build.sizing(model, self._dtype) as trace:
                 if predicting:
-                    model(*(sparse.symbolic(trace, *spec) for spec in signature.specs()))
+                    call = signature.call([sparse.symbolic(trace, *spec) for spec in signature.specs()])
+                    model(*call.inputs, **call.named)
                 else:
                     self.task.describe(trace, signature)
         storage = build.packed(model)

@@ -35,7 +35,7 @@ BAD_X: dict[str, tuple[Any, type[Exception], str]] = {
     "one axis": (X[:, 0], ValueError, "expected input of shape (..., 4)"),
     "a number": (3.0, ValueError, "one row a sample, got a single number"),
     "nothing": (None, TypeError, "expected numbers, got NoneType"),
-    "a dict": ({"a": X}, TypeError, "expected numbers, got dict"),
+    "a dict": ({"a": X}, ValueError, "the model takes no input 'a'; known: x"),
     "no samples": (X[:0], ValueError, "is empty: its shape is (0, 4)"),
     "an empty list": ([], ValueError, "is empty"),
     "no features": (X[:, :0], ValueError, "is empty: its shape is (40, 0)"),

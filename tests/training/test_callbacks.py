@@ -10,7 +10,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import optim
-from bpcore.callbacks import Callback, EarlyStopping
+from bpcore.callbacks import Callback, LambdaCallback
 from tests.training.problems import bits, blobs, network
 
 
@@ -110,6 +110,18 @@ def test_on_step_comes_after_exactly_every_nth_step_of_the_trainer(every: int) -
     assert recorder.steps() == list(range(every, 121, every))
 
 
+def test_skipped_steps_are_no_steps() -> None:
+    """The second of three batches is infinite: each epoch has two steps, which are told once."""
+    x, y = blobs(48)
+    x[20] = np.inf
+    trainer, recorders = _trainer(nonfinite="skip"), [StepRecorder(1), StepRecorder(2), StepRecorder(3)]
+    trainer.fit(
+        x, y, epochs=3, batch_size=16, shuffle=False, callbacks=recorders, progress=False, check_finite=False
+    )
+    assert (trainer.steps, trainer.skipped) == (6, 3)
+    assert [each.steps() for each in recorders] == [[1, 2, 3, 4, 5, 6], [2, 4, 6], [3, 6]]
+
+
 def test_several_callbacks_each_have_their_own_steps() -> None:
     recorders = [StepRecorder(2), Recorder(), StepRecorder(5)]
     trainer = _trainer()
@@ -148,7 +160,7 @@ def test_one_callback_need_not_be_in_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    "event", ["on_train_begin", "on_epoch_begin", "on_step", "on_epoch_end", "on_train_end"]
+    "event", ["on_train_begin", "on_epoch_begin", "on_step", "on_pause", "on_epoch_end", "on_train_end"]
 )
 def test_an_exception_in_a_callback_comes_through_and_leaves_the_trainer_usable(event: str) -> None:
     class Failing(Callback):
@@ -158,19 +170,44 @@ def test_an_exception_in_a_callback_comes_through_and_leaves_the_trainer_usable(
         raise ZeroDivisionError("mine")
 
     setattr(Failing, event, fail)
-    trainer = _trainer()
+    trainer, recorder = _trainer(), Recorder()
     with pytest.raises(ZeroDivisionError, match="mine"):
-        _fit(trainer, Failing())
-    done = {"on_train_begin": 0, "on_epoch_begin": 0, "on_step": 2, "on_epoch_end": 3, "on_train_end": 6}[
-        event
-    ]
+        _fit(trainer, Failing(), recorder)
+    assert recorder.events[-1][0] == "train end"
+    done = {"on_step": 2, "on_pause": 1, "on_epoch_end": 3, "on_train_end": 6}.get(event, 0)
     assert trainer.steps == done
     assert len(trainer.history) == done // 3
+    assert trainer.history.stopped == ("epochs" if event == "on_train_end" else "ZeroDivisionError: mine")
 
     x, y = blobs(40)
     assert np.isfinite(trainer.predict(x)).all()
     assert np.isfinite(trainer.step(x, y))
     assert len(_fit(trainer, epochs=2)) == 2
+
+
+def test_an_exception_where_a_loss_is_not_finite_takes_its_place() -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("mine")
+
+    trainer, recorder = _trainer(), Recorder()
+    _fit(trainer, epochs=1)
+    trainer.parameters["1.bias"][...] = np.nan
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        _fit(trainer, LambdaCallback(on_not_finite=fail), recorder)
+    assert [event for event, *_ in recorder.events] == ["train begin", "epoch begin", "train end"]
+    trainer.parameters["1.bias"][...] = 0
+    assert len(_fit(trainer, epochs=2)) == 2
+
+
+def test_pauses_come_between_native_calls() -> None:
+    """Ever fewer of them than steps, as calls get longer; each knows what is done."""
+    steps: list[int] = []
+    trainer = _trainer()
+    pause = LambdaCallback(on_pause=lambda each, logs: steps.append(each.steps) or logs == {})
+    trainer.fit(*blobs(4000), epochs=2, batch_size=4, callbacks=pause, progress=False)
+    assert steps == sorted(set(steps))
+    assert {1000, 2000} <= set(steps)
+    assert len(steps) < 1000
 
 
 def test_callbacks_may_use_the_trainer() -> None:
@@ -198,87 +235,6 @@ def test_callbacks_may_use_the_trainer() -> None:
     assert bits(alone) == bits(watched)
 
 
-# EarlyStopping
-
-
-class Scripted(EarlyStopping):
-    """Is shown the values of a script in place of the real ones, and keeps the bits of each epoch."""
-
-    def __init__(self, values: list[float], **options: Any) -> None:
-        super().__init__(**{"monitor": "loss", **options})
-        self.values = values
-        self.bits: list[bytes] = []
-
-    def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
-        self.bits.append(bits(trainer))
-        super().on_epoch_end(trainer, {self.monitor: self.values[len(self.bits) - 1]})
-
-
-@pytest.mark.parametrize(
-    ("values", "options", "best", "done"),
-    [
-        ([5, 4, 3, 4, 5, 1], {"patience": 2}, 3, 5),
-        ([5, 4, 4, 4, 3, 9], {"patience": 3}, 5, 6),
-        ([5, 6, 4, 5, 3, 4], {"patience": 2}, 5, 6),
-        ([5, 4.9, 4.8, 4.7, 4.6, 1], {"patience": 2, "min_delta": 0.5}, 1, 3),
-        ([1, 2, 3, 2, 1, 9], {"patience": 2, "mode": "max"}, 3, 5),
-        ([np.nan, 4, np.nan, np.nan, 3, 3], {"patience": 2}, 2, 4),
-    ],
-)
-def test_early_stopping_stops_and_restores_the_best_epochs_bits(
-    values: list[float], options: dict[str, Any], best: int, done: int
-) -> None:
-    trainer, stopping = _trainer(), Scripted(values, **options)
-    history = _fit(trainer, stopping, epochs=6)
-    assert len(history) == done
-    assert stopping.best_epoch == best
-    assert stopping.best == values[best - 1]
-    assert bits(trainer) == stopping.bits[best - 1]
-    assert stopping.bits[best - 1] != stopping.bits[done - 1]
-
-
-def test_early_stopping_looks_at_accuracy_from_the_other_side() -> None:
-    stopping = Scripted([0.1, 0.5, 0.4, 0.3, 0.9, 0.9], monitor="accuracy", patience=2)
-    assert len(_fit(_trainer(), stopping, epochs=6)) == 4
-    assert stopping.best == 0.5
-
-
-def test_early_stopping_without_restoring_keeps_the_last_bits() -> None:
-    trainer, stopping = _trainer(), Scripted([1, 2, 3], patience=2, restore_best=False)
-    _fit(trainer, stopping, epochs=3)
-    assert bits(trainer) == stopping.bits[2]
-
-
-def test_early_stopping_begins_anew_with_each_fit() -> None:
-    trainer, stopping = _trainer(), Scripted([1, 2, 9, 8, 7], patience=1)
-    assert len(_fit(trainer, stopping, epochs=2)) == 2
-    assert len(_fit(trainer, stopping, epochs=3)) == 3
-    assert stopping.best == 7
-
-
-def test_early_stopping_on_real_validation_data() -> None:
-    """Labels are noise, so that it overfits; what is left is the best epoch's validation loss."""
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(40, 4)).astype(np.float32), rng.integers(0, 3, 40)
-    held_out = rng.normal(size=(40, 4)).astype(np.float32), rng.integers(0, 3, 40)
-    trainer = bp.Trainer(network(32, 3), "cross_entropy", optim.Adam(0.02))
-    stopping = EarlyStopping(patience=3)
-    history = trainer.fit(x, y, epochs=100, validation_data=held_out, callbacks=[stopping], progress=False)
-    assert len(history) == stopping.best_epoch + 3 < 100  # type: ignore[operator]
-    assert stopping.best == min(history["val_loss"])
-    assert trainer.evaluate(*held_out)["loss"] == stopping.best
-
-
-def test_early_stopping_names_what_it_cannot_find_before_the_first_epoch() -> None:
-    trainer = _trainer()
-    with pytest.raises(ValueError, match="no 'val_loss' to look at.*needs validation data"):
-        _fit(trainer, EarlyStopping())
-    with pytest.raises(ValueError, match="no 'val_los'.*has loss, accuracy, val_loss, val_accuracy$"):
-        _fit(trainer, EarlyStopping("val_los"), validation_data=blobs(20))
-    assert trainer.steps == 0
-    assert np.isfinite(trainer.step(*blobs(40)))
-
-
 class Raising(Callback):
     """Raises at one event."""
 
@@ -299,37 +255,3 @@ def test_every_callback_is_told_that_the_run_is_over(event: str, error: BaseExce
         _fit(_trainer(), recorders[0], Raising(event, error), *last, recorders[1])
     assert caught.value is error
     assert [[event for event, *_ in each.events].count("train end") for each in recorders] == [1, 1]
-
-
-def test_a_loss_that_is_not_finite_ends_with_the_best_weights() -> None:
-    x, y = blobs(40)
-    trainer, recorder = _trainer(), Recorder()
-    stopping = Scripted([2, 1, 3], patience=3)
-
-    class Break(Callback):
-        def on_epoch_end(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002
-            if trainer.epochs == 3:
-                trainer.parameters["0.weight"][...] = np.nan
-
-    with pytest.raises(FloatingPointError, match="not finite"):
-        trainer.fit(x, y, epochs=9, callbacks=[stopping, Break(), recorder], progress=False)
-    assert recorder.events[-1][0] == "train end"
-    assert bits(trainer) == stopping.bits[1]
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "fragment"),
-    [
-        ({"patience": 0}, ValueError, "patience must be at least 1, got 0"),
-        ({"patience": 1.5}, TypeError, "patience must be an integer"),
-        ({"min_delta": -1}, ValueError, "min_delta must be finite and at least 0"),
-        ({"min_delta": float("nan")}, ValueError, "min_delta must be finite"),
-        ({"mode": "least"}, ValueError, "mode must be"),
-        ({"monitor": 3}, TypeError, "EarlyStopping: monitor must be the name of a value, got 3"),
-    ],
-)
-def test_early_stopping_checks_its_settings_when_made(
-    options: dict[str, Any], error: type[Exception], fragment: str
-) -> None:
-    with pytest.raises(error, match=fragment):
-        EarlyStopping(**options)

@@ -88,6 +88,8 @@ def test_training_is_that_of_the_dense_matrix(name: str, dtype: str) -> None:
         ({}, {"shuffle": False}),
         ({}, {"callbacks": [bp.callbacks.GradientHealth(2)]}),
         ({}, {"sample_weight": np.arange(ROWS) % 3}),
+        ({}, {"validation_split": 0.3, "stratify": True}),
+        ({"optimizer": optim.LBFGS(0.5)}, {"validation_split": 0.3, "stratify": True, "batch_size": ROWS}),
         ({}, {"batch_size": 1000}),
     ],
     ids=str,
@@ -98,7 +100,7 @@ def test_training_is_that_of_the_dense_matrix_whatever_goes_with_it(
     x, y = _data()
     trainers = []
     for data in (x, x.toarray()):
-        trainer = _trainer(optim.Adam(0.01), **trainer_options)
+        trainer = _trainer(**{"optimizer": optim.Adam(0.01), **trainer_options})
         trainer.fit(data, y, epochs=3, **{"batch_size": 32, "progress": False, **fit_options})
         trainers.append(trainer)
     _assert_same(*trainers)
@@ -180,7 +182,8 @@ def test_a_sparse_input_may_be_one_of_several() -> None:
     trainers = []
     for words in (x, x.toarray()):
         trainer = bp.Trainer(Two(), "cross_entropy", optim.Adam(0.01))
-        trainer.fit((numbers, words), y, epochs=3, validation_split=0.2, progress=False)
+        trainer.fit((numbers, words), y, epochs=2, validation_split=0.2, progress=False)
+        trainer.fit({"words": words, "numbers": numbers}, y, epochs=1, progress=False)
         assert trainer.predict((numbers, words)).shape == (ROWS, CLASSES)
         trainers.append(trainer)
     _assert_same(*trainers)

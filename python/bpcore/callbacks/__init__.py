@@ -2,8 +2,24 @@
 
 from bpcore.callbacks.base import Callback
 from bpcore.callbacks.checkpoint import Checkpoint
+from bpcore.callbacks.csv_logger import CSVLogger
 from bpcore.callbacks.early_stopping import EarlyStopping
+from bpcore.callbacks.functions import LambdaCallback
 from bpcore.callbacks.gradients import GradientHealth
+from bpcore.callbacks.not_finite import TerminateOnNaN
 from bpcore.callbacks.plateau import ReduceLROnPlateau
+from bpcore.callbacks.tensor_board import TensorBoard
+from bpcore.callbacks.time_limit import TimeLimit
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopping", "GradientHealth", "ReduceLROnPlateau"]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "GradientHealth",
+    "LambdaCallback",
+    "ReduceLROnPlateau",
+    "TensorBoard",
+    "TerminateOnNaN",
+    "TimeLimit",
+]

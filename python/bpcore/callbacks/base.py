@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
 from bpcore import settings
+from bpcore.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bpcore.trainer import Trainer
 
-__all__ = ["Callback", "Monitoring"]
+__all__ = ["EVENTS", "Callback", "Monitoring", "check_event", "check_events", "last_rate", "overrides"]
 
 
 class Callback:
     """Override what you need. Each method is given the trainer and the values known at that point.
 
-    `trainer.epochs` and `trainer.steps` count what is done. Setting ``trainer.stop_training = True`` ends the
-    run after the step, or the epoch, at hand. `trainer.history.names` are the names of the values that each
-    epoch of the run will have.
+    `trainer.epochs` and `trainer.steps` count what is done. ``trainer.stop("why")`` ends the run after the
+    step, or the epoch, at hand, and `history.stopped` then says why; ``trainer.stop_training = True`` does so
+    without a reason. `trainer.history.names` are the names of the values that each epoch of the run will
+    have.
 
     With `every_steps` set to N, `on_step` is called after every Nth step of the trainer, and the steps
-    between run natively without a stop. A callback with an `on_step` must set it.
+    between run natively without a stop. A callback with an `on_step` must set it; an object whose own
+    `every_steps` is None has chosen to be called after no step.
+
+    `fit` refuses a callback with a method ``on_...`` that is none of these, as it would never be called, and
+    one whose arguments are others.
     """
 
     every_steps: int | None = None
-    steps_are_optional = False  # whether every_steps may be None all the same
     runs_last = False  # whether it is told after all others, so that it sees what they did
     watch_every: int | None = None  # GradientHealth's
 
@@ -42,6 +48,18 @@ class Callback:
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """After each epoch. `logs` holds its loss and metrics, with "val_" those of validation."""
 
+    def on_pause(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+        """Between native calls, about every 50 ms: for clocks and displays. `logs` is empty.
+
+        After which steps that is, differs from run to run; where it matters, use `on_step`.
+        """
+
+    def on_not_finite(self, trainer: Trainer, error: FloatingPointError) -> None:
+        """When a step was refused because its loss or a gradient is not finite.
+
+        `fit` raises `error` afterwards, unless a callback ends the run by `trainer.stop`.
+        """
+
     def on_run_over(self, trainer: Trainer, error: BaseException | None) -> None:
         """When the last step is done, before `on_train_end`, whatever ended the run: `error`, if it was one.
 
@@ -52,7 +70,7 @@ class Callback:
         """At the end of a run, whatever ended it. `logs` holds the last epoch's values, if there was one.
 
         Every callback is told so, also after Ctrl-C, a loss that is not finite, and another callback's
-        exception, which `fit` raises afterwards.
+        exception, which `fit` raises afterwards. `trainer.history.stopped` says what ended it.
         """
 
     # Checkpoints
@@ -63,6 +81,55 @@ class Callback:
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state` gave, when a run goes on: after `on_train_begin`, before any epoch."""
+
+
+EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
+
+
+def last_rate(trainer: Trainer) -> float:
+    """The learning rate of the last step, of parameters that belong to no group.
+
+    Of the first step as long as there was none, as where all of them were skipped.
+    """
+    return float(trainer.optimizer.rates(max(trainer.steps - 1, 0), 1)[0])
+
+
+def overrides(callback: Callback, event: str) -> bool:
+    """Whether `callback` has a method of its own for the event."""
+    return getattr(getattr(callback, event), "__func__", None) is not getattr(Callback, event)
+
+
+def check_event(who: str, event: str, function: Any) -> None:
+    """TypeError unless `function` can be called as an event is."""
+    if not callable(function):
+        raise TypeError(f"{who}: {event} must be a function, got {function!r}")
+    expected = list(inspect.signature(getattr(Callback, event)).parameters)[1:]
+    try:
+        inspect.signature(function).bind(*expected)
+    except ValueError:  # something native, which has no signature
+        return
+    except TypeError:
+        found = inspect.signature(function)
+        raise TypeError(
+            f"{who}: {event} is called with ({', '.join(expected)}), but it takes {found}"
+        ) from None
+
+
+def check_events(callback: Callback) -> None:
+    """TypeError for a method that would never be called, or not with its arguments."""
+    who = f"fit: {type(callback).__name__}"
+    for name in dir(callback):
+        if not name.startswith("on_"):
+            continue
+        if name in EVENTS:
+            if overrides(callback, name):
+                check_event(who, name, getattr(callback, name))
+        elif callable(getattr(callback, name)):
+            near = " or ".join(nearest(name, EVENTS))
+            hint = f"did you mean {near}? " if near else ""
+            raise TypeError(
+                f"{who}: {name} is no event and would never be called; {hint}known: {', '.join(EVENTS)}"
+            )
 
 
 class Monitoring(Callback):

@@ -50,7 +50,6 @@ class Checkpoint(Callback):
     to the path's folder.
     """
 
-    steps_are_optional = True
     runs_last = True
 
     def __init__(
@@ -79,6 +78,8 @@ class Checkpoint(Callback):
         self.keep = settings.count(who, "keep", keep, 1)
         self._best = None if monitor is None else _Best(monitor, mode)
         self._written: tuple[int, int, bool] | None = None  # steps, epochs, stop_training of the last file
+        self._writing = False  # whether a run is under way that can write here
+        self._spoiled = False  # whether the next step would not be finite
         self._failed: OSError | None = None  # why the last file could not be written
 
     def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
@@ -86,11 +87,13 @@ class Checkpoint(Callback):
         if self._best is not None:
             self._best.on_train_begin(trainer, logs)
         self._written = self._failed = None
+        self._spoiled = False
         try:
             files.check_writable(self.path)
         except OSError as error:
             raise type(error)(*_with_prefix("Checkpoint: ", error)) from None
         files.remove_stale(self.path)
+        self._writing = True
 
     def on_step(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
         """Writes the file."""
@@ -103,9 +106,16 @@ class Checkpoint(Callback):
         if self.every_epochs is not None and trainer.epochs % self.every_epochs == 0:
             self._write(trainer)
 
-    def on_run_over(self, trainer: Trainer, error: BaseException | None) -> None:
+    def on_not_finite(self, trainer: Trainer, error: FloatingPointError) -> None:  # noqa: ARG002 - the protocol
+        """Keeps the last file: going on from here would end here again."""
+        self._spoiled = True
+
+    def on_run_over(self, trainer: Trainer, error: BaseException | None) -> None:  # noqa: ARG002 - the protocol
         """Writes the file at the end of a run; see the class."""
-        if self._best is None and not isinstance(error, FloatingPointError):
+        if not self._writing:
+            return
+        self._writing = False
+        if self._best is None and not self._spoiled:
             self._write(trainer)
         if self._failed is not None:
             raise OSError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from bpcore import settings
 from bpcore.callbacks.base import Monitoring
 
@@ -61,7 +63,8 @@ class EarlyStopping(Monitoring):
             return
         self._waited += 1
         if self._waited >= self.patience:
-            trainer.stop_training = True
+            since = "once" if self.best_epoch is None else f"since epoch {self.best_epoch}"
+            trainer.stop(f"early_stopping: {self.monitor} has not improved {since}")
 
     def _improves(self, value: float) -> bool:
         if math.isnan(value):
@@ -71,19 +74,22 @@ class EarlyStopping(Monitoring):
         gain = self.best - value if self.mode == "min" else value - self.best
         return gain > self.min_delta
 
-    def state(self) -> dict[str, Any]:
-        """What it remembers, the best epoch's values included."""
-        kept = {} if self._kept is None else dict(zip(("parameters", "states"), self._kept, strict=True))
-        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited, "kept": kept}
-
-    def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on from `state`."""
-        self.best, self.best_epoch, self._waited = state["best"], state["best_epoch"], state["waited"]
-        kept = state["kept"]
-        self._kept = (kept["parameters"], kept["states"]) if kept else None
-
     def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
         """Puts the best epoch's values back."""
         if self._kept is not None:
             trainer.restore(self._kept)
             self._kept = None
+
+    def state(self) -> dict[str, Any]:
+        """The best value and its epoch, the epochs since, and the parameters and states that were kept."""
+        best = None if self.best is None else np.array(self.best)  # an array, as it may be infinite
+        kept = {} if self._kept is None else {"parameters": self._kept[0], "states": self._kept[1]}
+        return {"best": best, "best_epoch": self.best_epoch, "waited": self._waited, **kept}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from there."""
+        self.best = None if state["best"] is None else float(state["best"])
+        self.best_epoch, self._waited = state["best_epoch"], state["waited"]
+        self._kept = None
+        if self.restore_best and "parameters" in state:
+            self._kept = np.array(state["parameters"]), np.array(state["states"])

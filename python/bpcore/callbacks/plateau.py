@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from bpcore import settings
-from bpcore.callbacks.base import Monitoring
+from bpcore.callbacks.base import Monitoring, last_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,14 +73,6 @@ class ReduceLROnPlateau(Monitoring):
         self._bad = 0  # epochs since the best, or since the last reduction
         self._cooling = 0  # epochs that don't count yet
 
-    def state(self) -> dict[str, Any]:
-        """What it remembers."""
-        return {"best": self.best, "bad": self._bad, "cooling": self._cooling}
-
-    def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on from `state`."""
-        self.best, self._bad, self._cooling = state["best"], state["bad"], state["cooling"]
-
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
         """Counts the epoch if it is not better, and reduces the rate if it is one too many."""
         value = logs[self.monitor]
@@ -101,7 +95,16 @@ class ReduceLROnPlateau(Monitoring):
 
     def _reduce(self, trainer: Trainer) -> None:
         optimizer = trainer.optimizer
-        rate = float(optimizer.rates(trainer.steps - 1, 1)[0])
+        rate = last_rate(trainer)
         reduced = max(rate * self.factor, self.min_lr)
         if rate - reduced > self.eps:
             optimizer.scale *= reduced / rate
+
+    def state(self) -> dict[str, Any]:
+        """The best value and the two counts; the rate's `scale` is the optimizer's."""
+        best = np.array(self.best)  # an array, as it is infinite at first
+        return {"best": best, "bad": self._bad, "cooling": self._cooling}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from there."""
+        self.best, self._bad, self._cooling = float(state["best"]), state["bad"], state["cooling"]

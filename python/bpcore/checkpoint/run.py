@@ -27,8 +27,9 @@ class RunState:
     `settings` are those that the place in an epoch depends on: samples, batch_size, accumulate, shuffle.
     `names` are those of an epoch's values. `position` counts the steps done of the epoch at hand, of which
     `skipped` were left out; None between two epochs. `totals` and `collected` are what the session has summed
-    and kept of them, `seconds` the time they took. `stopped` says that a callback has ended the run. `lr` is
-    the learning rate that the run began with, as a config. `callbacks` has the kind and the state of each.
+    and kept of them, `seconds` the time they took. `stopped` says why a callback has ended the run for good,
+    None if none has. `lr` is the learning rate that the run began with, as a config. `callbacks` has the kind
+    and the state of each.
     """
 
     settings: dict[str, Any]
@@ -38,7 +39,7 @@ class RunState:
     totals: list[float] = field(default_factory=list)
     collected: dict[int, Array] = field(default_factory=dict)
     seconds: float = 0.0
-    stopped: bool = False
+    stopped: str | None = None
     lr: Any = None
     callbacks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 

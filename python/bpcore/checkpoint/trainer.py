@@ -37,10 +37,11 @@ _SETTINGS = {
     "format_version": (int,),
     "dtype": (str,),
     "seed": (int,),
-    "loss": (str, type(None)),
+    "loss": (str, dict, list, type(None)),
     "loss_is_known": (bool,),
     "objective": (bool,),
-    "metrics": (list,),
+    "loss_weights": (dict, list, type(None)),  # older files don't have it
+    "metrics": (list, dict),
     "own_metrics": (bool,),
     "optimizer": (dict,),
     "optimizer_slots": (list,),
@@ -65,10 +66,11 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: Ru
         "dtype": trainer.dtype,
         "seed": trainer.seed,
         "loss": trainer.loss,
-        "loss_is_known": trainer._loss.by_name,
+        "loss_is_known": trainer._goals.by_name,
         "objective": trainer.objective is not None,
-        "metrics": list(trainer.metrics),
-        "own_metrics": trainer._own_metrics,
+        "loss_weights": trainer.loss_weights,
+        "metrics": trainer._goals.metrics,
+        "own_metrics": trainer._goals.own_metrics,
         "optimizer": trainer.optimizer.config(),
         "optimizer_slots": engine.optimizer_slots(),
         "optimizer_memory": updates.saved() if isinstance(updates, FullBatchUpdates) else None,
@@ -231,7 +233,12 @@ def _is_scale(value: Any) -> bool:
 
 def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `Trainer`: the saved ones, then what was given again."""
-    arguments = {"dtype": settings["dtype"], "seed": settings["seed"], "metrics": settings["metrics"]}
+    arguments = {
+        "dtype": settings["dtype"],
+        "seed": settings["seed"],
+        "metrics": settings["metrics"],
+        "loss_weights": settings.get("loss_weights"),
+    }
     missing = []
     if settings["objective"]:
         missing += ["objective"]
@@ -258,7 +265,7 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
         raise ValueError(f"{name}: functions are not saved; give {names} to Trainer.load again")
     if "objective" in overrides:
         arguments.pop("loss", None)
-        arguments["metrics"] = ()
+        arguments.update(metrics=(), loss_weights=None)
     return {**arguments, **overrides}
 
 

@@ -8,29 +8,38 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.arrays import Array, as_numbers, is_sparse
+from bpcore.intake.groups import Group, put_together
 from bpcore.sparse import SparseMatrix, as_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bpcore._core import Plan
+    from bpcore.intake.groups import Keys
 
-__all__ = [
-    "Samples",
-    "Signature",
-    "check_indices",
-    "check_labels",
-    "inputs_of",
-    "samples",
-    "split_at",
-]
+__all__ = ["Call", "Samples", "Signature", "samples"]
 
 # The graph's dtype for each kind of NumPy dtype but floats, which take the model's.
 _KINDS = {"b": "bool", "i": "int64", "u": "int64"}
 
 
+class Call(NamedTuple):
+    """A batch as a model and its losses see it: inputs by position or by name, targets together, weights.
+
+    `weights` are by the places or names of outputs, by None for one that is for all.
+    """
+
+    inputs: tuple[Any, ...]
+    named: dict[str, Any]
+    target: Any
+    weights: dict[int | str | None, Any]
+
+    def weight(self, output: int | str | None) -> Any:
+        """The weights of samples in the loss and metrics of an output; None without."""
+        return self.weights.get(output, self.weights.get(None))
+
+
 class Signature(NamedTuple):
-    """What a plan depends on: the rows of a batch, and each array's shape of a row and dtype in the graph.
+    """What a plan depends on: rows of a batch, shapes of a row and dtypes in the graph, what they are for.
 
     Of a sparse matrix also the capacity, see `sparse.symbolic`.
     """
@@ -39,6 +48,20 @@ class Signature(NamedTuple):
     arrays: tuple[tuple[Any, ...], ...]
     target: bool
     weighted: bool
+    inputs: Keys = None
+    outputs: Keys = None
+    weights: Keys = None
+
+    def call(self, values: Sequence[Any]) -> Call:
+        """`values`, one for each array, in their places."""
+        inputs, targets, weights = _parted(self, values)
+        together = put_together(self.inputs, inputs) if self.inputs else tuple(inputs)
+        return Call(
+            () if isinstance(together, dict) else together,
+            together if isinstance(together, dict) else {},
+            put_together(self.outputs, targets) if self.target else None,
+            _by_key(self.weights, weights) if weights else {},
+        )
 
     def specs(self) -> list[tuple[Any, ...]]:
         """What `sparse.symbolic` makes each input of a plan for these batches of."""
@@ -46,31 +69,55 @@ class Signature(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Arrays with one row a sample: a model's inputs, then the target and the weights where there are any."""
+    """Arrays with one row a sample: a model's inputs, then the targets and the weights where there are any.
+
+    `inputs`, `outputs` and `weights` tell several of a kind apart. With `selected`, only these rows of the
+    arrays are the samples, in this order.
+    """
 
     arrays: tuple[Any, ...]  # NumPy's, but for inputs that are `SparseMatrix`
     names: tuple[str, ...]
     target: bool
     weighted: bool
+    inputs: Keys = None
+    outputs: Keys = None
+    weights: Keys = None
+    selected: Array | None = None
 
     @property
     def rows(self) -> int:
         """Number of samples."""
-        return len(self.arrays[0])
+        return len(self.arrays[0]) if self.selected is None else len(self.selected)
+
+    def chosen(self, array: Any) -> Any:
+        """The rows of `array`, one for each of these arrays, that are samples; a copy if not all are."""
+        return array if self.selected is None else array[self.selected]
 
     @property
-    def targets(self) -> Array:
-        """The target, where there is one."""
-        target: Array = self.arrays[-2 if self.weighted else -1]
-        return target
+    def targets(self) -> dict[int | str | None, Array]:
+        """Place or name of an output, None for one alone -> its target, all rows, where there are any."""
+        return _by_key(self.outputs, _parted(self, self.arrays)[1]) if self.target else {}
+
+    @property
+    def weight(self) -> Array | None:
+        """The weights of all rows, where there are any for all outputs."""
+        return self.arrays[-1] if self.weighted and self.weights is None else None
 
     def native(self) -> list[Any]:
-        """What a native session takes for them, one entry for each input of its plan."""
+        """What a native session takes for the arrays, one entry for each input of its plan."""
         return [
             part
             for array in self.arrays
             for part in (array.native() if isinstance(array, SparseMatrix) else [array])
         ]
+
+    def weighted_by(self, weight: Array) -> Samples:
+        """The same samples with other weights for all outputs."""
+        if self.weight is not None:
+            return self._replace(arrays=(*self.arrays[:-1], weight))
+        return self._replace(
+            arrays=(*self.arrays, weight), names=(*self.names, "sample_weight"), weighted=True
+        )
 
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
@@ -80,7 +127,7 @@ class Samples(NamedTuple):
             else (array.shape[1:], _KINDS.get(array.dtype.kind, dtype))
             for array in self.arrays
         )
-        return Signature(rows, kinds, self.target, self.weighted)
+        return Signature(rows, kinds, self.target, self.weighted, self.inputs, self.outputs, self.weights)
 
     def split(self, at: int) -> tuple[Samples, Samples]:
         """The samples before row `at` and those from it on."""
@@ -88,14 +135,20 @@ class Samples(NamedTuple):
         return head, self._replace(arrays=tuple(array[at:] for array in self.arrays))
 
 
-def inputs_of(x: Any) -> list[Any]:
-    """The arrays that `x` stands for: a tuple with arrays in it is several, everything else is one."""
-    several = isinstance(x, tuple) and any(isinstance(each, np.ndarray) or is_sparse(each) for each in x)
-    return list(x) if several else [x]
+def _parted(form: Signature | Samples, values: Sequence[Any]) -> tuple[Sequence[Any], ...]:
+    """`values`, one for each array, as inputs, targets and weights."""
+    targets = 0 if not form.target else 1 if form.outputs is None else len(form.outputs)
+    weights = 0 if not form.weighted else 1 if form.weights is None else len(form.weights)
+    end = len(values) - weights
+    return values[: end - targets], values[end - targets : end], values[end:]
+
+
+def _by_key(keys: Keys, values: Sequence[Any]) -> dict[int | str | None, Any]:
+    return dict(zip((None,) if keys is None else keys, values, strict=True))
 
 
 def samples(
-    who: str, inputs: Sequence[Any], target: Any, weight: Any, dtype: str, check_finite: bool
+    who: str, inputs: Group, target: Group | None, weight: Group | None, dtype: str, check_finite: bool
 ) -> Samples:
     """The arrays of a call, all with the same number of rows.
 
@@ -103,19 +156,19 @@ def samples(
     infinity (unless `check_finite` is False), values that overflow `dtype`, and weights that are negative,
     all zero, or not one a sample.
     """
-    if not inputs:
+    if not inputs.values:
         raise TypeError(f"{who}: no input was given")
-    parts = list(inputs)
-    names = ["x"] if len(parts) == 1 else [f"input {i}" for i in range(len(parts))]
+    parts = list(inputs.values)
+    names = _names(inputs, "x", "input ")
     if target is not None:
-        parts.append(target)
-        names.append("y")
+        parts += target.values
+        names += _names(target, "y", "target ")
     if weight is not None:
-        parts.append(weight)
-        names.append("sample_weight")
+        parts += weight.values
+        names += _names(weight, "sample_weight", "sample_weight ")
     arrays: list[Any] = [
         as_matrix(part, f"{who}: {name}")
-        if number < len(inputs) and is_sparse(part)
+        if number < len(inputs.values) and is_sparse(part)
         else _rows(part, f"{who}: {name}")
         for number, (part, name) in enumerate(zip(parts, names, strict=True))
     ]
@@ -125,8 +178,24 @@ def samples(
         if array.dtype.kind == "f":
             _check_values(array, f"{who}: {name}", dtype, check_finite)
     if weight is not None:
-        arrays[-1] = _check_weights(arrays[-1], who, dtype)
-    return Samples(tuple(arrays), tuple(names), target is not None, weight is not None)
+        for i in range(len(arrays) - len(weight.values), len(arrays)):
+            arrays[i] = _check_weights(arrays[i], f"{who}: {names[i]}", dtype)
+    return Samples(
+        tuple(arrays),
+        tuple(names),
+        target is not None,
+        weight is not None,
+        inputs.keys,
+        None if target is None else target.keys,
+        None if weight is None else weight.keys,
+    )
+
+
+def _names(group: Group, argument: str, place: str) -> list[str]:
+    """What messages call the arrays of `group`: one alone goes by the `argument`."""
+    if group.keys in (None, (0,)):
+        return [argument]
+    return [f"{argument}[{key!r}]" if isinstance(key, str) else f"{place}{key}" for key in group.keys or ()]
 
 
 def _rows(value: Any, who: str) -> Array:
@@ -156,59 +225,7 @@ def _check_values(array: Any, who: str, dtype: str, check_finite: bool) -> None:
 
 def _check_weights(weight: Array, who: str, dtype: str) -> Array:
     if weight.ndim != 1:
-        raise ValueError(f"{who}: sample_weight must have shape (samples,), got {weight.shape}")
+        raise ValueError(f"{who} must have shape (samples,), got {weight.shape}")
     if (weight < 0).any() or not (weight > 0).any():
-        raise ValueError(f"{who}: sample_weight must be at least 0, and above 0 somewhere")
+        raise ValueError(f"{who} must be at least 0, and above 0 somewhere")
     return weight if weight.dtype.kind == "f" else weight.astype(dtype)
-
-
-def check_indices(who: str, plan: Plan, data: Samples) -> None:
-    """ValueError if an array that the plan uses as labels or indices has one out of range."""
-    arrays = [(part, name) for part, name in zip(data.native(), _input_names(data), strict=True)]
-    for number, low, high, op in plan.index_bounds:
-        array, name = arrays[number]
-        if isinstance(array, tuple):  # a sparse matrix's columns, which have been checked
-            continue
-        at = core.first_outside(array, low, high)
-        if at >= 0:
-            raise _out_of_range(f"{who}: {name}", array, at, f"{op} takes", low, high)
-
-
-def _input_names(data: Samples) -> list[str]:
-    """The name of the array behind each entry of `Samples.native`."""
-    return [
-        name
-        for array, name in zip(data.arrays, data.names, strict=True)
-        for _ in range(3 if isinstance(array, SparseMatrix) else 1)
-    ]
-
-
-def check_labels(who: str, data: Samples, loss: str, classes: int, ignored: int | None) -> None:
-    """ValueError if an integer target is neither one of `classes` nor `ignored`.
-
-    It is for what a plan's bounds don't say, as it replaces what is ignored.
-    """
-    labels = data.targets
-    if labels.dtype.kind not in "iu":
-        return
-    at = core.first_outside(labels if ignored is None else np.where(labels == ignored, 0, labels), 0, classes)
-    if at >= 0:
-        takes = f"{loss} takes" if ignored is None else f"{loss} takes {ignored}, which it ignores, and"
-        raise _out_of_range(f"{who}: y", labels, at, takes, 0, classes)
-
-
-def _out_of_range(what: str, array: Array, at: int, takes: str, low: int, high: int) -> ValueError:
-    index = ", ".join(str(i) for i in np.unravel_index(at, array.shape))
-    return ValueError(f"{what}[{index}] is {array.flat[at]}, but {takes} integers from {low} to {high - 1}")
-
-
-def split_at(rows: int, fraction: Any) -> int:
-    """The first row of the last `fraction` of them; at least one row is left on each side."""
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float, np.floating)):
-        raise TypeError(f"fit: validation_split must be a number, got {fraction!r}")
-    if not 0.0 < fraction < 1.0:
-        raise ValueError(f"fit: validation_split must lie in [0, 1), got {fraction}")
-    at = rows - round(rows * fraction)
-    if not 0 < at < rows:
-        raise ValueError(f"fit: validation_split={fraction} of {rows} samples leaves one of the parts empty")
-    return at

@@ -92,8 +92,8 @@ def one(who: str, prediction: Any) -> Any:
     several = isinstance(prediction, (tuple, list, dict))
     if several and any(isinstance(leaf, Tensor) for leaf in tree.leaves(prediction)):
         raise TypeError(
-            f"{who}: expected one prediction, got a {type(prediction).__name__} of them; a loss of several "
-            "outputs is a function of one's own"
+            f"{who}: expected one prediction, got a {type(prediction).__name__} of them; give "
+            "a loss for each output, or a function of one's own for several"
         )
     return operand(prediction, who)
 

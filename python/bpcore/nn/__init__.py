@@ -51,6 +51,7 @@ from bpcore.nn.folding import fold_batch_norm
 from bpcore.nn.module import Module
 from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
 from bpcore.nn.norm import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
+from bpcore.nn.normalize import Normalize, Rescaling
 from bpcore.nn.parameter import Parameter, State
 from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
 from bpcore.nn.pooling import (
@@ -132,6 +133,7 @@ __all__ = [
     "Module",
     "MultiHeadAttention",
     "NonNegative",
+    "Normalize",
     "PReLU",
     "Parameter",
     "Permute",
@@ -140,6 +142,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Recompute",
+    "Rescaling",
     "Reshape",
     "Residual",
     "Sequential",

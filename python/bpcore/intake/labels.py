@@ -1,0 +1,50 @@
+"""Labels and indices in range, as far as plans and losses tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bpcore._native import core
+from bpcore.sparse import SparseMatrix
+
+if TYPE_CHECKING:
+    from bpcore._core import Plan
+    from bpcore.arrays import Array
+    from bpcore.intake.samples import Samples
+
+__all__ = ["check_indices", "check_labels"]
+
+
+def check_indices(who: str, plan: Plan, data: Samples) -> None:
+    """ValueError if an array that the plan uses as labels or indices has one out of range."""
+    # Each array, and its name, by the inputs of the plan; of a sparse matrix, the columns have been checked.
+    inputs: list[tuple[Any, str]] = []
+    for array, name in zip(data.arrays, data.names, strict=True):
+        inputs += [(array, name)] * (3 if isinstance(array, SparseMatrix) else 1)
+    for number, low, high, op in plan.index_bounds:
+        array, name = inputs[number]
+        if isinstance(array, SparseMatrix):
+            continue
+        at = core.first_outside(array, low, high)
+        if at >= 0:
+            raise _out_of_range(f"{who}: {name}", array, at, f"{op} takes", low, high)
+
+
+def check_labels(what: str, labels: Array, loss: str, classes: int, ignored: int | None) -> None:
+    """ValueError, which begins with `what`, if an integer is neither one of `classes` nor `ignored`.
+
+    It is for what a plan's bounds don't say, as it replaces what is ignored.
+    """
+    if labels.dtype.kind not in "iu":
+        return
+    at = core.first_outside(labels if ignored is None else np.where(labels == ignored, 0, labels), 0, classes)
+    if at >= 0:
+        takes = f"{loss} takes" if ignored is None else f"{loss} takes {ignored}, which it ignores, and"
+        raise _out_of_range(what, labels, at, takes, 0, classes)
+
+
+def _out_of_range(what: str, array: Array, at: int, takes: str, low: int, high: int) -> ValueError:
+    index = ", ".join(str(i) for i in np.unravel_index(at, array.shape))
+    return ValueError(f"{what}[{index}] is {array.flat[at]}, but {takes} integers from {low} to {high - 1}")
