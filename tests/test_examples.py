@@ -164,6 +164,22 @@ def test_the_example_of_movie_reviews_learns_words(tmp_path: Path) -> None:
     assert (tmp_path / "movie_reviews.png").is_file()
 
 
+def test_the_example_of_sparse_text_finds_the_telling_words(tmp_path: Path) -> None:
+    for name in ("sklearn", "matplotlib"):
+        pytest.importorskip(name)
+    rng = np.random.default_rng(0)
+    for kind, word in (("pos", "wonderful"), ("neg", "dreadful")):
+        others = rng.integers(0, 30, (200, 9))
+        lines = [" ".join([*(f"word{n}" for n in row), word, "film"]) for row in others]
+        (tmp_path / f"rt-polarity.{kind}").write_text("\n".join(lines) + "\n", "utf-8")
+    out = run_example(tmp_path, "text_sparse.py", tmp_path, "--epochs", "8", "--out", tmp_path)
+    assert re.search(r"^360 sentences, \d+ words and pairs, \d+ in a sentence", out), out
+    accuracy = re.search(r"test accuracy (\d\.\d+)", out)
+    assert accuracy is not None
+    assert float(accuracy[1]) >= 0.9
+    assert (tmp_path / "text_sparse.png").is_file()
+
+
 def test_the_example_of_splice_junctions_learns_where_motifs_are(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     rng = np.random.default_rng(0)
@@ -223,6 +239,7 @@ def test_the_example_of_tabular_data_learns_who_earns_more(tmp_path: Path) -> No
         "movie_reviews.py",
         "splice_junctions.py",
         "tabular.py",
+        "text_sparse.py",
     ],
 )
 def test_an_example_without_its_data_says_so(tmp_path: Path, name: str) -> None:

@@ -23,7 +23,8 @@ UpdateOptions adam() {
                      {"eps", 1e-8},
                      {"weight_decay", 0},
                      {"decoupled", 0},
-                     {"amsgrad", 0}}};
+                     {"amsgrad", 0},
+                     {"lazy", 0}}};
   return options;
 }
 

@@ -1,6 +1,6 @@
 """All workloads, one after the other: figures as JSON, tables of ratios as Markdown, charts as PNG.
 
-python benchmarks/peers/run_all.py --out results [--threads 1 2] [--quick] [--mnist FOLDER]
+python benchmarks/peers/run_all.py --out results [--threads 1 2] [--quick] [--mnist FOLDER] [--reviews FOLDER]
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
     parser.add_argument("--quick", action="store_true", help="few rounds and small work: a trial run")
     parser.add_argument("--mnist", metavar="FOLDER", help="with MNIST's four IDX files, to train on it, too")
+    parser.add_argument("--reviews", metavar="FOLDER", help="with rt-polarity.pos and .neg, for sparse words")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
@@ -57,6 +58,8 @@ def main() -> None:
             workloads["two_processes"] = []
         if options.mnist:
             workloads["mnist_epoch"] = [options.mnist]
+        if options.reviews:
+            workloads["sparse"] = [options.reviews]
         for script, arguments in workloads.items():
             run(script, arguments, options.out, threads, options.quick)
 

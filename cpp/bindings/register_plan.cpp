@@ -9,10 +9,11 @@ namespace bpcore::bindings {
 namespace {
 
 std::shared_ptr<Plan> make_plan(const Graph& graph, const std::vector<NodeId>& outputs,
-                                const std::vector<std::pair<int64_t, NodeId>>& gradients, bool training) {
+                                const std::vector<std::pair<int64_t, NodeId>>& gradients, bool training,
+                                bool by_rows) {
   std::vector<GradientRoot> roots;
   for (const auto& [slot, node] : gradients) roots.push_back({slot, node});
-  return std::make_shared<Plan>(graph, outputs, roots, training);
+  return std::make_shared<Plan>(graph, outputs, roots, training, by_rows);
 }
 
 py::list run_plan(const Plan& plan, Store* store, const std::vector<py::array>& inputs, int threads,
@@ -103,7 +104,8 @@ class BoundEvaluator {
 void register_plan(py::module_& module) {
   py::class_<Plan, std::shared_ptr<Plan>>(module, "Plan")
       .def(py::init(&make_plan), py::arg("graph"), py::arg("outputs"),
-           py::arg("gradients") = std::vector<std::pair<int64_t, NodeId>>{}, py::arg("training") = false)
+           py::arg("gradients") = std::vector<std::pair<int64_t, NodeId>>{}, py::arg("training") = false,
+           py::arg("by_rows") = false)
       .def("run", &run_plan, py::arg("store").none(true), py::arg("inputs"), py::arg("threads") = 1,
            py::arg("seed") = 0, py::arg("step") = 0)
       .def_property_readonly("cost", &Plan::cost)
@@ -117,13 +119,20 @@ void register_plan(py::module_& module) {
       .def_property_readonly("arena_bytes", &Plan::arena_bytes)
       .def_property_readonly("scratch_bytes", &Plan::scratch_bytes)
       .def_property_readonly("live_bytes", &Plan::live_bytes)
-      .def("threads", &Plan::threads, py::arg("available"))
+      .def("threads", &Plan::threads, py::arg("available"), py::arg("beside") = 0.0)
       .def_property_readonly("instructions",
                              [](const Plan& plan) {
                                std::vector<std::string> lines;
                                for (const Instruction& instruction : plan.instructions())
                                  lines.push_back(instruction.text);
                                return lines;
+                             })
+      .def_property_readonly("row_gradients",
+                             [](const Plan& plan) {
+                               std::vector<int64_t> slots;
+                               for (const RowGradient& each : plan.row_gradients())
+                                 slots.push_back(each.slot);
+                               return slots;
                              })
       .def_property_readonly("index_bounds", [](const Plan& plan) {
         std::vector<std::tuple<int64_t, int64_t, int64_t, std::string>> bounds;

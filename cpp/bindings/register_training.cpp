@@ -47,18 +47,32 @@ std::shared_ptr<Update> make_update(
   return std::make_shared<Update>(std::move(store), name, std::move(options));
 }
 
+// An array, or of ragged rows (indptr, array), of their places (indptr, None).
+SampleArray any_samples_of(const py::object& given) {
+  if (!py::isinstance<py::tuple>(given)) return samples_of(given.cast<py::array>());
+  const auto [indptr, array] = given.cast<std::pair<py::array, py::object>>();
+  expect_contiguous("session", indptr);
+  if (indptr.ndim() != 1 || indptr.shape(0) < 1 || dtype_of(indptr) != DType::Int64)
+    throw ValueError("session: indptr must be int64 of shape (rows + 1,)");
+  const int64_t rows = indptr.shape(0) - 1;
+  const auto* places = static_cast<const int64_t*>(indptr.data());
+  if (array.is_none()) return {nullptr, SampleType::Int64, rows, 0, places};
+  const SampleArray samples = samples_of(array.cast<py::array>());
+  return {samples.data, samples.type, rows, samples.rows * samples.row_elements, places};
+}
+
 // A session with the arrays that it reads.
 struct BoundSession {
-  std::vector<py::array> arrays;
+  std::vector<py::object> arrays;
   Session session;
 };
 
 std::unique_ptr<BoundSession> make_session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
                                            std::shared_ptr<const Plan> watching, std::shared_ptr<Store> store,
-                                           std::shared_ptr<Update> update, std::vector<py::array> arrays,
+                                           std::shared_ptr<Update> update, std::vector<py::object> arrays,
                                            const SessionOptions& options) {
   std::vector<SampleArray> samples;
-  for (const py::array& array : arrays) samples.push_back(samples_of(array));
+  for (const py::object& array : arrays) samples.push_back(any_samples_of(array));
   return std::unique_ptr<BoundSession>(new BoundSession{
       std::move(arrays), Session(std::move(plan), std::move(tail), std::move(watching), std::move(store),
                                  std::move(update), std::move(samples), options)});
@@ -134,12 +148,13 @@ void register_training(py::module_& module) {
       .def_property(
           "steps", [](const Update& update) { return update.optimizer().steps; },
           [](Update& update, int64_t steps) { update.optimizer().steps = steps; })
-      .def_property_readonly("has_average", &Update::has_average);
+      .def_property_readonly("has_average", &Update::has_average)
+      .def_property_readonly("takes_rows", &Update::takes_rows);
 
   py::class_<BoundSession>(module, "Session")
       .def(py::init([](std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
                        std::shared_ptr<Store> store, std::shared_ptr<Update> update,
-                       std::vector<py::array> arrays, int64_t batch_size, uint64_t seed, int threads,
+                       std::vector<py::object> arrays, int64_t batch_size, uint64_t seed, int threads,
                        int64_t accumulate, bool skip, std::shared_ptr<const Plan> watching,
                        int64_t watch_every, std::vector<int64_t> rows, std::vector<int64_t> collect,
                        std::vector<std::string> finite_names) {
@@ -175,14 +190,14 @@ void register_training(py::module_& module) {
                              [](const BoundSession& bound) { return bound.session.wrong_layer(); })
       .def_property_readonly("losses",
                              [](const BoundSession& bound) { return doubles(bound.session.losses()); })
-      .def_property_readonly("watched",
-                             [](const BoundSession& bound) {
-                               const auto columns = static_cast<py::ssize_t>(bound.session.watched_values());
-                               const std::vector<double>& values = bound.session.watched();
-                               const auto size = static_cast<py::ssize_t>(values.size());
-                               return py::array_t<double>({columns > 0 ? size / columns : 0, columns},
-                                                          values.data());
-                             })
+      .def_property_readonly(
+          "watched",
+          [](const BoundSession& bound) {
+            const auto columns = static_cast<py::ssize_t>(bound.session.watched_values());
+            const std::vector<double>& values = bound.session.watched();
+            const auto size = static_cast<py::ssize_t>(values.size());
+            return py::array_t<double>({columns > 0 ? size / columns : 0, columns}, values.data());
+          })
       .def("collected", &collected_rows, py::arg("output"))
       .def_property_readonly(
           "totals", [](const BoundSession& bound) { return doubles(bound.session.outputs().totals()); })

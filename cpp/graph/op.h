@@ -117,6 +117,16 @@ struct ElementLoop {
   explicit operator bool() const { return run != nullptr || placed; }
 };
 
+// The rows (of a first axis) that a node reads or writes, as its own inputs tell: an int64 input lists them,
+// in any order and repeatedly. Of that list, only as many count as the last element of input `ends` says.
+struct Rows {
+  int indices = -1;  // number of the input; -1: any row may be meant
+  int ends = -1;     // likewise; -1: the whole list counts
+};
+
+// An attribute, a flag, of an op with rows_written(): its output is zero already, so only those are written.
+inline constexpr const char* over_zeros = "over_zeros";
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -146,6 +156,11 @@ class Op {
 
   // Integer input `number` must hold values in [0, bound); -1: no such rule.
   virtual int64_t index_bound(const Signature&, int /*number*/) const { return -1; }
+
+  // Of input `number`, it reads these rows only.
+  virtual Rows rows_read(const Signature&, int /*number*/) const { return {}; }
+  // The output is zero but for these rows.
+  virtual Rows rows_written(const Signature&) const { return {}; }
 };
 
 // One op of a chain. All ops of a chain have outputs of one shape.

@@ -25,16 +25,18 @@ class PlanBuilder {
         base_(graph.size(), -1),
         offset_(graph.size(), 0) {}
 
-  void build(const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients, bool training) {
+  void build(const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients, bool training,
+             bool by_rows) {
     std::vector<NodeId> roots = outputs;
     for (const GradientRoot& root : gradients) roots.push_back(root.node);
     if (training)
       for (const auto& [state, value] : graph_.assignments()) roots.push_back(value);
     for (NodeId root : roots) graph_.node(root);  // throws for one that isn't there
-    const Program program = optimize(graph_, roots);
+    Program program = optimize(graph_, roots);
 
     locate_leaves();
     claim_gradients(program, gradients);
+    if (by_rows) find_row_gradients(program, roots);
     measure_lifetimes(program, outputs, gradients, training);
     const Layout layout = place(lifetimes_);
     plan_.arena_bytes_ = layout.bytes;
@@ -126,6 +128,46 @@ class PlanBuilder {
     }
   }
 
+  // Gradients that an op writes row by row where the optimizer reads them, of parameters that nothing reads
+  // but by the same rows.
+  void find_row_gradients(Program& program, const std::vector<NodeId>& roots) {
+    for (Program::Item& item : program.items) {
+      if (!item.links.empty() || item.op->is_view() || at(item.id).space != Space::Gradient) continue;
+      const Rows rows = item.op->rows_written(signature_of(item));
+      if (rows.indices < 0) continue;
+      const auto input_of = [&](int number) -> int64_t {
+        if (number < 0) return -1;
+        const NodeId id = item.inputs[static_cast<size_t>(number)];
+        const Node& source = graph_.node(base(id));
+        return source.leaf == Leaf::Input && is_whole(id) ? source.index : -1;
+      };
+      const RowGradient found{at(item.id).index, input_of(rows.indices), input_of(rows.ends)};
+      if (found.indices < 0 || (rows.ends >= 0 && found.ends < 0)) continue;
+      const NodeId list = base(item.inputs[static_cast<size_t>(rows.indices)]);
+      if (!read_by_rows(program, roots, found.slot, list)) continue;
+      item.attributes.set(over_zeros, true);
+      plan_.row_gradients_.push_back(found);
+    }
+  }
+
+  // Whether all that reads the parameter reads the rows of `list`.
+  bool read_by_rows(const Program& program, const std::vector<NodeId>& roots, int64_t slot,
+                    NodeId list) const {
+    const auto is_it = [&](NodeId id) {
+      const Node& node = graph_.node(id);
+      return node.leaf == Leaf::Parameter && node.index == slot;
+    };
+    if (std::any_of(roots.begin(), roots.end(), is_it)) return false;
+    for (const Program::Item& item : program.items)
+      for (size_t number = 0; number < item.inputs.size(); ++number) {
+        if (!is_it(item.inputs[number])) continue;
+        if (!item.links.empty()) return false;
+        const Rows rows = item.op->rows_read(signature_of(item), static_cast<int>(number));
+        if (rows.indices < 0 || base(item.inputs[static_cast<size_t>(rows.indices)]) != list) return false;
+      }
+    return true;
+  }
+
   void measure_lifetimes(const Program& program, const std::vector<NodeId>& outputs,
                          const std::vector<GradientRoot>& gradients, bool training) {
     std::vector<int> lifetime_of(static_cast<size_t>(graph_.size()), -1);
@@ -208,15 +250,16 @@ class PlanBuilder {
 };
 
 Plan::Plan(const Graph& graph, const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients,
-           bool training) {
-  PlanBuilder(graph, *this).build(outputs, gradients, training);
+           bool training, bool by_rows) {
+  PlanBuilder(graph, *this).build(outputs, gradients, training, by_rows);
 }
 
-int Plan::threads(int available) const {
+int Plan::threads(int available, double beside) const {
   // With t threads the parallel part shrinks by (1 - 1/t); take the most threads for which each share is
   // worth it.
-  if (parallel_cost_ < serial_cost_) return 1;
-  const int worthwhile = static_cast<int>(parallel_cost_ / nanoseconds_per_thread);
+  const double parallel = parallel_cost_ + beside;
+  if (parallel < serial_cost_) return 1;
+  const int worthwhile = static_cast<int>(parallel / nanoseconds_per_thread);
   return std::clamp(worthwhile, 1, std::max(available, 1));
 }
 

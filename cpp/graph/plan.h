@@ -40,13 +40,22 @@ struct IndexBound {
   std::string op;
 };
 
+// A gradient of which a run writes only some rows, those that an input lists, and which is zero elsewhere:
+// whoever runs the plan clears these rows again before the next run. The run reads only them of the
+// parameter, too.
+struct RowGradient {
+  int64_t slot;
+  int64_t indices;  // number of the input, int64
+  int64_t ends;     // of the one whose last element says how many of them count; -1: all do
+};
+
 class Plan {
  public:
   // `outputs` are read by the caller after a run; `gradients` are written to the optimizer's gradient buffer;
   // `training`: the graph's state assignments are made when a run is committed. Throws ValueError if a slot
-  // is given two gradients.
+  // is given two gradients. With `by_rows`, gradients may be RowGradients.
   Plan(const Graph& graph, const std::vector<NodeId>& outputs, const std::vector<GradientRoot>& gradients,
-       bool training);
+       bool training, bool by_rows = false);
 
   // The run itself, up to `commits_begin`; behind it, what a training plan writes to states once the run has
   // been found good and everything has been read.
@@ -58,6 +67,7 @@ class Plan {
   const std::vector<std::pair<int64_t, TensorType>>& parameters() const { return parameters_; }  // slots used
   const std::vector<std::pair<int64_t, TensorType>>& states() const { return states_; }
   const std::vector<std::pair<int64_t, TensorType>>& gradients() const { return gradients_; }
+  const std::vector<RowGradient>& row_gradients() const { return row_gradients_; }  // some of these
   const std::vector<std::shared_ptr<const Buffer>>& constants() const { return constants_; }
   const std::vector<IndexBound>& index_bounds() const { return index_bounds_; }
 
@@ -65,8 +75,9 @@ class Plan {
   int64_t live_bytes() const { return live_bytes_; }  // the most that any step holds: the arena's lower bound
   int64_t scratch_bytes() const { return scratch_bytes_; }       // of one thread
   double cost() const { return serial_cost_ + parallel_cost_; }  // rough nanoseconds on one core
-  // As many threads as pay for this plan, at most `available`.
-  int threads(int available) const;
+  // As many threads as pay for this plan and so much work `beside` it that can be shared, in nanoseconds; at
+  // most `available`.
+  int threads(int available, double beside = 0) const;
 
  private:
   friend class PlanBuilder;
@@ -74,6 +85,7 @@ class Plan {
   std::vector<Location> outputs_;
   std::vector<TensorType> output_types_, inputs_;
   std::vector<std::pair<int64_t, TensorType>> parameters_, states_, gradients_;
+  std::vector<RowGradient> row_gradients_;
   std::vector<std::shared_ptr<const Buffer>> constants_;
   std::vector<IndexBound> index_bounds_;
   size_t commits_begin_ = 0;

@@ -59,6 +59,12 @@ class Gather final : public Op {
     return number == 1 ? shape[normalize_axis(name(), node.attributes.integer("axis"), shape.rank())] : -1;
   }
 
+  Rows rows_read(const Signature& node, int number) const override {
+    const int rank = node.input(0).shape.rank();
+    const bool first = normalize_axis(name(), node.attributes.integer("axis"), rank) == 0;
+    return number == 0 && first ? Rows{1} : Rows{};
+  }
+
   void vjp(Vjp& node) const override {
     if (!node.needs(0)) return;
     const Shape& shape = node.input(0).shape();
@@ -94,7 +100,9 @@ class ScatterAdd final : public Op {
   Routine compile(const Signature& node, const TensorType& output) const override {
     const AxisSplit split = split_at(output.shape, static_cast<int>(node.attributes.integer("axis")));
     const int64_t count = node.input(1).shape.elements();
-    const int64_t whole = output.shape.elements(), added = node.input(0).shape.elements();
+    const bool onto_zeros = node.attributes.flag(over_zeros);
+    const int64_t whole = onto_zeros ? 0 : output.shape.elements();
+    const int64_t added = node.input(0).shape.elements();
     Routine routine;
     routine.cost = 0.25 * static_cast<double>(whole) + 0.5 * static_cast<double>(added);
     // A task adds to its part of the rows, and reads all indices to find what is for it: parts are few enough
@@ -103,11 +111,11 @@ class ScatterAdd final : public Op {
     routine.tasks = std::max<int64_t>(1, std::min({parts, split.size, 1 + split.inner / 8}));
     with_any(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      routine.run = [split, count, tasks = routine.tasks](const Frame& frame, int64_t task) {
+      routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
         const Range share = part_of(split.size, tasks, task);
         for (int64_t o = 0; o < split.outer; ++o) {
           T* out = frame.output<T>() + o * split.size * split.inner;
-          std::fill(out + share.begin * split.inner, out + share.end * split.inner, T(0));
+          if (!onto_zeros) std::fill(out + share.begin * split.inner, out + share.end * split.inner, T(0));
           for (int64_t i = 0; i < count; ++i) {
             const int64_t index = frame.input<int64_t>(1)[i];
             if (index < 0 || index >= split.size) frame.status->wrong_index("scatter_add", index, split.size);
@@ -120,6 +128,10 @@ class ScatterAdd final : public Op {
       };
     });
     return routine;
+  }
+
+  Rows rows_written(const Signature& node) const override {
+    return node.attributes.integer("axis") == 0 ? Rows{1} : Rows{};
   }
 
   void vjp(Vjp& node) const override {

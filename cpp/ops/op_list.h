@@ -32,6 +32,7 @@ void add_random_ops(OpList& ops);
 void add_reduction_ops(OpList& ops);
 void add_rnn_ops(OpList& ops);
 void add_softmax_ops(OpList& ops);
+void add_sparse_ops(OpList& ops);
 void add_unary_ops(OpList& ops);
 void add_view_ops(OpList& ops);
 

@@ -27,6 +27,7 @@ struct Adagrad {
     return {static_cast<T>(rate / (1 + static_cast<double>(step - 1) * rate_decay)), static_cast<T>(decay),
             static_cast<T>(epsilon), static_cast<T>(initial)};
   }
+  bool rests() const { return decay == 0; }
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     gradient += step.decay * weight;
     state[0] += gradient * gradient;

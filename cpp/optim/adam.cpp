@@ -65,7 +65,10 @@ struct AdamRule : AdamSettings {
     Moments<T> moments;
     T rate, root;  // with the bias corrections in them
   };
-  explicit AdamRule(Settings& settings) : AdamSettings(settings) { settings.take("amsgrad"); }
+  explicit AdamRule(Settings& settings) : AdamSettings(settings), lazy(settings.take("lazy") != 0) {
+    settings.take("amsgrad");
+  }
+  bool rests() const { return lazy; }
   Step prepare(double rate, int64_t step) const {
     return {Moments<T>(*this, rate), static_cast<T>(rate / bias_correction(beta1, step)),
             static_cast<T>(1 / std::sqrt(bias_correction(beta2, step)))};
@@ -76,6 +79,7 @@ struct AdamRule : AdamSettings {
     const Vec<T> root = square_root<T>(state[amsgrad ? 2 : 1]) * step.root;
     weight -= quotient<T>(step.rate * state[0], root + step.moments.epsilon);
   }
+  bool lazy;  // leave out the steps in which an element of a row can't have a gradient
 };
 
 template <class T>

@@ -63,16 +63,29 @@ class Optimizer {
   std::vector<std::pair<std::string, Buffer>> slots_;
 };
 
-// Ranges [begin, end) below are of elements, both multiples of a cache line; any thread may take any range.
+// Ranges [begin, end) below are of elements, unless said otherwise both multiples of a cache line; any thread
+// may take any range.
 // Subnormal numbers become zero: the running means of a parameter that gets no gradient any more (of a dead
 // unit, say) decay to them, and arithmetic on those is much slower.
 
-// What becomes of an element depends on it alone: one pass.
+// What becomes of an element depends on it alone: one pass. Its ranges may be any.
 class ElementwiseOptimizer : public Optimizer {
  public:
   using Optimizer::Optimizer;
   virtual void update(void* parameters, const void* gradients, int64_t begin, int64_t end,
                       size_t group) const = 0;
+
+  // For elements that get no gradient in most steps: these steps can be put off until an element is wanted,
+  // and are then the same to the bit.
+
+  // Whether a step without gradient leaves an element and its state as they are, so that nothing is put off.
+  virtual bool rests(size_t group) const = 0;
+  // From now on, steps are kept: at most `most`, before they are forgotten.
+  virtual void keep_steps(size_t most) = 0;
+  virtual void forget_steps() = 0;
+  virtual size_t kept_steps() const = 0;
+  // Takes the kept steps from number `first` on with gradients of zero.
+  virtual void catch_up(void* parameters, int64_t begin, int64_t end, size_t group, size_t first) const = 0;
 };
 
 // The length of a step depends on norms of a whole tensor: direct() replaces the gradients of a range by the

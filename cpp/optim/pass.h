@@ -1,6 +1,7 @@
 // The loop that all formulas share: a vector of parameters, gradients and state at a time.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
@@ -16,8 +17,9 @@ template <class T>
 using Vec = kernels::simd::Vec<T>;
 
 // Rule: Scalar (float or double); slots(), the names of its state; Rule(Settings&), a group's settings;
-// Step prepare(rate, step), what a step needs of them as scalars; and
-// apply(const Step&, Vec& weight, Vec gradient, Vec* state), the formula.
+// Step prepare(rate, step), what a step needs of them as scalars;
+// apply(const Step&, Vec& weight, Vec gradient, Vec* state), the formula; and, where it can be so,
+// bool rests(), see ElementwiseOptimizer.
 template <class Rule>
 class Pass final : public ElementwiseOptimizer {
  public:
@@ -34,32 +36,101 @@ class Pass final : public ElementwiseOptimizer {
 
   void update(void* parameters, const void* gradients, int64_t begin, int64_t end,
               size_t group) const override {
-    namespace simd = kernels::simd;
-    const FlushSubnormals mode;
     const typename Rule::Step step = steps_[group];
-    T* __restrict theta = static_cast<T*>(parameters);
     const T* __restrict gradient = static_cast<const T*>(gradients);
-    constexpr size_t count = Rule::slots.size();
-    std::array<T*, count> slots;
-    for (size_t k = 0; k < count; ++k) slots[k] = slot<T>(k);
-    for (int64_t i = begin; i < end; i += simd::vector_width<T>) {
-      Vec<T> weight = simd::load(theta + i);
-      std::array<Vec<T>, count> state;
-      for (size_t k = 0; k < count; ++k) state[k] = simd::load(slots[k] + i);
-      Rule::apply(step, weight, simd::load(gradient + i), state.data());
-      for (size_t k = 0; k < count; ++k) simd::store(slots[k] + i, state[k]);
-      simd::store(theta + i, weight);
-    }
+    walk<1>(parameters, begin, end, [&](int64_t i, int64_t count, Vec<T>* weight, auto* state) {
+      const Vec<T> g =
+          count == width ? kernels::simd::load(gradient + i) : kernels::simd::load(gradient + i, mask(count));
+      Rule::apply(step, *weight, g, state->data());
+    });
+  }
+
+  bool rests(size_t group) const override {
+    if constexpr (requires(const Rule& rule) { rule.rests(); })
+      return rules_[group].rests();
+    else
+      return false;
+  }
+
+  void keep_steps(size_t most) override {
+    forget_steps();
+    kept_.resize(most * rules_.size());
+  }
+  void forget_steps() override { kept_count_ = 0; }
+  size_t kept_steps() const override { return kept_count_; }
+
+  void catch_up(void* parameters, int64_t begin, int64_t end, size_t group, size_t first) const override {
+    constexpr int together = 4;  // vectors: a step waits for the one before
+    const auto take = [&](auto vectors, int64_t from, int64_t to) {
+      constexpr int n = decltype(vectors)::value;
+      walk<n>(parameters, from, to, [&](int64_t, int64_t, Vec<T>* weight, auto* state) {
+        for (size_t number = first; number < kept_count_; ++number) {
+          const typename Rule::Step& step = kept_[number * rules_.size() + group];
+#pragma GCC unroll 4
+          for (int v = 0; v < n; ++v) Rule::apply(step, weight[v], Vec<T>{}, state[v].data());
+        }
+      });
+    };
+    const int64_t blocks = begin + (end - begin) / (together * width) * (together * width);
+    take(std::integral_constant<int, together>{}, begin, blocks);
+    take(std::integral_constant<int, 1>{}, blocks, end);
   }
 
  private:
+  static constexpr int64_t width = kernels::simd::vector_width<T>;
+  static constexpr size_t count = Rule::slots.size();
+
+  BPCORE_INLINE static kernels::simd::Mask<T> mask(int64_t elements) {
+    return kernels::simd::Mask<T>(static_cast<int>(elements));
+  }
+
+  // body(first element, elements of the only vector, weights, state) for every n vectors; with n = 1 the last
+  // one may be shorter.
+  template <int n, class Body>
+  void walk(void* parameters, int64_t begin, int64_t end, Body&& body) const {
+    namespace simd = kernels::simd;
+    const FlushSubnormals mode;
+    T* __restrict theta = static_cast<T*>(parameters);
+    std::array<T*, count> slots;
+    for (size_t k = 0; k < count; ++k) slots[k] = this->template slot<T>(k);
+    Vec<T> weight[n];
+    std::array<Vec<T>, count> state[n];
+    int64_t i = begin;
+    for (; i + n * width <= end; i += n * width) {
+#pragma GCC unroll 4
+      for (int v = 0; v < n; ++v) {
+        weight[v] = simd::load(theta + i + v * width);
+        for (size_t k = 0; k < count; ++k) state[v][k] = simd::load(slots[k] + i + v * width);
+      }
+      body(i, width, weight, state);
+#pragma GCC unroll 4
+      for (int v = 0; v < n; ++v) {
+        for (size_t k = 0; k < count; ++k) simd::store(slots[k] + i + v * width, state[v][k]);
+        simd::store(theta + i + v * width, weight[v]);
+      }
+    }
+    if (i >= end) return;
+    const simd::Mask<T> rest = mask(end - i);
+    weight[0] = simd::load(theta + i, rest);
+    for (size_t k = 0; k < count; ++k) state[0][k] = simd::load(slots[k] + i, rest);
+    body(i, end - i, weight, state);
+    for (size_t k = 0; k < count; ++k) simd::store(slots[k] + i, state[0][k], rest);
+    simd::store(theta + i, weight[0], rest);
+  }
+
   void prepare(const double* rates, int64_t step) override {
     for (size_t group = 0; group < rules_.size(); ++group)
       steps_[group] = rules_[group].prepare(rates[group], step);
+    if (kept_.empty()) return;
+    std::copy(steps_.begin(), steps_.end(),
+              kept_.begin() + static_cast<int64_t>(kept_count_ * rules_.size()));
+    ++kept_count_;
   }
 
   std::vector<Rule> rules_;                 // by group
   std::vector<typename Rule::Step> steps_;  // of the step at hand
+  std::vector<typename Rule::Step> kept_;   // step by step; empty: none are kept
+  size_t kept_count_ = 0;
 };
 
 // Pass<Rule<T>> for the setup's dtype T.

@@ -17,6 +17,7 @@ struct Plain {
     settings.take("nesterov");
   }
   Step prepare(double rate, int64_t) const { return {static_cast<T>(rate), static_cast<T>(decay)}; }
+  bool rests() const { return decay == 0; }
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>*) {
     weight -= step.rate * (gradient + step.decay * weight);
   }

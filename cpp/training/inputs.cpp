@@ -40,6 +40,10 @@ Inputs::Inputs(const Plan& plan, const std::vector<SampleArray>& arrays, std::ve
   for (const SampleArray& array : arrays) {
     const size_t number = inputs_.size();
     if (number >= plan.inputs().size()) throw ValueError("session: more arrays than the plan has inputs");
+    if (array.indptr != nullptr) {
+      add_ragged(plan, array);
+      continue;
+    }
     const DType dtype = plan.inputs()[number].dtype;
     Input input{array, gather_function(array.type, dtype), same_representation(array.type, dtype), {}};
     input.batch =
@@ -48,12 +52,60 @@ Inputs::Inputs(const Plan& plan, const std::vector<SampleArray>& arrays, std::ve
   }
 }
 
+void Inputs::add_ragged(const Plan& plan, const SampleArray& array) {
+  const TensorType& type = plan.inputs()[inputs_.size()];
+  Input input{array, gather_function(array.type, type.dtype), false,
+              Buffer(static_cast<size_t>(type.bytes()))};
+  if (input.is_places()) {
+    if (type.dtype != DType::Int64) throw ValueError("session: places of rows are int64");
+    if (array.indptr[0] < 0) throw ValueError("session: the first row begins before its array");
+    for (int64_t i = 0; i < array.rows; ++i)
+      if (array.indptr[i + 1] < array.indptr[i])
+        throw ValueError(concat("session: row ", i, " ends before it begins"));
+  } else {
+    const auto is_its = [&](const Input& each) {
+      return each.is_places() && each.array.indptr == array.indptr;
+    };
+    const auto found = std::find_if(inputs_.begin(), inputs_.end(), is_its);
+    if (found == inputs_.end()) throw ValueError("session: ragged rows without an input of their places");
+    input.places = static_cast<size_t>(found - inputs_.begin());
+    if (array.indptr[array.rows] > array.row_elements)
+      throw ValueError(concat("session: rows of ", array.indptr[array.rows], " elements in an array of ",
+                              array.row_elements));
+  }
+  inputs_.push_back(std::move(input));
+}
+
+// There must be room for the longest rows.
+void Inputs::check_ragged(const Plan& plan, size_t number, int64_t rows) const {
+  const Input& input = inputs_[number];
+  const TensorType& type = plan.inputs()[number];
+  int64_t least = rows + 1;
+  if (input.is_ragged()) {
+    std::vector<int64_t> lengths;
+    for (int64_t row : order_) lengths.push_back(input.array.indptr[row + 1] - input.array.indptr[row]);
+    std::nth_element(lengths.begin(), lengths.begin() + (rows - 1), lengths.end(), std::greater<>());
+    least = std::accumulate(lengths.begin(), lengths.begin() + rows, int64_t{0});
+  }
+  const bool fits = type.shape.rank() == 1 && type.shape[0] >= least &&
+                    (input.is_ragged() || type.shape[0] == least) &&
+                    type.bytes() <= static_cast<int64_t>(input.batch.bytes());
+  if (!fits)
+    throw ValueError(concat("session: input ", number, " of the plan has shape ", type.shape, ", ", rows,
+                            input.is_ragged() ? " ragged rows need up to " : " places of ragged rows need ",
+                            least));
+}
+
 void Inputs::check(const Plan& plan, int64_t rows) const {
   if (plan.inputs().size() != inputs_.size())
     throw ValueError(
         concat("session: ", inputs_.size(), " arrays for a plan of ", plan.inputs().size(), " inputs"));
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Shape& shape = plan.inputs()[i].shape;
+    if (inputs_[i].array.indptr != nullptr) {
+      check_ragged(plan, i, rows);
+      continue;
+    }
     if (shape.rank() == 0 || shape[0] != rows || shape.elements() != rows * inputs_[i].array.row_elements)
       throw ValueError(concat("session: input ", i, " of the plan has shape ", shape, ", the batch has ",
                               rows, " rows of ", inputs_[i].array.row_elements, " elements"));
@@ -105,6 +157,21 @@ void Inputs::gather(Team& team, const Plan& plan, int64_t first, int64_t count) 
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Input& input = inputs_[i];
     if (input.in_place && straight_) continue;
+    if (input.is_places()) {
+      int64_t* ends = input.batch.as<int64_t>();
+      ends[0] = 0;
+      for (int64_t k = 0; k < count; ++k)
+        ends[k + 1] = ends[k] + input.array.indptr[rows[k] + 1] - input.array.indptr[rows[k]];
+      continue;
+    }
+    if (input.is_ragged()) {
+      const int64_t* ends = inputs_[input.places].batch.as<int64_t>();
+      const int64_t tasks = team.size() == 1 || ends[count] < gathered_alone / 8
+                                ? 1
+                                : std::min<int64_t>(count, 4 * team.size());
+      team.run(tasks, [&](int64_t task, int) { gather_ragged(plan, i, first, part_of(count, tasks, task)); });
+      continue;
+    }
     const size_t row_bytes = static_cast<size_t>(input.array.row_elements) * size_of(plan.inputs()[i].dtype);
     const bool small = static_cast<int64_t>(row_bytes) * count < gathered_alone;
     const int64_t tasks = team.size() == 1 || small ? 1 : std::min<int64_t>(count, 4 * team.size());
@@ -116,11 +183,23 @@ void Inputs::gather(Team& team, const Plan& plan, int64_t first, int64_t count) 
   }
 }
 
+void Inputs::gather_ragged(const Plan& plan, size_t number, int64_t first, Range rows) {
+  const Input& input = inputs_[number];
+  const int64_t* ends = inputs_[input.places].batch.as<int64_t>();
+  const size_t from = size_of(input.array.type), to = size_of(plan.inputs()[number].dtype);
+  for (int64_t k = rows.begin; k < rows.end; ++k) {
+    const int64_t begin = input.array.indptr[order_[static_cast<size_t>(first + k)]], whole = 0;
+    const SampleArray row{input.array.data + static_cast<size_t>(begin) * from, input.array.type, 1,
+                          ends[k + 1] - ends[k]};
+    input.gather(row, &whole, 1, input.batch.data() + static_cast<size_t>(ends[k]) * to);
+  }
+}
+
 bool Inputs::finite(const Plan& plan, int64_t first, int64_t count) {
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const SampleArray& array = inputs_[i].array;
     const TensorType& type = plan.inputs()[i];
-    if (!is_float(array.type) || !is_float(type.dtype)) continue;
+    if (!is_float(array.type) || !is_float(type.dtype) || array.indptr != nullptr) continue;
     const SampleType kind = type.dtype == DType::Float32 ? SampleType::Float32 : SampleType::Float64;
     int64_t at = first_not_finite({place(inputs_[i], first), kind, count, array.row_elements}, type.dtype);
     if (at < 0) continue;

@@ -24,10 +24,14 @@ enum class SampleType : uint8_t {
 };
 
 // Row-major samples, the first axis counts them. The memory belongs to the caller.
+//
+// With `indptr`, (rows + 1), rows are ragged: row i has the elements indptr[i] … indptr[i + 1). Without
+// `data`, only the rows' places are meant: of a batch, where each of its rows begins and the last one ends.
 struct SampleArray {
   const char* data;
   SampleType type;
   int64_t rows, row_elements;
+  const int64_t* indptr = nullptr;
 };
 
 size_t size_of(SampleType type);

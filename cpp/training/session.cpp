@@ -15,7 +15,10 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
       update_(std::move(update)),
       options_(std::move(options)),
       inputs_(*plan, arrays, options_.rows, options_.batch_size),
-      outputs_(*plan, options_.collected, inputs_.samples()) {
+      outputs_(*plan, options_.collected, inputs_.samples()),
+      row_updates_(update_.get(), *plan, tail.get()) {
+  if (!plan->row_gradients().empty() && (options_.accumulate > 1 || options_.watch_every > 0))
+    throw ValueError("session: gradients by rows can be neither accumulated nor watched");
   if (options_.accumulate < 1)
     throw ValueError(concat("session: accumulate must be at least 1, got ", options_.accumulate));
   if (update_ && update_->store() != store_)
@@ -30,7 +33,7 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
   check(*plan, options_.batch_size);
   if (tail) check(*tail, rest);
 
-  threads_ = plan->threads(options_.threads);
+  threads_ = plan->threads(options_.threads, row_updates_.cost());
   full_ = make_part(std::move(plan), options_.batch_size, threads_);
   if (tail) tail_ = make_part(std::move(tail), rest, threads_);
   if (options_.accumulate > 1) {
@@ -123,6 +126,9 @@ bool Session::batch(Team& team, Part& part, const std::vector<Piece>& pieces, in
                     bool last, bool watched) {
   clean_ = inputs_.fill(team, *part.plan, *part.workspace, number * options_.batch_size, part.rows);
   if (!clean_) return false;
+  row_updates_.begin(team, *part.plan, [&](int64_t input) {
+    return inputs_.place(static_cast<size_t>(input), number * options_.batch_size);
+  });
   part.workspace->run(team, status_, key(number % options_.accumulate));
   const double before = options_.accumulate > 1 && !first ? outputs_.weight() : 0;
   if (first) outputs_.begin_step();
@@ -163,6 +169,7 @@ bool Session::step(Team& team, const double* rates) {
     const bool good = batch(team, part, pieces, number, first, number == end - 1, watched);
     if (good && watched && first) record_watched();
     if (!good) {
+      row_updates_.drop(team);
       watched_.resize(recorded);
       if (states_before_.bytes() > 0)
         std::memcpy(store_->states.data(), states_before_.data(), states_before_.bytes());
@@ -176,19 +183,22 @@ bool Session::step(Team& team, const double* rates) {
     update_->apply_measured(team, pieces, rates, watched_.data() + recorded + 1);
   } else if (update_) {
     update_->apply(team, pieces, rates);
+    row_updates_.apply(team);
   }
   return true;
 }
 
 void Session::program(Team& team) {
+  row_updates_.begin_run();
   for (int64_t i = 0; i < wanted_; ++i) {
     if (!step(team, rates_ + static_cast<size_t>(i) * groups())) {
-      if (!options_.skip || !clean_ || !status_.ok()) return;
+      if (!options_.skip || !clean_ || !status_.ok()) break;
       ++skipped_;
     }
     ++position_;
     ++done_;
   }
+  row_updates_.end_run(team);
 }
 
 }  // namespace bpcore

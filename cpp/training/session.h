@@ -8,6 +8,7 @@
 #include "graph/store.h"
 #include "training/inputs.h"
 #include "training/outputs.h"
+#include "training/row_update.h"
 #include "training/update.h"
 
 namespace bpcore {
@@ -31,6 +32,7 @@ class Session {
   // exactly when there is none. Without `update` nothing is updated and the plans have no gradients. Output 0
   // of the plans is the mean loss, the others are sums over the batch, or collected; where gradients are
   // accumulated, output 2 is the weight of a batch's. Throws ValueError where these don't fit together.
+  // Gradients by rows can be neither accumulated nor watched.
   // `watching` takes the place of `plan` in watched steps and has more scalars behind its outputs; null if
   // none is.
   Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
@@ -85,6 +87,7 @@ class Session {
   SessionOptions options_;
   Inputs inputs_;
   Outputs outputs_;
+  RowUpdates row_updates_;
   int64_t batches_, steps_per_epoch_, position_ = 0, skipped_ = 0, wrong_layer_ = -1;
   Part full_, tail_, watching_;
   int threads_;

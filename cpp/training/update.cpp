@@ -35,7 +35,7 @@ Update::Update(std::shared_ptr<Store> store, const std::string& name, UpdateOpti
   }
   for (const Constraint& constraint : options_.constraints) layout.slot(constraint.slot);  // throws
   optimizer_ = make_optimizer({name, options_.groups, layout.elements(), layout.dtype()});
-  elementwise_ = dynamic_cast<const ElementwiseOptimizer*>(optimizer_.get());
+  elementwise_ = dynamic_cast<ElementwiseOptimizer*>(optimizer_.get());
   tensorwise_ = dynamic_cast<const TensorwiseOptimizer*>(optimizer_.get());
   gradients_ = layout.allocate();
   if (has_average()) average_ = layout.allocate();
@@ -46,6 +46,23 @@ Update::Update(std::shared_ptr<Store> store, const std::string& name, UpdateOpti
   of_gradients_.resize(layers_);
   factors_.resize(layers_);
   lengths_.resize(count);
+  zero_.resize(count);
+}
+
+bool Update::takes_rows() const {
+  return elementwise_ != nullptr && !measures() && options_.clip_value == 0 && options_.constraints.empty() &&
+         !has_average();
+}
+
+void Update::expect_zeros(const std::vector<int64_t>& slots) {
+  const FlatLayout& layout = store_->parameter_layout;
+  for (int64_t number : slots) {
+    const Slot& slot = layout.slot(number);
+    const size_t bytes = static_cast<size_t>(slot.shape.elements()) * size_of(layout.dtype());
+    if (!zero_[static_cast<size_t>(number)]) std::memset(layout.address(gradients_, slot), 0, bytes);
+  }
+  std::fill(zero_.begin(), zero_.end(), false);
+  for (int64_t number : slots) zero_[static_cast<size_t>(number)] = true;
 }
 
 bool Update::measures() const {
@@ -57,6 +74,9 @@ std::vector<Piece> Update::pieces(const Plan& plan, bool by_slot) const {
   const int64_t step = static_cast<int64_t>(alignment / size_of(layout.dtype()));
   std::vector<Piece> tensors;
   for (const auto& [number, type] : plan.gradients()) {
+    const auto is_it = [slot = number](const RowGradient& each) { return each.slot == slot; };
+    const std::vector<RowGradient>& by_rows = plan.row_gradients();
+    if (std::any_of(by_rows.begin(), by_rows.end(), is_it)) continue;
     const int64_t begin = layout.slot(number).offset;
     const size_t slot = static_cast<size_t>(number);
     tensors.push_back({{begin, begin + round_up(type.shape.elements(), step)},

@@ -46,10 +46,19 @@ class Update {
   // Throws ValueError for an unknown optimizer or setting, or for groups and layers that don't fit the store.
   Update(std::shared_ptr<Store> store, const std::string& name, UpdateOptions options);
 
-  // The pieces that a plan computes gradients for. A frozen parameter, or one that this loss doesn't reach,
-  // is in none: neither weight decay nor momentum moves it.
-  // With `by_slot`, no piece is of several tensors.
+  // The pieces that a plan computes whole gradients for. A frozen parameter, or one that this loss doesn't
+  // reach, is in none: neither weight decay nor momentum moves it. With `by_slot`, no piece is of several
+  // tensors.
   std::vector<Piece> pieces(const Plan& plan, bool by_slot) const;
+
+  // Whether gradients may be given by rows, see RowUpdate: nothing but the optimizer itself reads them,
+  // element by element.
+  bool takes_rows() const;
+  // A run is to write gradients; those of these slots are zero, here or already.
+  void expect_zeros(const std::vector<int64_t>& slots);
+  size_t group_of(int64_t slot) const {
+    return static_cast<size_t>(options_.group_of_slot[static_cast<size_t>(slot)]);
+  }
 
   // Make room for accumulate() and for measured updates, which allocate nothing.
   void prepare_to_accumulate();
@@ -75,6 +84,7 @@ class Update {
   const std::shared_ptr<Store>& store() const { return store_; }
   Optimizer& optimizer() { return *optimizer_; }
   const Optimizer& optimizer() const { return *optimizer_; }
+  ElementwiseOptimizer& elementwise() { return *elementwise_; }  // if it takes rows
   const Buffer& gradients() const { return gradients_; }
   bool has_average() const { return options_.average > 0; }
   const Buffer& average() const { return average_; }
@@ -92,9 +102,10 @@ class Update {
   UpdateOptions options_;
   Buffer gradients_, sums_, average_, before_;
   std::unique_ptr<Optimizer> optimizer_;
-  const ElementwiseOptimizer* elementwise_;  // the optimizer as what it is; the other is null
+  ElementwiseOptimizer* elementwise_;  // the optimizer as what it is; the other is null
   const TensorwiseOptimizer* tensorwise_;
-  double weight_ = 0;  // of the micro-batches in sums_
+  std::vector<bool> zero_;  // by slot: whether the gradient is known to be zero between runs
+  double weight_ = 0;       // of the micro-batches in sums_
   int64_t wrong_layer_ = -1;
   size_t layers_ = 0;
   std::vector<double> partial_, other_;                    // sums of squares by piece

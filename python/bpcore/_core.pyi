@@ -56,11 +56,14 @@ class Plan:
         outputs: Sequence[int],
         gradients: Sequence[tuple[int, int]] = ...,
         training: bool = False,
+        by_rows: bool = False,
     ) -> None: ...
     def run(
         self, store: Store | None, inputs: Sequence[_Array], threads: int = 1, seed: int = 0, step: int = 0
     ) -> list[_Array]: ...
-    def threads(self, available: int) -> int: ...
+    def threads(self, available: int, beside: float = 0.0) -> int: ...
+    @property
+    def row_gradients(self) -> list[int]: ...
     @property
     def cost(self) -> float: ...
     @property
@@ -103,6 +106,8 @@ class Optimizer:
     def gradient(self, slot: int) -> _Array: ...
     @property
     def has_average(self) -> bool: ...
+    @property
+    def takes_rows(self) -> bool: ...
     steps: int
 
 class Session:
@@ -112,7 +117,7 @@ class Session:
         tail_plan: Plan | None,
         store: Store,
         optimizer: Optimizer | None,
-        arrays: Sequence[_Array],
+        arrays: Sequence[_Array | tuple[_Array, _Array | None]],
         batch_size: int,
         seed: int = 0,
         threads: int = 1,

@@ -15,6 +15,7 @@ __all__ = [
     "as_array",
     "as_numbers",
     "check_float_dtype",
+    "is_sparse",
     "is_weak",
     "to_float",
 ]
@@ -70,7 +71,16 @@ def as_numbers(value: Any, who: str) -> Array:
     return np.require(array, requirements=("C", "A"))  # as it is, where it is contiguous and aligned already
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether `value` is a sparse matrix or array of SciPy's, in any format."""
+    return hasattr(value, "tocsr") and any(
+        c.__module__.startswith("scipy.sparse") for c in type(value).__mro__
+    )
+
+
 def _describe(value: Any, array: Array) -> str:
+    if is_sparse(value) or type(value).__name__ == "SparseTensor":
+        return "a sparse matrix, which only a first nn.Dense (ops.dense, ops.matmul) can take"
     if array.dtype.kind != "O":
         return f"an array of dtype {array.dtype}"
     if isinstance(value, (np.ndarray, list, tuple)):

@@ -6,7 +6,7 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import intake
+from bpcore import intake, sparse
 from bpcore._native import core
 from bpcore.activity import activities
 from bpcore.autodiff import gradients_of
@@ -91,12 +91,7 @@ class Task:
 
     def describe(self, trace: Trace, signature: Signature) -> Description:
         """Adds the whole computation to `trace`, with an input for each array."""
-        call = signature.call(
-            [
-                Tensor(trace, trace.graph.input((signature.rows, *shape), dtype))
-                for shape, dtype in signature.arrays
-            ]
-        )
+        call = signature.call([sparse.symbolic(trace, *spec) for spec in signature.specs()])
         if self._objective is not None:
             value = self._objective(self.model, *call.inputs, **call.named)
             if getattr(value, "shape", None) != ():
@@ -106,7 +101,7 @@ class Task:
         prediction = self.model(*call.inputs, **call.named)
         self._goals.check(prediction)
         means, sums, parts, learned, measured = [], [], [], [], []
-        classes = self._classes.setdefault(_kind([shape for shape, _ in signature.arrays], signature), {})
+        classes = self._classes.setdefault(_kind([shape for shape, *_ in signature.arrays], signature), {})
         for goal in self._goals.each:
             if goal.loss.function is None and not goal.metrics:
                 continue
@@ -129,13 +124,14 @@ class Task:
         tensors = [functools.reduce(operator.add, means), *sums, *parts]
         return Description(tensors, Outputs((*learned, *measured), self._goals.terms))
 
-    def training_plan(self, signature: Signature, storage: Storage) -> TaskPlan:
-        """The plan of a step: it ends in the gradients, and writes the states."""
+    def training_plan(self, signature: Signature, storage: Storage, by_rows: bool = False) -> TaskPlan:
+        """The plan of a step: it ends in the gradients, by rows if asked for, and writes the states."""
         with self._training_trace(storage) as trace:
             tensors, outputs = self.describe(trace, signature)
             slots, gradients, _ = self._gradients(trace, tensors[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
-        return TaskPlan(core.Plan(trace.graph, [tensor.node for tensor in tensors], ends, True), outputs)
+        nodes = [tensor.node for tensor in tensors]
+        return TaskPlan(core.Plan(trace.graph, nodes, ends, True, by_rows), outputs)
 
     def _training_trace(self, storage: Storage) -> Trace:
         # Random layers go by their paths, and one of them may have become a part of another model as well.

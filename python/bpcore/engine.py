@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import fullbatch, intake, interrupts, runtime, tracing, tree
+from bpcore import fullbatch, intake, interrupts, runtime, sparse, tracing, tree
 from bpcore._native import core
-from bpcore.arrays import Array, as_array, to_float
 from bpcore.compile import TaskPlan
 from bpcore.control import layers_of
 from bpcore.fitting import Pace
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bpcore._core import Plan, Session
+    from bpcore.arrays import Array
     from bpcore.compile import Task
     from bpcore.control import GradientControl
     from bpcore.intake import Feed, Signature
@@ -83,7 +83,8 @@ class Engine(TrainingState):
             session, (full_batch_plan, outputs) = self._full_batch_session(data, storage, updates)
             self._check_labels(who, full_batch_plan, data)
             return session, outputs, None
-        plan, tail, outputs = self._plan_pair("training", data, batch_size, storage)
+        by_rows = self._by_rows(who, accumulate, watch_every is not None)
+        plan, tail, outputs = self._plan_pair("training", data, batch_size, storage, by_rows)
         self._check_labels(who, plan, data)
         watching, health = None, None
         if watch_every is not None:
@@ -177,10 +178,13 @@ class Engine(TrainingState):
 
     def _opened(self, kind: str, batches: list[Samples], storage: Storage, **options: Any) -> Opened:
         """A session of one step for batches like these."""
-        first, rows = batches[0], sum(batch.rows for batch in batches)
-        buffers = [np.empty((rows, *array.shape[1:]), array.dtype) for array in first.arrays]
+        first = batches[0]
+        buffers = [sparse.buffer_for(parts) for parts in zip(*(each.arrays for each in batches), strict=True)]
         data = first._replace(arrays=tuple(buffers))
-        plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage)
+        by_rows = kind == "training" and self._by_rows(
+            "fit", options.get("accumulate", 1), "watching_plan" in options
+        )
+        plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage, by_rows)
         session = self._session(kind, plan, tail, outputs, storage, data, first.rows, **options)
         return Opened(session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch))
 
@@ -188,13 +192,13 @@ class Engine(TrainingState):
         """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
         signature = data.signature(data.rows, self._dtype)
 
-        def make() -> tuple[Session | FullBatchSession, list[Array], Plan]:
-            buffers = [np.empty_like(array) for array in data.arrays]
+        def make() -> tuple[Session | FullBatchSession, list[Any], Plan]:
+            buffers = [sparse.buffer_for([array]) for array in data.arrays]
             own, updates = data._replace(arrays=tuple(buffers)), self.updates
             if isinstance(updates, FullBatchUpdates):
                 session, (plan, _) = self._full_batch_session(own, storage, updates)
                 return session, buffers, plan
-            plan, outputs = self.task.training_plan(signature, storage)
+            plan, outputs = self.task.training_plan(signature, storage, self._by_rows("step"))
             return self._session("step", plan, None, outputs, storage, own, data.rows), buffers, plan
 
         with self.first_use():
@@ -203,7 +207,7 @@ class Engine(TrainingState):
             session, buffers, plan = self._plans.get(key, make)
             self._check_labels("step", plan, data)
         for buffer, array in zip(buffers, data.arrays, strict=True):
-            buffer[...] = array
+            buffer[:] = array
         session.begin_epoch(0, False)
         with self.turn("step"):
             done = session.run(1, rates)
@@ -229,8 +233,7 @@ class Engine(TrainingState):
                 lambda: self.task.gradient_runner(signature, storage),
             )
             self._check_labels("gradients", runner.plan, data)
-        kinds = [dtype for _, dtype in signature.arrays]
-        arrays = [np.asarray(array, kind, order="C") for array, kind in zip(data.arrays, kinds, strict=True)]
+        arrays = sparse.plan_inputs(data.arrays, signature.specs())
         _, *values = runner(arrays, threads=self.threads(), key=(self._seed, self.steps))
         return {storage.parameters[slot]: value for slot, value in zip(slots, values, strict=True)}
 
@@ -247,17 +250,17 @@ class Engine(TrainingState):
         watch = Watch(self.task.model)
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
-            compiled = prediction(batch_size)
+            compiled, specs = prediction(batch_size), data.signature(batch_size, self._dtype).specs()
             intake.check_indices(who, compiled.plan, data)
         parts = []
         for start in range(0, data.rows, batch_size):
             batch = data.slice(start, start + batch_size)
             if data.by_batch:
                 intake.check_finite(f"{who}: rows from {start} on", batch, self._dtype)
-            arrays = [to_float(as_array(array, who), self._dtype, who) for array in batch.arrays]
-            if len(arrays[0]) != batch_size:
-                compiled = prediction(len(arrays[0]))
-            parts.append(compiled(arrays, self.threads()))
+            if batch.rows != batch_size:
+                compiled = prediction(batch.rows)
+                specs = data.signature(batch.rows, self._dtype).specs()
+            parts.append(compiled(sparse.plan_inputs(batch.arrays, specs), self.threads()))
         if data.inputs is None and data.rows == batch_size:
             self._quick = batch_size, compiled.quick(watch)
         return parts
@@ -285,8 +288,7 @@ class Engine(TrainingState):
                     )
             return output
 
-        specs = [((signature.rows, *shape), dtype) for shape, dtype in signature.arrays]
-        return compile_call(predict, specs, storage)
+        return compile_call(predict, signature.specs(), storage)
 
     def _check_labels(self, who: str, plan: Plan, data: Samples) -> None:
         """ValueError for labels and indices out of range."""
@@ -294,25 +296,43 @@ class Engine(TrainingState):
         intake.check_indices(who, plan, data)
 
     def _plan_pair(
-        self, kind: str, data: Samples, batch_size: int, storage: Storage
+        self, kind: str, data: Samples, batch_size: int, storage: Storage, by_rows: bool = False
     ) -> tuple[Plan, Plan | None, Outputs]:
         """The plans of a full batch and of the smaller last one, and what the outputs of both are.
 
         ValueError for a metric whose statistics don't add up.
         """
-        make = self.task.training_plan if kind == "training" else self.task.evaluation_plan
 
-        def plan(rows: int) -> TaskPlan:
+        def plan(rows: int, by_rows: bool) -> TaskPlan:
             signature = data.signature(rows, self._dtype)
-            key = (kind, signature, tracing.mode() is None, self._trainable())
-            made: TaskPlan = self._plans.get(key, lambda: make(signature, storage))
+            key = (kind, signature, tracing.mode() is None, self._trainable(), by_rows)
+
+            def make() -> TaskPlan:
+                if kind == "training":
+                    return self.task.training_plan(signature, storage, by_rows)
+                return self.task.evaluation_plan(signature, storage)
+
+            made: TaskPlan = self._plans.get(key, make)
             return made
 
         rest = data.rows % batch_size
-        full, tail = plan(batch_size), plan(rest) if rest else None
-        if tail is not None:
-            full.outputs.check_same(tail.outputs, batch_size, rest)
-        return full.plan, None if tail is None else tail.plan, full.outputs
+        full, tail = plan(batch_size, by_rows), plan(rest, by_rows) if rest else None
+        if tail is None:
+            return full.plan, None, full.outputs
+        if tail.plan.row_gradients != full.plan.row_gradients:
+            full, tail = plan(batch_size, False), plan(rest, False)
+        full.outputs.check_same(tail.outputs, batch_size, rest)
+        return full.plan, tail.plan, full.outputs
+
+    def _by_rows(self, who: str, accumulate: int = 1, watched: bool = False) -> bool:
+        """Whether gradients of a few rows may be left to the update as such; ValueError if they must."""
+        possible = self.updates.takes_rows and accumulate == 1 and not watched
+        if self.optimizer.is_lazy and not possible:
+            raise ValueError(
+                f"{who}: a lazy optimizer reads gradients by rows: it can't go with accumulate, clipping, "
+                "constraints, nonfinite=, ema= and GradientHealth"
+            )
+        return possible
 
     def _full_batch_session(
         self, data: Samples, storage: Storage, updates: FullBatchUpdates
@@ -347,7 +367,7 @@ class Engine(TrainingState):
             tail,
             storage.store,
             updates,
-            list(data.arrays),
+            data.native(),
             batch_size,
             collect=outputs.collected,
             seed=self._seed,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import interrupts
+from bpcore import interrupts, sparse
 from bpcore._native import core
 from bpcore.control import layers_of
 from bpcore.optim.lbfgs import LBFGS, Memory, Pair, Point, largest
@@ -82,6 +82,7 @@ class FullBatchUpdates:
     """
 
     has_average = False
+    takes_rows = False  # gradients of a few rows as such
 
     def __init__(self, storage: Storage) -> None:
         self.steps = 0
@@ -185,7 +186,7 @@ class FullBatchSession:
         self._store = storage.store
         self._updates = updates
         self._arrays = [data.chosen(array) for array in data.arrays]
-        self._kinds = [kind for _, kind in signature.arrays]
+        self._specs = signature.specs()
         self._seed = seed
         self._threads = threads
         self._trial = _twin(storage)
@@ -228,9 +229,7 @@ class FullBatchSession:
 
     def _step(self, rate: float) -> bool:
         updates, plan = self._updates, self._plan
-        arrays = [
-            np.asarray(array, kind, order="C") for array, kind in zip(self._arrays, self._kinds, strict=True)
-        ]
+        arrays = sparse.plan_inputs(self._arrays, self._specs)
         self._trial.flat_parameters[...] = self._store.flat_parameters
         self._trial.flat_states[...] = self._store.flat_states
         described, first, gradients, states = self._evaluate(arrays)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bpcore import fullbatch
+from bpcore import fullbatch, sparse
 from bpcore._native import core
 from bpcore.cache import PlanCache
 from bpcore.control import layers_of
 from bpcore.fullbatch import FullBatchUpdates
 from bpcore.nn import build
 from bpcore.optim import LBFGS
-from bpcore.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,10 +192,7 @@ class TrainingState:
         if signature is not None and not all(variable.known for _, variable in model.named_variables()):
             with build.sizing(model, self._dtype) as trace:
                 if predicting:
-                    shapes = [((signature.rows, *shape), dtype) for shape, dtype in signature.arrays]
-                    call = signature.call(
-                        [Tensor(trace, trace.graph.input(shape, dtype)) for shape, dtype in shapes]
-                    )
+                    call = signature.call([sparse.symbolic(trace, *spec) for spec in signature.specs()])
                     model(*call.inputs, **call.named)
                 else:
                     self.task.describe(trace, signature)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 import bpcore as bp
 from bpcore import nn, optim
@@ -38,7 +39,7 @@ class Stop(Callback):
         trainer.stop_training = True
 
 
-def session_of(trainer: bp.Trainer, x: np.ndarray, y: np.ndarray) -> tuple[Any, Any]:
+def session_of(trainer: bp.Trainer, x: Any, y: np.ndarray) -> tuple[Any, Any]:
     """The native session of a `fit`, after the ten steps that warm it up, and its plan."""
     made: list[Any] = []
     original = core.Session
@@ -56,7 +57,7 @@ def session_of(trainer: bp.Trainer, x: np.ndarray, y: np.ndarray) -> tuple[Any, 
 def measure(
     threads: int,
     dtype: str,
-    x: np.ndarray,
+    x: Any,
     y: np.ndarray,
     loss: str,
     optimizer: Any,
@@ -100,6 +101,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     rows = BATCH * STEPS + 3
     floats = rng.normal(size=(rows, 16)).astype(np.float32)
+    words = scipy.sparse.random(rows, 2000, 0.005, format="csr", random_state=0)
     bytes_ = rng.integers(0, 255, (rows, 16)).astype(np.uint8)
     classes, values = rng.integers(0, 10, rows), rng.normal(size=(rows, 1))
     result: dict[str, Any] = {}
@@ -117,6 +119,8 @@ def main() -> None:
             "float32, Adam": ("float32", floats, classes, "cross_entropy", optim.Adam(), True),
             "float32, in place": ("float32", floats, classes, "cross_entropy", optim.SGD(0.1, 0.9), False),
             "float32, noise": ("float32", floats, classes, "cross_entropy", optim.Adam(), True, True),
+            "sparse, SGD": ("float32", words, classes, "cross_entropy", optim.SGD(0.1), True),
+            "sparse, Adam": ("float32", words, classes, "cross_entropy", optim.Adam(), True),
             "float64 from bytes": ("float64", bytes_, values, "mse", optim.SGD(0.1), True),
         }.items()
     }

@@ -57,7 +57,7 @@ def test_the_counter_sees_what_the_core_allocates(counts: dict[str, Any]) -> Non
 
 
 def test_a_thousand_more_steps_allocate_nothing_more(counts: dict[str, Any]) -> None:
-    assert len(counts["steps"]) == 8
+    assert len(counts["steps"]) == 12
     for case, found in counts["steps"].items():
         assert found["many"] == found["one"], case
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from bpcore import names
+from bpcore.arrays import is_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +72,7 @@ def inputs_of(who: str, x: Any, call: Callable[..., Any], what: str, given: int 
     its parameters; those that only a ``**`` takes come behind them, sorted. ValueError for a name that it
     does not have, and for one that is missing.
     """
-    if isinstance(x, Mapping):
+    if isinstance(x, Mapping) and not is_sparse(x):  # SciPy's dok_matrix may be a dict
         return _by_name(who, x, _parameters(call)[given:], what)
     if several(x) or (isinstance(x, (tuple, list)) and _needed(_parameters(call)[given:]) > 1):
         return _by_place(x)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bpcore._native import core
 from bpcore.intake.mapped import in_memory
+from bpcore.sparse import SparseMatrix
 
 if TYPE_CHECKING:
     from bpcore._core import Plan
@@ -19,11 +20,17 @@ __all__ = ["check_indices", "check_labels"]
 
 def check_indices(who: str, plan: Plan, data: Samples) -> None:
     """ValueError if an array that the plan uses as labels or indices has one out of range."""
+    # Each array, and its name, by the inputs of the plan; of a sparse matrix, the columns have been checked.
+    inputs: list[tuple[Any, str]] = []
+    for array, name in zip(data.arrays, data.names, strict=True):
+        inputs += [(array, name)] * (3 if isinstance(array, SparseMatrix) else 1)
     for number, low, high, op in plan.index_bounds:
-        array = data.arrays[number]
+        array, name = inputs[number]
+        if isinstance(array, SparseMatrix):
+            continue
         at = core.first_outside(array, low, high)
         if at >= 0:
-            raise _out_of_range(f"{who}: {data.names[number]}", array, at, f"{op} takes", low, high)
+            raise _out_of_range(f"{who}: {name}", array, at, f"{op} takes", low, high)
 
 
 def check_labels(what: str, labels: Array, loss: str, classes: int, ignored: int | None) -> None:

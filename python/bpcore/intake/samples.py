@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bpcore._native import core
-from bpcore.arrays import Array, as_numbers
+from bpcore.arrays import Array, as_numbers, is_sparse
 from bpcore.intake.groups import Group, put_together
 from bpcore.intake.mapped import check_layout, is_mapped
 from bpcore.intake.tables import from_table
+from bpcore.sparse import SparseMatrix, as_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +41,13 @@ class Call(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """What a plan depends on: rows of a batch, shapes of a row and dtypes in the graph, what they are for."""
+    """What a plan depends on: rows of a batch, shapes of a row and dtypes in the graph, what they are for.
+
+    Of a sparse matrix also the capacity, see `sparse.symbolic`.
+    """
 
     rows: int
-    arrays: tuple[tuple[tuple[int, ...], str], ...]
+    arrays: tuple[tuple[Any, ...], ...]
     target: bool
     weighted: bool
     inputs: Keys = None
@@ -61,6 +65,10 @@ class Signature(NamedTuple):
             _by_key(self.weights, weights) if weights else {},
         )
 
+    def specs(self) -> list[tuple[Any, ...]]:
+        """What `sparse.symbolic` makes each input of a plan for these batches of."""
+        return [((self.rows, *shape), *rest) for shape, *rest in self.arrays]
+
 
 class Samples(NamedTuple):
     """Arrays with one row a sample: a model's inputs, then the targets and the weights where there are any.
@@ -70,7 +78,7 @@ class Samples(NamedTuple):
     before its step.
     """
 
-    arrays: tuple[Array, ...]
+    arrays: tuple[Any, ...]  # NumPy's, but for inputs that are `SparseMatrix`
     names: tuple[str, ...]
     target: bool
     weighted: bool
@@ -85,7 +93,7 @@ class Samples(NamedTuple):
         """Number of samples."""
         return len(self.arrays[0]) if self.selected is None else len(self.selected)
 
-    def chosen(self, array: Array) -> Array:
+    def chosen(self, array: Any) -> Any:
         """The rows of `array`, one for each of these arrays, that are samples; a copy if not all are."""
         return array if self.selected is None else array[self.selected]
 
@@ -99,6 +107,14 @@ class Samples(NamedTuple):
         """The weights of all rows, where there are any for all outputs."""
         return self.arrays[-1] if self.weighted and self.weights is None else None
 
+    def native(self) -> list[Any]:
+        """What a native session takes for the arrays, one entry for each input of its plan."""
+        return [
+            part
+            for array in self.arrays
+            for part in (array.native() if isinstance(array, SparseMatrix) else [array])
+        ]
+
     def weighted_by(self, weight: Array) -> Samples:
         """The same samples with other weights for all outputs."""
         if self.weight is not None:
@@ -109,7 +125,12 @@ class Samples(NamedTuple):
 
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
-        kinds = tuple((array.shape[1:], _KINDS.get(array.dtype.kind, dtype)) for array in self.arrays)
+        kinds = tuple(
+            (array.shape[1:], dtype, array.capacity(rows))
+            if isinstance(array, SparseMatrix)
+            else (array.shape[1:], _KINDS.get(array.dtype.kind, dtype))
+            for array in self.arrays
+        )
         return Signature(rows, kinds, self.target, self.weighted, self.inputs, self.outputs, self.weights)
 
     def slice(self, begin: int, end: int) -> Samples:
@@ -162,8 +183,10 @@ def samples(
     if weight is not None:
         parts += weight.values
         names += _names(weight, "sample_weight", "sample_weight ")
-    arrays = [
-        _rows(part, f"{who}: {name}", flat=number >= len(inputs.values))
+    arrays: list[Any] = [
+        as_matrix(part, f"{who}: {name}")
+        if number < len(inputs.values) and is_sparse(part)
+        else _rows(part, f"{who}: {name}", flat=number >= len(inputs.values))
         for number, (part, name) in enumerate(zip(parts, names, strict=True))
     ]
     for array, name in zip(arrays, names, strict=True):
@@ -215,15 +238,17 @@ def _rows(value: Any, who: str, *, flat: bool) -> Array:
     return array
 
 
-def _check_values(array: Array, who: str, dtype: str, check_finite: bool) -> None:
-    at = core.first_not_finite(array, dtype)
+def _check_values(array: Any, who: str, dtype: str, check_finite: bool) -> None:
+    values: Array = array.values if isinstance(array, SparseMatrix) else array
+    at = core.first_not_finite(values, dtype)
     if at >= 0 and not check_finite:  # NaN and infinity are allowed, to become infinite is not
-        large = np.isfinite(array) & (np.abs(array) > np.finfo(dtype).max)
+        large = np.isfinite(values) & (np.abs(values) > np.finfo(dtype).max)
         at = int(np.argmax(large)) if large.any() else -1
     if at < 0:
         return
-    place = f"{who}[{', '.join(str(i) for i in np.unravel_index(at, array.shape))}]"
-    value = array.flat[at]
+    indices = array.place(at) if isinstance(array, SparseMatrix) else np.unravel_index(at, array.shape)
+    place = f"{who}[{', '.join(str(i) for i in indices)}]"
+    value = values.flat[at]
     if np.isfinite(value):
         raise ValueError(f"{place} is {value}, which overflows {dtype}")
     raise ValueError(f"{place} is {value}; clean the data, or allow it by check_finite=False")

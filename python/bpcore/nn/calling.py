@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import runtime, tracing, tree
-from bpcore.arrays import FLOATS, Array, as_array, to_float
+from bpcore import runtime, sparse, tracing, tree
+from bpcore.arrays import FLOATS, Array, as_array, is_sparse
 from bpcore.nn.build import build_for, dtype_of
 from bpcore.nn.changes import Watch
+from bpcore.sparse import SparseTensor
 from bpcore.tensor import Operand, Tensor
 from bpcore.tracing import Runner, Trace
 
@@ -44,9 +45,10 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
             if not any(_is_symbolic(each) for each in inputs):
                 return _call_on_arrays(self, *_by_position(call, inputs, options))
         if trace is not None and not trace.building and not self._bpcore.built:
-            specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, (Operand, np.ndarray))]
+            arrays = (Operand, np.ndarray, SparseTensor)
+            specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, arrays)]
             dtype = next((kind for _, kind in specs if kind in FLOATS), trace.dtype)
-            places = [isinstance(x, (Operand, np.ndarray)) for x in inputs]
+            places = [isinstance(x, arrays) for x in inputs]
             build_for(self, specs, dtype, call=_filled(self, inputs, places, {}))
         begin = 0 if trace is None else len(trace.graph)
         output = call(self, *inputs, **options)
@@ -64,7 +66,7 @@ def _by_position(
     call: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments with those positions filled that arrays given by name have, and those before them."""
-    if not any(isinstance(each, _ARRAYS) for each in options.values()):
+    if not any(_is_array(each) for each in options.values()):
         return inputs, options
     found, rest = list(inputs), dict(options)
     for parameter in list(inspect.signature(call).parameters.values())[1 + len(inputs) :]:
@@ -90,9 +92,13 @@ def _filled(
 
 def _is_symbolic(value: Any) -> bool:
     """Whether `value` is a tensor, or a sequence that begins with one."""
-    return isinstance(value, Tensor) or (
+    return isinstance(value, (Tensor, SparseTensor)) or (
         isinstance(value, (tuple, list)) and bool(value) and _is_symbolic(value[0])
     )
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, _ARRAYS) or is_sparse(value)
 
 
 class Compiled:
@@ -113,7 +119,7 @@ class Compiled:
         return self._runner.plan
 
     def __call__(self, arrays: list[Array], threads: int) -> Any:
-        """The result for `arrays`, of the shapes and dtypes that were traced."""
+        """The result for what the plan reads: see `sparse.plan_inputs`."""
         outputs = self._runner(arrays, threads=threads)
         return tree.rebuild(
             self._result, lambda leaf: outputs[leaf.at] if isinstance(leaf, _Output) else leaf
@@ -154,11 +160,11 @@ class _Output:
 
 def compile_call(
     call: Callable[..., Any],
-    inputs: list[tuple[tuple[int, ...], str]],
+    inputs: list[tuple[Any, ...]],
     storage: Storage | None,
     stamps: tuple[object, ...] = (),
 ) -> Compiled:
-    """Traces `call` on symbolic inputs of these shapes and dtypes and plans it."""
+    """Traces `call` on symbolic inputs, by specs as `sparse.symbolic` takes them, and plans it."""
     outputs: list[int] = []
 
     def number(leaf: Any) -> Any:
@@ -168,7 +174,7 @@ def compile_call(
         return _Output(len(outputs) - 1)
 
     with Trace(storage=storage) as trace:
-        tensors = [Tensor(trace, trace.graph.input(shape, dtype)) for shape, dtype in inputs]
+        tensors = [sparse.symbolic(trace, *spec) for spec in inputs]
         result = tree.rebuild(call(*tensors), number)
         runner = trace.runner(outputs)
     return Compiled(runner, result, storage, stamps)
@@ -182,19 +188,23 @@ def storage_of(model: Module) -> Storage | None:
 
 def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     who = type(model).__name__
-    dynamic = [isinstance(each, _ARRAYS) for each in inputs]
+    dynamic = [_is_array(each) for each in inputs]
     call = _filled(model, inputs, dynamic, options)
-    arrays = [as_array(each, who) for each, is_array in zip(inputs, dynamic, strict=True) if is_array]
+    arrays: list[Any] = [
+        sparse.as_matrix(each, who) if is_sparse(each) else as_array(each, who)
+        for each, is_array in zip(inputs, dynamic, strict=True)
+        if is_array
+    ]
     storage = storage_of(model)
     has_variables = storage is not None or next(model.named_variables(), None) is not None
+    dtype = storage.dtype if storage is not None else dtype_of(model) or "float32"
     if has_variables:
-        dtype = storage.dtype if storage is not None else dtype_of(model) or "float32"
-        arrays = [to_float(array, dtype, who) for array in arrays]
+        arrays = [sparse.narrowed(array, dtype, who) for array in arrays]
     if not model._bpcore.built:
         build_for(model, [(array.shape, array.dtype.name) for array in arrays], call=call)
         storage = storage_of(model)
     fixed = tuple(each for each, is_array in zip(inputs, dynamic, strict=True) if not is_array)
-    specs = [(array.shape, array.dtype.name) for array in arrays]
+    specs = [sparse.spec_of(array, dtype) for array in arrays]
     kinds = tuple(map(type, (*fixed, *options.values())))  # 1 and True are one key otherwise
     key = (tuple(specs), tuple(dynamic), fixed, tuple(options.items()), kinds, tracing.mode() is None)
     try:
@@ -213,7 +223,7 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
     if compiled.storage is not storage or compiled.stamps != stamps:
         model._bpcore.plans.clear()
         compiled = model._bpcore.plans.get(key, make)
-    result = compiled(arrays, runtime.threads())
+    result = compiled(sparse.plan_inputs(arrays, specs), runtime.threads())
     if len(inputs) == 1 and dynamic[0] and not options and tracing.mode() is None:
         model._bpcore.quick = compiled.quick(watch)
     return result

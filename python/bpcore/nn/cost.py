@@ -82,7 +82,7 @@ _EACH_OF_INPUT = {
 _RECURRENT = {"rnn": (1, 2), "gru": (3, 12), "lstm": (4, 13)}
 _PRODUCTS = (
     "attention", "attention_grad", "conv2d", "conv2d_input_gradient", "conv2d_parameter_gradients",
-    "conv2d_weight_gradient", "dense", "matmul",
+    "conv2d_weight_gradient", "dense", "matmul", "sparse_dense", "sparse_dense_gradient",
 )  # fmt: skip
 
 COUNTED = frozenset([*_EACH, *_EACH_OF_INPUT, *_PRODUCTS, *_RECURRENT, *(f"{op}_grad" for op in _RECURRENT)])
@@ -115,6 +115,8 @@ def flops_of(graph: Graph, node: int) -> int:
         return (2 * inner + (len(shapes) == 3) + _is_activated(graph, node)) * size
     if op == "matmul":
         return 2 * (math.prod(shapes[0][-2:]) // shape[-2]) * size
+    if op in ("sparse_dense", "sparse_dense_gradient"):
+        return 2 * sizes[2] * shape[-1]  # of as many elements as there is room for
     if op == "conv2d_input_gradient":
         return 2 * math.prod(shapes[1][:-1]) * sizes[0]
     if op == "conv2d_weight_gradient":

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops, tensor, texts
+from bpcore.arrays import is_sparse
 from bpcore.nn.affine import Affine
 from bpcore.settings import count
+from bpcore.sparse import SparseMatrix, SparseTensor, as_matrix
 
 if TYPE_CHECKING:
     from bpcore.nn.penalties import Constraint, Regularizer
@@ -16,6 +18,9 @@ __all__ = ["Dense"]
 
 class Dense(Affine):
     """activation(x @ weight + bias): `x` (..., in_features), result (..., units).
+
+    As the first layer of a model it also takes a sparse matrix of SciPy's, (rows, in_features): of the weight
+    and of its gradient, it reads and writes only the rows that an element of the input meets.
 
     Parameters: `weight` (in_features, units), `bias` (units,). Integer and bool input is converted to the
         model's dtype.
@@ -73,7 +78,10 @@ class Dense(Affine):
 
     def __call__(self, x: Any) -> Any:
         """`x` (..., in_features), result (..., units)."""
-        x = tensor.operand(x, "Dense")
+        if is_sparse(x):
+            x = as_matrix(x, "Dense")
+        elif not isinstance(x, SparseTensor):
+            x = tensor.operand(x, "Dense")
         if x.ndim == 0:
             raise ValueError(f"{self._title()}: expected input of shape (..., features), got a number")
         if self.in_features is None:
@@ -83,7 +91,8 @@ class Dense(Affine):
                 f"{self._title()}: expected input of shape (..., {self.in_features}), got {x.shape}: "
                 f"{x.shape[-1]} features instead of {self.in_features}"
             )
-        x = self._converted(x)
+        if not isinstance(x, (SparseTensor, SparseMatrix)):
+            x = self._converted(x)
         return self._activated(lambda fused: ops.dense(x, self.weight, self.bias, fused))
 
     def __repr__(self) -> str:

@@ -50,6 +50,9 @@ class Adam(_Moments):
         eps: > 0.
         weight_decay: L2 penalty, ≥ 0.
         amsgrad: the same for all groups.
+        lazy: for weights of embeddings and of layers with sparse input, take this step only in the rows that
+            the batch touches, with the t of all steps: the m and v of the others don't decay, as in PyTorch's
+            SparseAdam. It is for weights that nothing else reads; of others, all elements take every step.
         groups: parameters with settings of their own, see `Group`.
 
     Raises ValueError for values out of range, TypeError for what is not a number.
@@ -66,11 +69,12 @@ class Adam(_Moments):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
         *,
+        lazy: bool = False,
         groups: Sequence[Group] = (),
     ) -> None:
-        super().__init__(
-            lr, betas, eps, weight_decay, groups, amsgrad=flag(type(self).__name__, "amsgrad", amsgrad)
-        )
+        who = type(self).__name__
+        flags = {"amsgrad": flag(who, "amsgrad", amsgrad), "lazy": flag(who, "lazy", lazy)}
+        super().__init__(lr, betas, eps, weight_decay, groups, **flags)
 
     def fixed(self) -> dict[str, float | bool]:
         """What the core wants besides the settings."""
@@ -94,9 +98,10 @@ class AdamW(Adam):
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
         *,
+        lazy: bool = False,
         groups: Sequence[Group] = (),
     ) -> None:
-        super().__init__(lr, betas, eps, weight_decay, amsgrad, groups=groups)
+        super().__init__(lr, betas, eps, weight_decay, amsgrad, lazy=lazy, groups=groups)
 
     def fixed(self) -> dict[str, float | bool]:
         """What the core wants besides the settings."""

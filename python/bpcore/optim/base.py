@@ -116,6 +116,11 @@ class Optimizer:
         """`hyper` of the optimizer itself, then of each group."""
         return [self.hyper(), *(variant.hyper() for variant in self._variants)]
 
+    @property
+    def is_lazy(self) -> bool:
+        """Whether rows of a gradient that nothing has touched are to be left out, in one group at least."""
+        return any(settings.get("lazy", False) for settings in self.group_settings())
+
     def group_of(self, parameters: Mapping[str, int]) -> list[int]:
         """The number of each parameter's group (name -> axes), 0 for those in none.
 
