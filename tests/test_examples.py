@@ -198,6 +198,37 @@ def test_the_example_of_splice_junctions_learns_where_motifs_are(tmp_path: Path)
     assert (tmp_path / "splice_junctions.png").is_file()
 
 
+def test_the_example_of_tabular_data_learns_who_earns_more(tmp_path: Path) -> None:
+    for name in ("matplotlib", "pandas", "sklearn"):
+        pytest.importorskip(name)
+    rng = np.random.default_rng(0)
+    for part, count, end in (("train", 1500, ""), ("test", 400, ".")):
+        lines = []
+        for _ in range(count):
+            years, kind = rng.integers(5, 17), rng.choice(["Private", "State-gov", "?"])
+            rich = years + 3 * (kind == "State-gov") > 12
+            row = [
+                rng.integers(17, 80),
+                kind,
+                10**5,
+                "HS-grad",
+                years,
+                "Divorced",
+                "Sales",
+                "Wife",
+                "White",
+                "Male",
+            ]
+            lines.append(", ".join(map(str, [*row, 0, 0, 40, "Cuba", (">50K" if rich else "<=50K") + end])))
+        (tmp_path / f"adult-{part}.csv").write_text("\n".join(lines) + "\n\n", "utf-8")
+    out = run_example(tmp_path, "tabular.py", tmp_path, "--out", tmp_path)
+    accuracy = re.search(r"test accuracy (\d\.\d+)", out)
+    assert accuracy is not None
+    assert float(accuracy[1]) >= 0.95
+    assert re.search(r"^ +over 50K +[01]\.\d{3}", out, re.MULTILINE), out
+    assert (tmp_path / "tabular.png").is_file()
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -208,6 +239,7 @@ def test_the_example_of_splice_junctions_learns_where_motifs_are(tmp_path: Path)
         "movie_reviews.py",
         "splice_junctions.py",
         "text_sparse.py",
+        "tabular.py",
     ],
 )
 def test_an_example_without_its_data_says_so(tmp_path: Path, name: str) -> None:

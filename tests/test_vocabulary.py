@@ -129,7 +129,8 @@ def _is_activation(name: str, string: str) -> bool:
 
 
 def _is_metric(name: str, string: str) -> bool:
-    return metrics.resolve([string], losses.resolve("mse"))[0][string] is getattr(metrics, name)
+    found = metrics.resolve([string], losses.resolve("mse"))[0][string]
+    return getattr(metrics, name) in (found, type(found))
 
 
 # By column: whether a string means the thing of a name, and what raises an error that lists all strings.

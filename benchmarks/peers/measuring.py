@@ -128,6 +128,7 @@ class Record:
     unit: str  # "s" or "bytes"
     threads: int
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # row -> contender -> values
+    scores: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # the same of what was reached
     machine: str = field(default_factory=machine)
     date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d"))
     versions: dict[str, str] = field(default_factory=versions)

@@ -6,30 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import fullbatch, intake, runtime, sparse, tracing, tree
+from bpcore import fullbatch, intake, interrupts, runtime, sparse, tracing, tree
 from bpcore._native import core
+from bpcore.compile import TaskPlan
 from bpcore.control import layers_of
 from bpcore.fitting import Pace
 from bpcore.fullbatch import FullBatchSession, FullBatchUpdates
 from bpcore.health import Health
+from bpcore.intake import Samples
 from bpcore.nn.calling import Compiled, Quick, compile_call
 from bpcore.nn.changes import Watch
 from bpcore.optim import LBFGS
 from bpcore.sparse import SparseMatrix
+from bpcore.streaming import Opened, StreamSession
 from bpcore.tensor import Tensor
 from bpcore.training_state import TrainingState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore._core import Optimizer as Updates
     from bpcore._core import Plan, Session
     from bpcore.arrays import Array
     from bpcore.compile import Task
     from bpcore.control import GradientControl
-    from bpcore.intake import Samples, Signature
+    from bpcore.intake import Feed, Signature
     from bpcore.nn.parameter import Storage
     from bpcore.optim import Optimizer
+    from bpcore.outputs import Outputs
 
 __all__ = ["Engine"]
 
@@ -55,12 +58,20 @@ class Engine(TrainingState):
         return runtime.threads() if self._threads is None else self._threads
 
     def training(
-        self, who: str, data: Samples, batch_size: int, accumulate: int = 1, watch_every: int | None = None
-    ) -> tuple[Session | FullBatchSession, Health | None]:
-        """A session that trains on `data`, and, with `watch_every`, what it measures every so many steps.
+        self,
+        who: str,
+        data: Samples | Feed,
+        batch_size: int,
+        accumulate: int,
+        watch_every: int | None,
+        begin: tuple[int, bool],
+    ) -> tuple[Session | FullBatchSession | StreamSession, Outputs, Health | None]:
+        """A session that trains on `data`, its outputs, and with `watch_every` what it measures so often.
 
-        Labels out of range are a ValueError.
+        It will `begin` with this epoch, shuffled or not. Labels out of range are a ValueError.
         """
+        if not isinstance(data, Samples):
+            return self._streaming(who, data, begin, accumulate, watch_every)
         if isinstance(self.optimizer, LBFGS):
             fullbatch.check_fit(who, data.rows, batch_size, accumulate)
             if watch_every is not None:
@@ -68,59 +79,115 @@ class Engine(TrainingState):
         storage = self.ready(data.signature(batch_size, self._dtype))
         updates = self.updates
         if isinstance(updates, FullBatchUpdates):
-            session, full_batch_plan = self._full_batch_session(data, storage, updates)
+            if data.by_batch:
+                intake.check_finite(who, data, self._dtype)
+            session, (full_batch_plan, outputs) = self._full_batch_session(data, storage, updates)
             self._check_labels(who, full_batch_plan, data)
-            return session, None
-        by_rows = self._by_rows(who, updates, accumulate, watch_every is not None)
-        plan, tail = self._plan_pair("training", data, batch_size, storage, by_rows)
+            return session, outputs, None
+        by_rows = self._by_rows(who, accumulate, watch_every is not None)
+        plan, tail, outputs = self._plan_pair("training", data, batch_size, storage, by_rows)
         self._check_labels(who, plan, data)
         watching, health = None, None
         if watch_every is not None:
-            signature = data.signature(batch_size, self._dtype)
-            watching, activities = self._plans.get(
-                ("watching", signature, self._trainable()),
-                lambda: self.task.watching_plan(signature, storage),
-            )
-            layers, layer_of = layers_of(storage.parameters)
-            sizes = [0] * len(layers)
-            for slot, layer in enumerate(layer_of):
-                sizes[layer] += storage.store.parameter(slot).size
-            health = Health(layers, sizes, activities, self.steps)
-        native = core.Session(
+            watching, health = self._watching(data.signature(batch_size, self._dtype), storage)
+        native = self._session(
+            who,
             plan,
             tail,
-            storage.store,
-            updates,
-            data.native(),
+            outputs,
+            storage,
+            data,
             batch_size,
             accumulate=accumulate,
-            skip=self.control.nonfinite == "skip",
             watching_plan=watching,
             watch_every=watch_every or 0,
-            seed=self._seed,
-            threads=self.threads(),
-            rows=_rows(data),
         )
-        return native, health
+        return native, outputs, health
 
-    def evaluation(self, who: str, data: Samples, batch_size: int) -> Callable[[], dict[str, float]]:
+    def _streaming(
+        self, who: str, feed: Feed, begin: tuple[int, bool], accumulate: int, watch_every: int | None
+    ) -> tuple[StreamSession, Outputs, Health | None]:
+        """On the batches of `feed`; those of the first step are taken now."""
+        fullbatch.check_stream(who, self.optimizer)
+        health: Health | None = None
+        watched: tuple[Signature, Plan] | None = None
+
+        def opened(batches: list[Samples]) -> Opened:
+            nonlocal health, watched
+            signature = batches[0].signature(batches[0].rows, self._dtype)
+            storage = self.ready(signature)
+            if watch_every is not None and watched is None:
+                plan, health = self._watching(signature, storage)
+                watched = signature, plan
+            watching: dict[str, Any] = {}
+            if watched is not None and watched[0] == signature:  # a tail is not watched either
+                watching = {"watching_plan": watched[1], "watch_every": watch_every}
+            by_rows = self._by_rows(who, accumulate, watch_every is not None)
+            return self._opened("training", batches, storage, by_rows, accumulate=accumulate, **watching)
+
+        session = StreamSession(feed, opened, accumulate)
+        _prepare(session, *begin)
+        return session, session.outputs, health
+
+    def _watching(self, signature: Signature, storage: Storage) -> tuple[Plan, Health]:
+        """The plan of watched steps, and what takes down what they measure."""
+        plan, activities = self._plans.get(
+            ("watching", signature, self._trainable()),
+            lambda: self.task.watching_plan(signature, storage),
+        )
+        layers, layer_of = layers_of(storage.parameters)
+        sizes = [0] * len(layers)
+        for slot, layer in enumerate(layer_of):
+            sizes[layer] += storage.store.parameter(slot).size
+        return plan, Health(layers, sizes, activities, self.steps)
+
+    def evaluation(self, who: str, data: Samples | Feed, batch_size: int) -> Callable[[], dict[str, Any]]:
         """What computes loss and metrics over `data`, as often as it is called."""
+        if not isinstance(data, Samples):
+            return self._streaming_evaluation(data)
         batch_size = min(batch_size, data.rows)
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype))
-            plan, tail = self._plan_pair("evaluation", data, batch_size, storage)
+            plan, tail, outputs = self._plan_pair("evaluation", data, batch_size, storage)
             self._check_labels(who, plan, data)
-        session = self._session(plan, tail, storage, None, data, batch_size)
+        session = self._session(who, plan, tail, outputs, storage, data, batch_size, training=False)
+        return self._evaluate(session, outputs)
+
+    def _streaming_evaluation(self, feed: Feed) -> Callable[[], dict[str, Any]]:
+        """On the batches of `feed`; the first of them is taken now."""
+
+        def opened(batches: list[Samples]) -> Opened:
+            storage = self.ready(batches[0].signature(batches[0].rows, self._dtype))
+            return self._opened("evaluation", batches, storage, training=False)
+
+        session = StreamSession(feed, opened)
+        with self.first_use():
+            _prepare(session, 0, False)
+        return self._evaluate(session, session.outputs)
+
+    def _evaluate(self, session: Session | StreamSession, outputs: Outputs) -> Callable[[], dict[str, Any]]:
         pace = Pace()
 
-        def evaluate() -> dict[str, float]:
+        def evaluate() -> dict[str, Any]:
             session.begin_epoch(0, False)
-            while session.position < session.steps_per_epoch:
-                steps = min(pace.steps(), session.steps_per_epoch - session.position)
+            while not session.finished:
+                steps = pace.steps()
                 pace.run(session, steps, np.zeros((steps, 1)))
-            return self.task.values(session.totals)
+                interrupts.check()
+            return outputs.values(session)
 
         return evaluate
+
+    def _opened(
+        self, kind: str, batches: list[Samples], storage: Storage, by_rows: bool = False, **options: Any
+    ) -> Opened:
+        """A session of one step for batches like these."""
+        first, rows = batches[0], sum(batch.rows for batch in batches)
+        buffers = [np.empty((rows, *array.shape[1:]), array.dtype) for array in first.arrays]
+        data = first._replace(arrays=tuple(buffers))
+        plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage, by_rows)
+        session = self._session(kind, plan, tail, outputs, storage, data, first.rows, **options)
+        return Opened(session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch))
 
     def step(self, data: Samples, rates: Array) -> tuple[float, str | None]:
         """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
@@ -133,10 +200,10 @@ class Engine(TrainingState):
             ]
             own, updates = data._replace(arrays=tuple(buffers)), self.updates
             if isinstance(updates, FullBatchUpdates):
-                session, plan = self._full_batch_session(own, storage, updates)
+                session, (plan, _) = self._full_batch_session(own, storage, updates)
                 return session, buffers, plan
-            plan = self.task.training_plan(signature, storage, self._by_rows("step", updates))
-            return self._session(plan, None, storage, updates, own, data.rows), buffers, plan
+            plan, outputs = self.task.training_plan(signature, storage, self._by_rows("step"))
+            return self._session("step", plan, None, outputs, storage, own, data.rows), buffers, plan
 
         with self.first_use():
             storage = self.ready(signature)
@@ -154,7 +221,7 @@ class Engine(TrainingState):
         refused = None if done and not session.skipped else self.refusal(session)
         return float(session.last[0]), refused
 
-    def refusal(self, session: Session | FullBatchSession) -> str:
+    def refusal(self, session: Session | FullBatchSession | StreamSession) -> str:
         """What was not finite where `session` refused an update last."""
         if session.wrong_layer < 0:
             return "the loss is not finite"
@@ -177,7 +244,7 @@ class Engine(TrainingState):
         _, *values = runner(arrays, threads=self.threads(), key=(self._seed, self.steps))
         return {storage.parameters[slot]: value for slot, value in zip(slots, values, strict=True)}
 
-    def predict(self, data: Samples, batch_size: int) -> list[Any]:
+    def predict(self, who: str, data: Samples, batch_size: int) -> list[Any]:
         """The model's output for each batch of `data`."""
         batch_size = min(batch_size, data.rows)
 
@@ -191,14 +258,17 @@ class Engine(TrainingState):
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
             compiled, specs = prediction(batch_size), data.signature(batch_size, self._dtype).specs()
-            intake.check_indices("predict", compiled.plan, data)
+            intake.check_indices(who, compiled.plan, data)
         parts = []
         for start in range(0, data.rows, batch_size):
-            batch = [array[start : start + batch_size] for array in data.arrays]
-            rows = len(batch[0])
+            batch = data.slice(start, start + batch_size)
+            if data.by_batch:
+                intake.check_finite(f"{who}: rows from {start} on", batch, self._dtype)
+            arrays = [sparse.narrowed(array, self._dtype, who) for array in batch.arrays]
+            rows = len(arrays[0])
             if rows != batch_size:
                 compiled, specs = prediction(rows), data.signature(rows, self._dtype).specs()
-            parts.append(compiled(sparse.plan_inputs(batch, specs), self.threads()))
+            parts.append(compiled(sparse.plan_inputs(arrays, specs), self.threads()))
         if data.inputs is None and data.rows == batch_size:
             self._quick = batch_size, compiled.quick(watch)
         return parts
@@ -235,29 +305,36 @@ class Engine(TrainingState):
 
     def _plan_pair(
         self, kind: str, data: Samples, batch_size: int, storage: Storage, by_rows: bool = False
-    ) -> tuple[Plan, Plan | None]:
-        """The plans of a full batch and of the smaller last one."""
+    ) -> tuple[Plan, Plan | None, Outputs]:
+        """The plans of a full batch and of the smaller last one, and what the outputs of both are.
 
-        def plan(rows: int, by_rows: bool) -> Plan:
+        ValueError for a metric whose statistics don't add up.
+        """
+
+        def plan(rows: int, by_rows: bool) -> TaskPlan:
             signature = data.signature(rows, self._dtype)
             key = (kind, signature, tracing.mode() is None, self._trainable(), by_rows)
 
-            def make() -> Plan:
+            def make() -> TaskPlan:
                 if kind == "training":
                     return self.task.training_plan(signature, storage, by_rows)
                 return self.task.evaluation_plan(signature, storage)
 
-            made: Plan = self._plans.get(key, make)
+            made: TaskPlan = self._plans.get(key, make)
             return made
 
         rest = data.rows % batch_size
         full, tail = plan(batch_size, by_rows), plan(rest, by_rows) if rest else None
-        if tail is not None and tail.row_gradients != full.row_gradients:
-            return plan(batch_size, False), plan(rest, False)
-        return full, tail
+        if tail is not None and tail.plan.row_gradients != full.plan.row_gradients:
+            full, tail = plan(batch_size, False), plan(rest, False)
+        if tail is not None:
+            full.outputs.check_same(tail.outputs, batch_size, rest)
+        return full.plan, None if tail is None else tail.plan, full.outputs
 
-    def _by_rows(self, who: str, updates: Updates, accumulate: int = 1, watched: bool = False) -> bool:
+    def _by_rows(self, who: str, accumulate: int = 1, watched: bool = False) -> bool:
         """Whether gradients of a few rows may be left to the update as such; ValueError if they must."""
+        updates = self.updates
+        assert not isinstance(updates, FullBatchUpdates)
         possible = updates.takes_rows and accumulate == 1 and not watched
         if self.optimizer.is_lazy and not possible:
             raise ValueError(
@@ -268,7 +345,7 @@ class Engine(TrainingState):
 
     def _full_batch_session(
         self, data: Samples, storage: Storage, updates: FullBatchUpdates
-    ) -> tuple[FullBatchSession, Plan]:
+    ) -> tuple[FullBatchSession, TaskPlan]:
         """A session of LBFGS, and its plan."""
         assert isinstance(self.optimizer, LBFGS)
         signature = data.signature(data.rows, self._dtype)
@@ -277,17 +354,23 @@ class Engine(TrainingState):
         threads = self.threads()
         return FullBatchSession(
             self.optimizer, plan, storage, updates, data, signature, self._seed, threads
-        ), plan.plan
+        ), TaskPlan(plan.plan, plan.outputs)
 
     def _session(
         self,
+        who: str,
         plan: Plan,
         tail: Plan | None,
+        outputs: Outputs,
         storage: Storage,
-        updates: Updates | None,
         data: Samples,
         batch_size: int,
+        *,
+        training: bool = True,
+        **options: Any,
     ) -> Session:
+        updates = self.updates if training else None
+        assert not isinstance(updates, FullBatchUpdates)
         return core.Session(
             plan,
             tail,
@@ -295,13 +378,18 @@ class Engine(TrainingState):
             updates,
             data.native(),
             batch_size,
+            collect=outputs.collected,
             seed=self._seed,
             threads=self.threads(),
-            skip=self.control.nonfinite == "skip" and updates is not None,
-            rows=_rows(data),
+            skip=training and self.control.nonfinite == "skip",
+            rows=np.zeros(0, np.int64) if data.selected is None else data.selected,
+            finite_names=[f"{who}: {name}" for name in data.native_names()] if data.by_batch else [],
+            **options,
         )
 
 
-def _rows(data: Samples) -> Array:
-    """The rows that are samples, as sessions take them: none for all."""
-    return np.zeros(0, np.int64) if data.selected is None else data.selected
+def _prepare(session: StreamSession, epoch: int, shuffle: bool) -> None:
+    """Begins the epoch and takes the batches of its first step, so that errors come before anything else."""
+    session.begin_epoch(epoch, shuffle)
+    if session.finished:
+        raise AssertionError("a feed without batches raises")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bpcore import interrupts
 from bpcore.callbacks.base import overrides
 from bpcore.checkpoint.run import RunState
 from bpcore.history import History
+from bpcore.streaming import StreamSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bpcore.arrays import Array
     from bpcore.callbacks import Callback
     from bpcore.fullbatch import FullBatchSession
+    from bpcore.outputs import Outputs
     from bpcore.progress import Progress
     from bpcore.trainer import Trainer
 
@@ -35,23 +37,27 @@ class Pace:
         """Steps for the next call."""
         return self._steps
 
-    def run(self, session: Session | FullBatchSession, steps: int, rates: Array) -> int:
+    def run(self, session: Session | FullBatchSession | StreamSession, steps: int, rates: Array) -> int:
         """Runs `steps` steps, or fewer as `Session.run` does; the next call may be up to 8 times as long."""
         start = time.perf_counter()
         done = session.run(steps, rates)
-        interrupts.check()
         seconds = max(time.perf_counter() - start, 1e-9)
-        self._steps = max(1, min(int(_SECONDS_PER_CALL * steps / seconds), 8 * max(steps, self._steps)))
+        self._steps = max(1, min(int(_SECONDS_PER_CALL * done / seconds), 8 * max(done, self._steps)))
         return done
 
 
 class Data(NamedTuple):
     """What a run goes through in each epoch, and what a place in an epoch depends on."""
 
-    samples: int
+    samples: int | None  # None: it isn't known
     batch_size: int
     accumulate: int
     shuffle: bool
+
+    def samples_of(self, steps: int) -> int:
+        """How many samples the first steps of an epoch have, where that is known."""
+        assert self.samples is not None
+        return min(self.samples, steps * self.batch_size * self.accumulate)
 
 
 class Run:
@@ -60,18 +66,21 @@ class Run:
     def __init__(
         self,
         trainer: Trainer,
-        session: Session | FullBatchSession,
+        session: Session | FullBatchSession | StreamSession,
+        outputs: Outputs,
         data: Data,
-        validate: Callable[[], dict[str, float]] | None,
+        validate: Callable[[], dict[str, Any]] | None,
         callbacks: Sequence[Callback],
     ) -> None:
         self._trainer = trainer
         self._session = session
+        self._outputs = outputs
         self._data = data
         self._validate = validate  # gives the values of held-out data
         self._callbacks = callbacks
+        self._pausing = [each for each in callbacks if overrides(each, "on_pause")]
         self._pace = Pace()
-        self._values: dict[str, float] = {}  # of the last epoch
+        self._values: dict[str, Any] = {}  # of the last epoch
         self._lr = trainer.optimizer.config()["lr"]
         self._began: float | None = None  # when the epoch at hand did; None between two
         names = trainer._task.names
@@ -85,7 +94,7 @@ class Run:
         trainer, self._bar, self._before = self._trainer, bar, self._trainer.epochs
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
-        trainer.stop_training, trainer._stop_reason = False, None
+        trainer.history.stopped, trainer.stop_training, trainer._stop_reason = None, False, None
         error: BaseException | None = None
         with interrupts.deferred():
             try:
@@ -116,6 +125,7 @@ class Run:
         if self._began is not None:
             state.position, state.skipped = session.position, session.skipped
             state.totals = session.totals.tolist()
+            state.collected = {number: session.collected(number) for number in self._outputs.collected}
             state.seconds = time.perf_counter() - self._began
         return state
 
@@ -133,9 +143,10 @@ class Run:
             return True
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
-        session.seek(state.position, state.totals, state.skipped)
-        self._advance(0)
+        session.seek(state.position, state.totals, state.skipped, state.collected)
+        self._bar.advance(self._done())
         self._began = time.perf_counter() - state.seconds
+        self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()
 
     def _reason(self, error: BaseException | None) -> str:
@@ -162,7 +173,7 @@ class Run:
         if error is not None:
             raise error
 
-    def _tell(self, event: str, logs: dict[str, float]) -> None:
+    def _tell(self, event: str, logs: dict[str, Any]) -> None:
         for callback in self._callbacks:
             getattr(callback, event)(self._trainer, logs)
 
@@ -181,7 +192,7 @@ class Run:
         self._steps()
         if not session.finished:
             return False
-        values = trainer._task.values(session.totals)
+        values = self._outputs.values(session)
         if self._validate is not None:
             values.update({f"val_{name}": value for name, value in self._validate().items()})
         trainer.history.append(time.perf_counter() - self._began, values)
@@ -191,6 +202,12 @@ class Run:
         self._tell("on_epoch_end", values)
         return True
 
+    def _done(self) -> int:
+        """Samples of this epoch so far."""
+        if isinstance(self._session, StreamSession):
+            return self._session.samples
+        return self._data.samples_of(self._session.position)
+
     def _steps(self) -> None:
         """An epoch's steps. FloatingPointError at a loss that is not finite, before that step's update.
 
@@ -198,35 +215,41 @@ class Run:
         """
         trainer, session = self._trainer, self._session
         intervals = [(each, each.every_steps) for each in self._callbacks if each.every_steps is not None]
-        pausing = [each for each in self._callbacks if overrides(each, "on_pause")]
         while not session.finished and not trainer.stop_training:
             before, step, skipped = session.position, trainer.steps, session.skipped
-            steps = min(self._pace.steps(), session.steps_per_epoch - before)
+            shown = self._done()
+            steps = self._pace.steps()
+            if session.steps_per_epoch is not None:
+                steps = min(steps, session.steps_per_epoch - before)
             for _, every in intervals:
                 steps = min(steps, every - step % every)
             done = self._pace.run(session, steps, trainer.optimizer.group_rates(step, steps))
             trainer.skipped += session.skipped - skipped
             if trainer.health is not None:
                 trainer.health.add(cast("Session", session))  # LBFGS's steps can't be watched
-                if done < steps:
-                    trainer.health.stop(step + done)
-            if done < steps:
-                refused = trainer._engine.refusal(session)
+            refused = done < steps and not session.finished  # which raises what stopped a stream of batches
+            if refused and trainer.health is not None:
+                trainer.health.stop(step + done)
+            if refused:
+                why = trainer._engine.refusal(session)
                 self._not_finite(
-                    f"fit: {refused} at step {step + done} (step {before + done} of epoch "
+                    f"fit: {why} at step {step + done} (step {before + done} of epoch "
                     f"{trainer.epochs + 1}); the parameters are those before it. A smaller learning rate may "
                     "help"
                 )
                 return
-            self._advance(before)
+            self._bar.advance(self._done() - shown)
             forward = trainer.steps > step  # not if all were skipped
             due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
-            logs = trainer._task.values(session.last) if due else {}
+            logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}
             for callback in due:
                 callback.on_step(trainer, logs)
-            for callback in pausing:
-                callback.on_pause(trainer, {})
+            self._pause()
             interrupts.check()
+
+    def _pause(self) -> None:
+        for callback in self._pausing:
+            callback.on_pause(self._trainer, {})
 
     def _not_finite(self, message: str) -> None:
         """FloatingPointError, unless a callback ends the run."""
@@ -236,7 +259,9 @@ class Run:
         if not self._trainer.stop_training:
             raise error
 
-    def _advance(self, before: int) -> None:
-        """Shows the steps of this epoch from `before` on."""
-        samples, size = self._data.samples, self._data.batch_size * self._data.accumulate
-        self._bar.advance(min(samples, self._session.position * size) - before * size)
+    def _rows_of_last_step(self) -> int:
+        """Samples of the step that was done last; an epoch's last one may have fewer."""
+        if isinstance(self._session, StreamSession):
+            return self._session.last_samples
+        done = self._session.position
+        return self._data.samples_of(done) - self._data.samples_of(done - 1)

@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from bpcore.control import GradientControl
     from bpcore.intake import Samples, Signature
     from bpcore.nn.parameter import Storage, Variable
+    from bpcore.optim import Optimizer
 
-__all__ = ["FullBatchSession", "FullBatchUpdates", "check_fit", "check_saved", "check_trainer"]
+__all__ = [
+    "FullBatchSession",
+    "FullBatchUpdates",
+    "check_fit",
+    "check_saved",
+    "check_stream",
+    "check_trainer",
+]
 
 
 # What goes together
@@ -55,6 +63,13 @@ def check_fit(who: str, rows: int, batch_size: int, accumulate: int) -> None:
         raise ValueError(
             f"{who}: LBFGS needs full batches; use batch_size >= {rows} (the samples), got {batch_size}"
         )
+
+
+def check_stream(who: str, optimizer: Optimizer) -> None:
+    """ValueError where batches come one by one from Python, which LBFGS can't go through several times."""
+    if isinstance(optimizer, LBFGS):
+        message = f"{who}: LBFGS needs a full batch of arrays, so it can't go with batches or augment"
+        raise ValueError(message)  # noqa: TRY004 - what doesn't fit together, not what is no optimizer
 
 
 # State
@@ -179,22 +194,29 @@ class FullBatchSession:
         _, self._layers = layers_of(storage.parameters)
         self.position = self.skipped = 0
         self.wrong_layer = -1
-        self.totals = np.zeros(plan.described)
-        self.last = np.zeros(plan.described)
+        self._kept: dict[int, Array] = {}  # rows of the epoch's step by the output's number
+        self.totals = self.last = np.zeros(1)
 
     def begin_epoch(self, epoch: int, shuffle: bool) -> None:  # noqa: ARG002 - as of a native session
         """The next step is the first; the order of a full batch's rows stays as it is."""
         self.position = 0
-        self.totals = np.zeros(self._plan.described)
+        self.totals, self._kept = np.zeros(1), {}
 
     @property
     def finished(self) -> bool:
         """Whether the epoch's step is done."""
         return self.position >= self.steps_per_epoch
 
-    def seek(self, position: int, totals: Sequence[float], skipped: int) -> None:
+    def seek(
+        self, position: int, totals: Sequence[float], skipped: int, collected: Mapping[int, Array]
+    ) -> None:
         """Goes on behind the step, or before it, as a native session does."""
         self.position, self.totals, self.skipped = position, np.asarray(totals, np.float64), skipped
+        self._kept = dict(collected)
+
+    def collected(self, output: int) -> Array:
+        """The rows of an output of the epoch's step, (samples, elements of a row); none before it."""
+        return self._kept.get(output, np.zeros((0, 0)))
 
     def run(self, steps: int, rates: Array) -> int:
         """Runs one step, if there is one left; 0 if it was refused and nothing changed."""
@@ -210,7 +232,8 @@ class FullBatchSession:
         self._trial.flat_parameters[...] = self._store.flat_parameters
         self._trial.flat_states[...] = self._store.flat_states
         described, first, gradients, states = self._evaluate(arrays)
-        self.last = np.array(described, np.float64)
+        kept = {at: described[at].reshape(len(described[at]), -1) for at in plan.outputs.collected}
+        self.last = _flat([each for at, each in enumerate(described) if at not in kept]).astype(np.float64)
         if not (math.isfinite(self.last[0]) and math.isfinite(first)):
             return False
         for place, gradient in enumerate(gradients):
@@ -237,7 +260,7 @@ class FullBatchSession:
             _fill(self._own, x)
             for slot, value in zip(plan.states, states, strict=True):
                 self._store.state(slot)[...] = value
-            self.totals = self.totals + self.last
+            self.totals, self._kept = self.last.copy(), kept
             self.position += 1
         return True
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bpcore.intake import Keys
     from bpcore.losses import Resolved
     from bpcore.metrics import Metric
+    from bpcore.metrics.base import Function
 
 __all__ = ["Goal", "Goals", "resolve"]
 
@@ -25,7 +26,7 @@ class Goal(NamedTuple):
     key: int | str | None
     loss: Resolved
     weight: float  # of the loss in the sum of all
-    metrics: dict[str, Metric]  # by their names in logs
+    metrics: dict[str, Function | Metric]  # by their names in logs
 
     @property
     def loss_name(self) -> str:
@@ -63,8 +64,8 @@ class Goals(NamedTuple):
     keys: Keys  # of losses by output
     loss: Any  # names, in the structure given
     by_name: bool  # whether all losses are found by their names
-    metrics: Any  # names, in the structure given
-    own_metrics: bool  # whether one is not found by its name
+    metrics: Any  # names and configs, in the structure given
+    own_metrics: bool  # whether one is not found by them
     loss_weights: Any  # in the structure given
 
     @property
@@ -77,6 +78,18 @@ class Goals(NamedTuple):
     def loss_of_all(self) -> Resolved:
         """The loss of the whole prediction; nothing, as of an objective, where there are losses by output."""
         return self.each[0].loss if self.keys is None else losses.resolve(None)
+
+    @property
+    def terms(self) -> tuple[tuple[str, float], ...]:
+        """Names and weights of the losses by output, whose sum is the loss."""
+        if self.keys is None:
+            return ()
+        return tuple((each.loss_name, each.weight) for each in self.each if each.loss.function is not None)
+
+    @property
+    def names(self) -> list[str]:
+        """Names in logs: the loss, those by output, metrics."""
+        return ["loss", *(name for name, _ in self.terms), *self.functions]
 
     def check(self, prediction: Any) -> None:
         """TypeError unless a prediction has the structure of losses by output."""
@@ -95,7 +108,7 @@ class Goals(NamedTuple):
             )
 
     @property
-    def functions(self) -> dict[str, Metric]:
+    def functions(self) -> dict[str, Function | Metric]:
         """Name in logs -> metric, of all outputs."""
         return {name: metric for each in self.each for name, metric in each.metrics.items()}
 
@@ -129,16 +142,18 @@ def _whole(loss: Any, loss_weights: Any, metrics: Any) -> Goals:
         raise ValueError("Trainer: loss_weights go with a dict or a list of losses, one for each output")
     known = losses.resolve(loss)
     if not isinstance(metrics, Mapping):
-        functions, own = metrics_.resolve(metrics, known)
+        functions, saved = metrics_.resolve(metrics, known)
+        listed, own = list(functions) if saved is None else saved, saved is None
         output = Goal(None, known, 1.0, functions)
-        return Goals((output,), None, known.name, known.by_name, list(functions), own, None)
+        return Goals((output,), None, known.name, known.by_name, listed, own, None)
     nothing = losses.resolve(None)
     parts = [Goal(None, known, 1.0, {})]
-    listed, own = {}, False
+    by_output: dict[str, list[Any]] = {}
+    own = False
     for key in _by_name(metrics, "metrics"):
-        functions, listed[key], own = _metrics(key, metrics[key], nothing, own)
+        functions, by_output[key], own = _metrics(key, metrics[key], nothing, own)
         parts.append(Goal(key, nothing, 1.0, functions))
-    return Goals(tuple(parts), None, known.name, known.by_name, listed, own, None)
+    return Goals(tuple(parts), None, known.name, known.by_name, by_output, own, None)
 
 
 def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], metrics: Any) -> Goals:
@@ -178,12 +193,13 @@ def _by_key(given: Mapping[Any, Any], loss: Any, weights: Mapping[Any, Any], met
 
 def _metrics(
     key: int | str, given: Any, loss: Resolved, own: bool
-) -> tuple[dict[str, Metric], list[str], bool]:
-    """Name in logs -> metric of an output, their own names, and whether one so far can't be found by it."""
-    one = isinstance(given, str) or callable(given)
+) -> tuple[dict[str, Function | Metric], list[Any], bool]:
+    """Name in logs -> metric of an output, what a file keeps of them, whether some have to be given again."""
+    one = isinstance(given, (str, metrics_.Metric)) or callable(given)
     with Goal(key, loss, 1.0, {}).named():
-        functions, own_here = metrics_.resolve([] if given is None else [given] if one else given, loss)
-    return {f"{key}_{name}": metric for name, metric in functions.items()}, list(functions), own or own_here
+        functions, saved = metrics_.resolve([] if given is None else [given] if one else given, loss)
+    named = {f"{key}_{name}": metric for name, metric in functions.items()}
+    return named, list(functions) if saved is None else saved, own or saved is None
 
 
 def _by_name(given: Mapping[Any, Any], argument: str = "loss") -> dict[str, Any]:

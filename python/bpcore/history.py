@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["History"]
+__all__ = ["History", "scalars"]
+
+
+def scalars(values: Mapping[str, Any]) -> dict[str, float]:
+    """Those of the values that are numbers, for who shows a line of them; a confusion matrix is none."""
+    return {name: value for name, value in values.items() if np.ndim(value) == 0}
 
 
 class History:
     """Values by epoch: ``history["val_loss"]`` is a list with one float for each finished epoch.
+
+    Values of a metric that is an array, as "confusion_matrix", are arrays.
 
     `epochs` numbers them, counted from 1 over all calls of `fit` of one trainer, `before` of which are in
     earlier histories; `seconds` is the time each took, validation included. `names` are those of the values,
@@ -27,15 +36,20 @@ class History:
         self._before = before
         self.names = tuple(names)
         self.stopped: str | None = None
-        self._rows: list[tuple[float, dict[str, float]]] = []
+        self._rows: list[tuple[float, dict[str, Any]]] = []
 
-    def append(self, seconds: float, values: Mapping[str, float]) -> None:
+    def append(self, seconds: float, values: Mapping[str, Any]) -> None:
         """Adds a finished epoch, in one go: an interrupted run never leaves half of one."""
         self._rows.append((seconds, dict(values)))
 
     def config(self) -> dict[str, Any]:
         """What `from_config` makes the same history of."""
-        return {"before": self._before, "names": list(self.names), "rows": [list(row) for row in self._rows]}
+        return {
+            "before": self._before,
+            "names": list(self.names),
+            "rows": [list(row) for row in self._rows],
+            "stopped": self.stopped,
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> History:
@@ -43,6 +57,7 @@ class History:
         history = cls(config["before"], config["names"])
         for seconds, values in config["rows"]:
             history.append(float(seconds), values)
+        history.stopped = config.get("stopped")
         return history
 
     @property
@@ -60,7 +75,7 @@ class History:
         """Wall-clock seconds of each finished epoch."""
         return [seconds for seconds, _ in self._rows]
 
-    def __getitem__(self, name: str) -> list[float]:
+    def __getitem__(self, name: str) -> list[Any]:
         if name not in self:
             raise KeyError(f"no {name!r} in the history; it has {', '.join(self) or 'no epochs'}")
         return [values[name] for _, values in self._rows]
@@ -75,6 +90,10 @@ class History:
         """Names of the values: "loss", metrics, and the same with "val_" where there was validation."""
         return list(self)
 
+    def curves(self) -> list[str]:
+        """The names of those that are numbers, which can be drawn by epoch."""
+        return list(scalars(self._rows[0][1])) if self._rows else []
+
     def __len__(self) -> int:
         return len(self._rows)
 
@@ -87,5 +106,5 @@ class History:
     def __repr__(self) -> str:
         if not self._rows:
             return "History(no epochs)"
-        values = ", ".join(f"{name} {value:.4g}" for name, value in self._rows[-1][1].items())
+        values = ", ".join(f"{name} {value:.4g}" for name, value in scalars(self._rows[-1][1]).items())
         return f"History({len(self)} epochs; last: {values})"

@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["check", "deferred"]
+__all__ = ["at_once", "check", "deferred"]
 
 _seen = False  # whether a first Ctrl-C waits for `check`
+_waits = True  # False where there is nothing to wait for
 
 
 def _note(*_: Any) -> None:
     global _seen
-    if _seen:  # a second one doesn't wait
+    if _seen or not _waits:  # a second one doesn't wait either
         _seen = False
         raise KeyboardInterrupt
     _seen = True
@@ -29,6 +30,19 @@ def check() -> None:
     if _seen and threading.current_thread() is threading.main_thread():
         _seen = False
         raise KeyboardInterrupt
+
+
+def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls a function of the user's, which a first Ctrl-C ends at once, also inside of `deferred`."""
+    global _waits
+    if threading.current_thread() is not threading.main_thread():
+        return function(*arguments)
+    before, _waits = _waits, False
+    try:
+        check()
+        return function(*arguments)
+    finally:
+        _waits = before
 
 
 @contextmanager

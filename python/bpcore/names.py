@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["lookup", "nearest", "stream_of"]
+__all__ = ["lookup", "nearest", "stream_of", "suggestion"]
 
 T = TypeVar("T")
 

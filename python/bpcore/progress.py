@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from bpcore.history import scalars
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -16,7 +18,7 @@ _SECONDS_BETWEEN_UPDATES = 0.1
 class Progress:
     """One bar for a whole run, in samples, between the epoch and the last values; or none at all."""
 
-    def __init__(self, epochs: int, samples: int, show: bool) -> None:
+    def __init__(self, epochs: int, samples: int | None, show: bool) -> None:
         self._bar: Any = None
         self._epochs = epochs
         self._waiting = 0  # samples not shown yet
@@ -26,7 +28,7 @@ class Progress:
 
             # Its own limits on drawing are off: it is only called when something should be drawn.
             self._bar = tqdm(
-                total=epochs * samples,
+                total=None if samples is None else epochs * samples,
                 unit=" samples",
                 unit_scale=True,
                 dynamic_ncols=True,
@@ -40,13 +42,13 @@ class Progress:
         self._waiting += samples
         self._draw()
 
-    def epoch_done(self, number: int, values: Mapping[str, float]) -> None:
+    def epoch_done(self, number: int, values: Mapping[str, Any]) -> None:
         """Epoch `number` (from 1) of this run is done, with these values."""
         if self._bar is not None:
             self._bar.set_description_str(
                 f"epoch {min(number + 1, self._epochs)}/{self._epochs}", refresh=False
             )
-            text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            text = ", ".join(f"{name} {value:.4g}" for name, value in scalars(values).items())
             self._bar.set_postfix_str(text, refresh=False)
             self._draw()
 

@@ -53,10 +53,14 @@ class Trainer:
         optimizer: one of `bpcore.optim` by name in lower case ("sgd", "adamw", "lamb", ...) or an object of
             it; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
-        metrics: "accuracy", "binary_accuracy", or functions of (prediction, target) that return a value per
-            element, a `losses.Weighted` or a scalar. "accuracy" is `metrics.binary_accuracy` of logits if the
-            loss is "binary_cross_entropy", "focal", "hinge" or "squared_hinge", else `metrics.accuracy`: of
-            classes, or of a single output nearest 0 or 1. What the loss's ignore_index ignores doesn't count.
+        metrics: of `bpcore.metrics` by name: "accuracy", "binary_accuracy", "top_5" (or any other number),
+            "precision", "recall", "f1", "confusion_matrix", "roc_auc", "average_precision", "mae", "mse",
+            "rmse", "mape", "r2"; objects of it, for settings, as ``metrics.F1(average="micro")``, and of
+            `metrics.Metric` for one's own; and functions of (prediction, target) that return a value per
+            element, a `losses.Weighted` or a scalar. If the loss is "binary_cross_entropy", "focal", "hinge"
+            or "squared_hinge", each output is a logit of two classes; else classes are the largest outputs,
+            or a single output's nearest of 0 and 1. What the loss's ignore_index ignores doesn't count, but
+            for functions.
             For losses by output, metrics by output: a dict, or a list with one for each, of a metric, several
             in a list, or None. In logs, "age_loss" and "age_accuracy" are those of the output "age".
         loss_weights: for losses by output, what each is multiplied by in the sum, likewise; 1 if not given.
@@ -153,14 +157,16 @@ class Trainer:
         y: Any = None,
         *,
         epochs: int,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         validation_data: Any = None,
         validation_split: float = 0.0,
         stratify: Any = False,
         shuffle: bool = True,
         sample_weight: Any = None,
         class_weight: Any = None,
+        augment: Callable[..., Any] | None = None,
         accumulate: int = 1,
+        steps_per_epoch: int | None = None,
         callbacks: Iterable[Callback] = (),
         progress: bool = True,
         resume: str | os.PathLike[str] | None = None,
@@ -172,26 +178,36 @@ class Trainer:
 
         Args:
             x: input, one row a sample; a sparse matrix of SciPy's stays sparse and goes into a first
-                `nn.Dense`. For a model, or an objective, of several inputs, a tuple or list of arrays, or a
-                dict of them by the names of its arguments.
+                `nn.Dense`. For a model, or an objective, of several inputs, a tuple or list of
+                arrays, or a dict of them by the names of its arguments. Arrays are also tables of numbers
+                (pandas, Arrow, polars), whatever else has NumPy's array interface, and memory maps larger
+                than memory. Or batches: something to go through, as a list or PyTorch's DataLoader, of (x, y)
+                or (x, y, sample_weight), with an objective of its inputs; or a function that returns such a
+                thing for each epoch, given the epoch from 0 if it takes an argument. An iterator, such as a
+                generator, is good for one epoch.
             y: target, one row a sample; a dict or tuple of them for losses by output, or for a loss that is a
-                function of several; None with an objective.
+                function of several; None with an objective, and where x gives batches.
             epochs: how often to go through the data.
-            batch_size: samples a step; the last batch of an epoch may be smaller.
+            batch_size: samples a step, 32 unless given; the last batch of an epoch may be smaller.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after each epoch; with an objective,
-                its inputs.
+                its inputs. Or batches of such.
             validation_split: fraction of the samples, the last ones, that are kept for validation instead.
             stratify: True to keep the last ones of each class of the target instead, in the proportions of
                 all, and at least one on each side; or an array of labels, one a sample, to go by.
             shuffle: draw a new order for each epoch, keyed by the seed and the epoch; False for a model with
-                layers that carry a state from batch to batch.
+                layers that carry a state from batch to batch. Batches that x gives keep their order.
             sample_weight: how much each sample counts, shape (samples,); for losses by output, also a dict or
                 tuple of them by output, None for one without.
             class_weight: how much samples of each class count in training, times sample_weight: a dict by
                 class, where others count 1, a list by class, or "balanced": samples / (classes · samples of
                 the class). For classes (samples,), also 0 and 1 as floats, and one-hot targets.
+            augment: a function of a batch, (x, rng) -> x or (x, y, rng) -> (x, y), that changes it at random
+                before its step. It gets NumPy arrays, which it may write to, and a `numpy.random.Generator`
+                keyed by seed, epoch and batch. `bpcore.data` has some.
             accumulate: batches whose gradients make one step, as if they were one batch; the last step of an
                 epoch may have fewer.
+            steps_per_epoch: where x gives batches, perhaps without end: steps of an epoch. The next epoch
+                goes on behind them.
             callbacks: see `bpcore.callbacks`.
             progress: show a progress bar.
             resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
@@ -203,21 +219,26 @@ class Trainer:
                 least this for more than 10 epochs in a row, which is scikit-learn's rule; at least 0.
             check_finite: refuse NaN and infinity in the data.
 
-        Wrong arguments and data raise ValueError or TypeError before anything is changed. A loss that is not
-        finite raises FloatingPointError before that step's update. Ctrl-C raises KeyboardInterrupt between
-        two steps, once callbacks have been told that training ends: the trainer can go on, and `history` has
-        the finished epochs. `history.stopped` says what ended the run.
+        Wrong arguments and data raise ValueError or TypeError before anything is changed; NaN or infinity in
+        a memory map, and what is wrong with a batch that x gives, before its step. An exception from x is
+        raised as it is. A loss that is not finite raises FloatingPointError before that step's update. Ctrl-C
+        raises KeyboardInterrupt between two steps. Callbacks are told that training ends before any of these
+        is raised; the trainer can go on, and `history` has the finished epochs. `history.stopped` says what
+        ended the run.
         """
         with self._alone("fit"):
             epochs = checks.count("fit", "epochs", epochs, 0)
-            batch_size = checks.count("fit", "batch_size", batch_size, 1)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
-            if shuffle:
-                checks.order_is_free("fit", self.model)
-            data, held_out = self._reader.training(
+            data, held_out, rows, batch_size = self._reader.training(
                 x,
                 y,
+                epochs=epochs,
+                batch_size=batch_size,
+                accumulate=accumulate,
+                steps_per_epoch=steps_per_epoch,
+                augment=augment,
+                seed=self.seed,
                 sample_weight=sample_weight,
                 class_weight=class_weight,
                 validation_data=validation_data,
@@ -225,17 +246,18 @@ class Trainer:
                 stratify=stratify,
                 check_finite=check_finite,
             )
-            batch_size = min(batch_size, data.rows)
+            if shuffle and rows is not None:
+                checks.order_is_free("fit", self.model)
             engine, validate = self._engine, None
             with engine.first_use():
                 intervals = [each.watch_every for each in listeners if each.watch_every is not None]
-                session, self.health = engine.training(
-                    "fit", data, batch_size, accumulate, min(intervals, default=None)
+                session, outputs, self.health = engine.training(
+                    "fit", data, batch_size, accumulate, min(intervals, default=None), (self.epochs, shuffle)
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-                going = Data(data.rows, batch_size, accumulate, bool(shuffle))
-                run = Run(self, session, going, validate, listeners)
+                going = Data(rows, batch_size, accumulate, bool(shuffle))
+                run = Run(self, session, outputs, going, validate, listeners)
                 resumed = None
                 if resume is not None:
                     resumed = checkpoint.read_run(resume, self, going._asdict(), run.names)
@@ -243,7 +265,7 @@ class Trainer:
                 if resumed is not None:
                     resumed.restore()
                 last = epochs if resume is not None else self.epochs + epochs
-                bar = Progress(max(0, last - self.epochs), data.rows, progress)
+                bar = Progress(max(0, last - self.epochs), rows, progress)
                 self._run = run
                 try:
                     return run.epochs(last, bar, None if resumed is None else resumed.state)
@@ -289,24 +311,30 @@ class Trainer:
         x: Any,
         y: Any = None,
         *,
-        batch_size: int = 256,
+        batch_size: int | None = None,
         sample_weight: Any = None,
         check_finite: bool = True,
-    ) -> dict[str, float]:
-        """Loss and metrics over all samples, in inference mode: sums over the whole set, then divided."""
-        batch_size = checks.count("evaluate", "batch_size", batch_size, 1)
-        data = self._reader.samples("evaluate", x, y, sample_weight, check_finite)
-        return self._engine.evaluation("evaluate", data, batch_size)()
+    ) -> dict[str, Any]:
+        """Loss and metrics over all samples, in inference mode, as of all of them at once.
+
+        It takes what `fit` takes: arrays, in batches of 256 unless `batch_size` is given, or batches.
+        """
+        data, size = self._reader.evaluation(x, y, batch_size, sample_weight, check_finite)
+        return self._engine.evaluation("evaluate", data, size)()
 
     def predict(self, x: Any, *, batch_size: int = 256, check_finite: bool = True) -> Any:
-        """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it."""
+        """The model's output for all samples of `x`, in inference mode; the batch size doesn't change it.
+
+        `x` is input as for `fit`, or what gives such inputs one after the other, as a generator.
+        """
         quick = self._engine.predict_quickly(x, batch_size, bool(check_finite))
         if quick is not None:
             return quick
         batch_size = checks.count("predict", "batch_size", batch_size, 1)
-        data = self._reader.inputs("predict", x, check_finite)
-        with tracing.inference():
-            parts = self._engine.predict(data, batch_size)
+        parts: list[Any] = []
+        for place, data in self._reader.inputs("predict", x, check_finite):
+            with tracing.inference():
+                parts += self._engine.predict(place, data, batch_size)
         columns = [np.concatenate(column) for column in zip(*map(tree.leaves, parts), strict=True)]
         rest = iter(columns)
         return tree.rebuild(parts[0], lambda _: next(rest))

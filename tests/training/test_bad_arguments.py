@@ -271,7 +271,7 @@ def _frozen() -> nn.Module:
         ),
         ({"metrics": ["acuracy"]}, ValueError, "unknown metric 'acuracy'; did you mean 'accuracy'"),
         ({"metrics": "accuracy"}, TypeError, "metrics must be a list"),
-        ({"metrics": [3]}, TypeError, "a metric is a name or a function"),
+        ({"metrics": [3]}, TypeError, "a metric is a name, a function of"),
         ({"metrics": ["accuracy", "accuracy"]}, ValueError, "'accuracy' is taken"),
         ({"optimizer": "adma"}, ValueError, "unknown optimizer 'adma'; did you mean 'adam"),
         ({"optimizer": "SGD"}, ValueError, "unknown optimizer 'SGD'; did you mean 'sgd'"),

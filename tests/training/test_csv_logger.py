@@ -17,7 +17,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import optim, schedules
-from bpcore.callbacks import CSVLogger, EarlyStopping, LambdaCallback
+from bpcore.callbacks import Checkpoint, CSVLogger, EarlyStopping, LambdaCallback
 from tests.training.problems import blobs, child_environment, network
 
 X, Y = blobs(40)
@@ -42,18 +42,6 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def _without_times(path: Path) -> list[list[str]]:
     with open(path, newline="") as file:
         return [row[:2] + row[3:] for row in csv.reader(file)]
-
-
-class GoingOn(CSVLogger):
-    """In a run that goes on from a checkpoint with this state."""
-
-    def __init__(self, path: Path, state: dict[str, Any], **options: Any) -> None:
-        super().__init__(path, **options)
-        self.given = state
-
-    def on_train_begin(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
-        super().on_train_begin(trainer, logs)
-        self.restore_state(self.given)
 
 
 def test_the_lines_are_the_history(tmp_path: Path) -> None:
@@ -90,7 +78,6 @@ def test_arrays_are_left_out_and_numbers_that_are_not_finite_are_not(tmp_path: P
     path, logger, trainer = tmp_path / "log.csv", CSVLogger(tmp_path / "log.csv"), _trainer()
     _fit(trainer)
     logger.on_train_begin(trainer, {})
-    logger.on_epoch_begin(trainer, {})
     values: Any = {"loss": np.float32(0.5), "confusion": np.eye(2), "auc": float("nan"), "count": 3}
     logger.on_epoch_end(trainer, values)
     assert _without_times(path) == [
@@ -189,57 +176,87 @@ def test_another_callbacks_refusal_leaves_an_old_file_alone(tmp_path: Path) -> N
 # Going on
 
 
+class Killed(Checkpoint):
+    """Written after the step `saved`, of a process that is killed after the step `killed`."""
+
+    def __init__(self, path: Path, saved: int, killed: int) -> None:
+        super().__init__(path, every_steps=1)
+        self.saved, self.killed = saved, killed
+
+    def on_step(self, trainer: bp.Trainer, logs: Mapping[str, float]) -> None:
+        if trainer.steps == self.saved:
+            super().on_step(trainer, logs)
+        if trainer.steps == self.killed:
+            raise ZeroDivisionError
+
+    def on_run_over(self, trainer: bp.Trainer, error: BaseException | None) -> None:
+        """Not reached."""
+
+
 @pytest.mark.parametrize("append", [False, True])
 @pytest.mark.parametrize("earlier", [0, 2])
-@pytest.mark.parametrize(("saved", "killed"), [(0, 0), (0, 2), (1, 1), (2, 3), (2, 5)])
+@pytest.mark.parametrize(
+    ("saved", "killed"), [(2, 2), (2, 9), (3, 3), (3, 4), (3, 12), (7, 7), (7, 14), (12, 14)]
+)
 @pytest.mark.parametrize("cut", [0, 7])
 def test_a_run_that_goes_on_leaves_the_same_file(
     append: bool, earlier: int, saved: int, killed: int, cut: int, tmp_path: Path
 ) -> None:
-    """It was saved after an epoch, killed after a later one, and goes on to the fifth."""
-    paths = [tmp_path / "whole.csv", tmp_path / "resumed.csv"]
+    """It was saved at one step, killed after another, and goes on to the fifth epoch, of three steps each."""
+    paths, checkpoint = [tmp_path / "whole.csv", tmp_path / "resumed.csv"], tmp_path / "run"
     for path in paths:
         if earlier:
             _fit(_trainer(), CSVLogger(path), epochs=earlier)
     _fit(_trainer(), CSVLogger(paths[0], append), epochs=5)
 
-    states: list[dict[str, Any]] = []
-    logger = CSVLogger(paths[1], append)
-
-    def save(trainer: bp.Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG001
-        if trainer.epochs == saved:
-            states.append(logger.state())
-            trainer.save(tmp_path / "run")
-
-    first = _trainer()
-    first.model.build((None, 4))
-    note = LambdaCallback(on_epoch_begin=save, on_epoch_end=save)
-    _fit(first, logger, note, epochs=max(killed, 1))
+    before = paths[1].read_bytes() if earlier else b""
+    with pytest.raises(ZeroDivisionError):
+        _fit(_trainer(), CSVLogger(paths[1], append), Killed(checkpoint, saved, killed), epochs=5)
     content = paths[1].read_bytes()
-    if killed == 0:  # in the middle of the first epoch, before any line of it
-        content = content[: states[0]["begin"]]
-    if killed > saved:
-        content = content[: len(content) - cut]
-    paths[1].write_bytes(content)
+    if killed > saved and content != before:
+        paths[1].write_bytes(content[: len(content) - cut])
 
-    late = bp.Trainer.load(tmp_path / "run", network(8, 3))
-    _fit(late, GoingOn(paths[1], states[0], append=append), epochs=5 - saved)
+    late = _trainer()
+    _fit(late, CSVLogger(paths[1], append), epochs=5, resume=checkpoint)
+    assert late.history.epochs == [1, 2, 3, 4, 5]
     assert _without_times(paths[1]) == _without_times(paths[0])
 
 
+def _saved(path: Path, *callbacks: Any, epochs: int = 2) -> Path:
+    _fit(_trainer(), *callbacks, Checkpoint(path), epochs=epochs)
+    return path
+
+
 def test_going_on_without_the_file_begins_one(tmp_path: Path) -> None:
-    path, trainer = tmp_path / "log.csv", _trainer()
-    _fit(trainer, epochs=2)
-    _fit(trainer, GoingOn(path, {"begin": 0}), epochs=1)
+    path = tmp_path / "log.csv"
+    checkpoint = _saved(tmp_path / "run", CSVLogger(path))
+    path.unlink()
+    _fit(_trainer(), CSVLogger(path), epochs=3, resume=checkpoint)
     assert [row["epoch"] for row in _rows(path)] == ["3"]
 
 
+def test_going_on_before_the_first_line_replaces_another_file(tmp_path: Path) -> None:
+    """As the run would have done, had it not been killed."""
+    path, checkpoint = tmp_path / "log.csv", tmp_path / "run"
+    path.write_text("name,age\nAda,36\n")
+    with pytest.raises(ZeroDivisionError):
+        _fit(_trainer(), CSVLogger(path), Killed(checkpoint, 1, 2))
+    assert path.read_text() == "name,age\nAda,36\n"
+    _fit(_trainer(), CSVLogger(path), epochs=2, resume=checkpoint)
+    assert [row["epoch"] for row in _rows(path)] == ["1", "2"]
+
+
 def test_going_on_in_a_file_that_someone_has_spoilt(tmp_path: Path) -> None:
-    path, trainer = tmp_path / "log.csv", _trainer()
+    path = tmp_path / "log.csv"
+    checkpoint = _saved(tmp_path / "run", CSVLogger(path))
     path.write_text(f"{HEADER}\nmean,,,,1.5,0.5\n")
     with pytest.raises(ValueError, match="line 2 of .*log.csv must begin with an epoch, got 'mean'"):
-        _fit(trainer, GoingOn(path, {"begin": 0}))
-    assert trainer.steps == 0
+        _fit(_trainer(), CSVLogger(path), epochs=3, resume=checkpoint)
+    path.write_text("epoch,steps,seconds\n1,3,0.5\n")
+    trainer = _trainer()
+    with pytest.raises(ValueError, match="has the columns epoch, steps, seconds, but this run has epoch,"):
+        _fit(trainer, CSVLogger(path), epochs=3, resume=checkpoint)
+    assert trainer.steps == 6, "it was found before the next step"
 
 
 def forever(path: str) -> None:

@@ -42,7 +42,7 @@ class StopAt(Callback):
 
 def everything(trainer: bp.Trainer) -> dict[str, Any]:
     """All that a run changes, but for times."""
-    history = {name: trainer.history[name] for name in trainer.history}
+    history = {name: np.array(trainer.history[name]).tolist() for name in trainer.history}
     parameters, states = trainer.snapshot()
     arrays = {"parameters": parameters, "states": states, **trainer.optimizer_state}
     return {
@@ -88,6 +88,10 @@ SETUPS: dict[str, tuple[Callable[[], bp.Trainer], dict[str, Any]]] = {
     "in order": (_dense, {"shuffle": False}),
     "validation": (_dense, {"validation_split": 0.25}),
     "stratified weights": (_dense, {"sample_weight": np.linspace(0.5, 2, 96)}),
+    "sums and rows": (
+        lambda: _dense(metrics=["roc_auc", "confusion_matrix"]),
+        {"validation_split": 0.25, "stratify": True},
+    ),
     "stratified split": (
         _dense,
         {"validation_split": 0.25, "stratify": True, "class_weight": {0: 3.0}},

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import losses, nn, ops, optim
+from bpcore import losses, metrics, nn, ops, optim
 from bpcore.callbacks import EarlyStopping
 from tests.training.problems import bits, blobs, cross_entropy
 from tests.training.refusal import assert_refused
@@ -70,9 +70,8 @@ def test_samples_may_weigh_otherwise_in_each_output(as_tuple: bool) -> None:
     trainer = _trainer(metrics={"sex": ["accuracy"]})
     first, second = (_expected(trainer, weight=weight) for weight in (WEIGHTS, other))
     plain = _expected(trainer)
-    loss, metrics = ["mse", "cross_entropy"], [None, "accuracy"]
     if as_tuple:
-        trainer = _trainer(loss, True, metrics=metrics)
+        trainer = _trainer(["mse", "cross_entropy"], True, metrics=[None, "accuracy"])
     names = ("0_loss", "1_loss", "1_accuracy") if as_tuple else ("age_loss", "sex_loss", "sex_accuracy")
     for age, sex in ((WEIGHTS, other), (WEIGHTS, None), (None, other)):
         weight: Any = (age, sex) if as_tuple else {"age": age, "sex": sex}
@@ -192,8 +191,8 @@ def test_a_loss_with_options_and_its_metric_belong_to_their_output() -> None:
         "sign": "binary_cross_entropy",
         "size": "gaussian_nll",
     }
-    metrics = {"kind": "accuracy", "sign": "accuracy"}
-    trainer = bp.Trainer(Three(), loss, optim.Adam(0.01), metrics=metrics, dtype="float64")
+    measured = {"kind": "accuracy", "sign": "accuracy"}
+    trainer = bp.Trainer(Three(), loss, optim.Adam(0.01), metrics=measured, dtype="float64")
     kinds = np.where(np.arange(N) % 5 == 0, -100, SEX)
     y = {"kind": kinds, "sign": (AGE > 0).astype(int), "size": AGE}
     found, prediction = trainer.evaluate(X, y, batch_size=20), trainer.predict(X)
@@ -211,6 +210,32 @@ def test_a_loss_with_options_and_its_metric_belong_to_their_output() -> None:
     wrong = {**y, "kind": np.where(kinds == 2, 3, kinds)}
     message = "fit: output 'kind': y[2] is 3, but cross_entropy takes -100, which it ignores, and integers"
     assert_refused(trainer, lambda: trainer.fit(X, wrong, epochs=1, progress=False), ValueError, message)
+
+
+def test_metrics_with_statistics_are_of_their_output(tmp_path: Path) -> None:
+    """Sums and rows of several outputs at once, as of trainers with one output each; a file keeps them."""
+    given = {"sex": [metrics.F1(average="macro"), "confusion_matrix", "accuracy"], "sign": ["roc_auc"]}
+
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            self.sign, self.sex = nn.Dense(1), nn.Dense(3)
+
+        def __call__(self, x: Any) -> Any:
+            return {"sign": self.sign(x), "sex": self.sex(x)}
+
+    loss = {"sign": "binary_cross_entropy", "sex": "cross_entropy"}
+    y = {"sign": (AGE > 0).astype(int), "sex": SEX}
+    trainer = bp.Trainer(Heads(), loss, optim.Adam(0.01), metrics=given, dtype="float64")
+    history = trainer.fit(X, y, epochs=2, batch_size=16, validation_split=0.2, progress=False)
+    assert history["val_sex_confusion_matrix"][-1].sum() == 10
+    found = trainer.evaluate(X, y, batch_size=16, sample_weight={"sex": WEIGHTS})
+    for key, weight in (("sex", WEIGHTS), ("sign", None)):
+        alone = bp.Trainer(getattr(trainer.model, key).copy(), loss[key], metrics=given[key], dtype="float64")
+        for name, value in alone.evaluate(X, y[key], sample_weight=weight).items():
+            np.testing.assert_allclose(found[f"{key}_{name}"], value, rtol=1e-12)
+    trainer.save(tmp_path / "run.safetensors")
+    loaded = bp.Trainer.load(tmp_path / "run.safetensors", Heads())
+    np.testing.assert_equal(loaded.evaluate(X, y), trainer.evaluate(X, y))
 
 
 def test_lbfgs_minimises_the_sum() -> None:

@@ -297,6 +297,14 @@ def test_other_layers_and_targets_say_that_they_take_no_sparse_matrix() -> None:
             trainer.fit(x, target, epochs=1, sample_weight=weight, progress=False)
 
 
+def test_batches_one_by_one_and_augmentation_take_no_sparse_matrix() -> None:
+    trainer = _trainer()
+    with pytest.raises(TypeError, match="a batch that is given as such can't be sparse; give the whole"):
+        trainer.fit([(X[:10], Y[:10])], epochs=1, progress=False)
+    with pytest.raises(TypeError, match=r"^fit: augment changes arrays, it can't go with a sparse matrix"):
+        trainer.fit(X, Y, epochs=1, augment=lambda x, rng: x, progress=False)  # noqa: ARG005
+
+
 def test_more_axes_than_two_are_refused() -> None:
     if not hasattr(sparse, "coo_array"):
         pytest.skip("an old SciPy")

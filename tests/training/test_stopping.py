@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import nn, optim
+from bpcore import callbacks, nn, optim
 from bpcore.callbacks import Callback, EarlyStopping, LambdaCallback, TerminateOnNaN, TimeLimit, time_limit
 from bpcore.callbacks.tolerance import Tolerance
+from bpcore.checks import callback_list
 from tests.training.problems import bits, blobs, network
 from tests.training.refusal import assert_refused, trained
 
@@ -148,6 +149,12 @@ def test_settings_of_a_time_limit(options: Any, error: type[Exception], fragment
 def test_arguments_of_fit_are_checked_first(options: Any, error: type[Exception], fragment: str) -> None:
     trainer = trained()
     assert_refused(trainer, lambda: _fit(trainer, **options), error, fragment)
+
+
+def test_a_checkpoint_sees_what_the_arguments_of_fit_have_decided() -> None:
+    given = [callbacks.Checkpoint("run"), EarlyStopping("loss")]
+    kinds = [type(each) for each in callback_list(given, max_seconds=1, tol=0.1)]
+    assert kinds == [EarlyStopping, Tolerance, TimeLimit, callbacks.Checkpoint]
 
 
 # Tolerance

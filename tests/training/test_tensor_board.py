@@ -127,8 +127,8 @@ def test_a_run_that_goes_on_replaces_what_comes_after(tmp_path: Path) -> None:
     trainer, board = _trainer(), TensorBoard(tmp_path / "logs", every_steps=1)
     save = LambdaCallback(on_epoch_end=lambda each, _: each.epochs == 3 and each.save(tmp_path / "run"))
     _fit(trainer, board, save, epochs=5)
-    late = bp.Trainer.load(tmp_path / "run", network(8, 3))
-    _fit(late, TensorBoard(tmp_path / "logs", every_steps=1), epochs=4)
+    late = _trainer()
+    _fit(late, TensorBoard(tmp_path / "logs", every_steps=1), epochs=7, resume=tmp_path / "run")
     assert bits(late) == bits(whole)
     assert _scalars(tmp_path / "logs" / "train")["epoch_loss"] == _numbered(history["loss"])
     steps = _scalars(tmp_path / "logs" / "steps")["batch_loss"]

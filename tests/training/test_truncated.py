@@ -172,7 +172,7 @@ def _arenas(steps: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def recorded(self: Task, *arguments: Any) -> Any:
         plan = make(self, *arguments)
-        found.append(plan.arena_bytes)
+        found.append(plan.plan.arena_bytes)
         return plan
 
     x = normal((ROWS, steps, 1)).astype("float32")

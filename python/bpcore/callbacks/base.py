@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from bpcore import settings
+import numpy as np
+
+from bpcore import metrics, settings
 from bpcore.names import nearest
 
 if TYPE_CHECKING:
@@ -36,19 +38,19 @@ class Callback:
     runs_last = False  # whether it is told after all others, so that it sees what they did
     watch_every: int | None = None  # GradientHealth's
 
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Before the first epoch of a run. `logs` is empty."""
 
-    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Before each epoch. `logs` is empty."""
 
-    def on_step(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_step(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """After every Nth step. `logs` holds loss and metrics of that step's batch."""
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """After each epoch. `logs` holds its loss and metrics, with "val_" those of validation."""
 
-    def on_pause(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_pause(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Between native calls, about every 50 ms: for clocks and displays. `logs` is empty.
 
         After which steps that is, differs from run to run; where it matters, use `on_step`.
@@ -66,7 +68,7 @@ class Callback:
         The parameters are those of the last step, and no callback has put anything back yet.
         """
 
-    def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_train_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """At the end of a run, whatever ended it. `logs` holds the last epoch's values, if there was one.
 
         Every callback is told so, also after Ctrl-C, a loss that is not finite, and another callback's
@@ -135,26 +137,47 @@ def check_events(callback: Callback) -> None:
 class Monitoring(Callback):
     """Looks at one value after each epoch, of which less is better, or more."""
 
+    _called: ClassVar[str] = ""  # in errors, if not by the class's name
+
     def __init__(self, monitor: str, mode: Literal["auto", "min", "max"]) -> None:
-        who = type(self).__name__
+        who = self._who = type(self)._called or type(self).__name__
         settings.choice(who, "mode", mode, ("auto", "min", "max"))
         if not isinstance(monitor, str):
             raise TypeError(f"{who}: monitor must be the name of a value, got {monitor!r}")
         self.monitor = monitor
-        self.mode = mode if mode != "auto" else ("max" if "accuracy" in monitor else "min")
+        self._auto = mode == "auto"
+        self.mode = mode if mode != "auto" else _mode(monitor, {})
 
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
-        """Starts anew; ValueError if there will be nothing to look at."""
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
+        """Starts anew; ValueError if there will be nothing to look at, or an array."""
+        if self._auto:
+            self.mode = _mode(self.monitor, trainer.metrics)
         self._forget()
         names = trainer.history.names
         if self.monitor not in names:
             needed = self.monitor.startswith("val_") and "val_loss" not in names
             hint = " (val_ needs validation data)" if needed else ""
             raise ValueError(
-                f"{type(self).__name__}: there is no {self.monitor!r} to look at; this run has "
-                f"{', '.join(names)}{hint}"
+                f"{self._who}: there is no {self.monitor!r} to look at; this run has {', '.join(names)}{hint}"
             )
+        if not getattr(trainer.metrics.get(self.monitor.removeprefix("val_")), "scalar", True):
+            raise ValueError(f"{self._who}: {self.monitor!r} is an array, not one value to look at")
+
+    def _value(self, logs: Mapping[str, Any]) -> float:
+        """The value of an epoch; ValueError if it turns out to be an array."""
+        value = logs[self.monitor]
+        if np.ndim(value):
+            raise ValueError(
+                f"{self._who}: {self.monitor!r} is an array of shape {np.shape(value)}, not "
+                "one value to look at"
+            )
+        return float(value)
 
     def _forget(self) -> None:
         """Makes everything as before the first epoch."""
         raise NotImplementedError
+
+
+def _mode(monitor: str, known: Mapping[str, Any]) -> Literal["min", "max"]:
+    """What "auto" means, by a trainer's metrics or by names."""
+    return "max" if metrics.greater_is_better(monitor, known) else "min"

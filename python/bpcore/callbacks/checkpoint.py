@@ -82,7 +82,7 @@ class Checkpoint(Callback):
         self._spoiled = False  # whether the next step would not be finite
         self._failed: OSError | None = None  # why the last file could not be written
 
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """OSError if nothing can be written; removes what a killed run has left half written."""
         if self._best is not None:
             self._best.on_train_begin(trainer, logs)
@@ -95,11 +95,11 @@ class Checkpoint(Callback):
         files.remove_stale(self.path)
         self._writing = True
 
-    def on_step(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_step(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Writes the file."""
         self._write(trainer)
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Writes the file, if it is time, or if it is the best."""
         if self._best is not None and not self._best.improves(logs):
             return
@@ -156,12 +156,14 @@ class Checkpoint(Callback):
 class _Best(Monitoring):
     """Whether an epoch is the best so far."""
 
+    _called = "Checkpoint"
+
     def _forget(self) -> None:
         self.value = math.inf if self.mode == "min" else -math.inf
 
-    def improves(self, logs: Mapping[str, float]) -> bool:
+    def improves(self, logs: Mapping[str, Any]) -> bool:
         """Whether this epoch's value is better than all before; remembers it."""
-        value = float(logs[self.monitor])
+        value = self._value(logs)
         better = value < self.value if self.mode == "min" else value > self.value
         if better:
             self.value = value

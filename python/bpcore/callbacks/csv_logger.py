@@ -36,7 +36,7 @@ class CSVLogger(Callback):
     Args:
         path: the file.
         append: keep what earlier runs have written, and write below it; else they are replaced when the
-            first epoch begins.
+            first epoch is done.
 
     A folder that isn't there is a FileNotFoundError, and a file to go on with that has other columns, or is
     of another kind, a ValueError, before the first step.
@@ -48,93 +48,98 @@ class CSVLogger(Callback):
         self._forget()
 
     def _forget(self) -> None:
-        self._ready = False
-        self._begin: int | None = None  # where this run's lines begin, in bytes; None before it is known
-        self._columns: list[str] | None = None  # those of the file, once it has a header
+        self._names: Sequence[str] = ()  # of the run's values
+        self._begin = 0  # where this run's lines begin in the file, in bytes
+        self._goes_on = False  # whether the file has lines of this run that another process has written
+        self._columns: list[str] | None = None  # what this process has written, None before its first line
 
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
-        """Finds out whether the file can be written."""
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
+        """Finds out whether the file can be written, and whether it is one to go on with."""
         self._forget()
+        self._names = trainer.history.names
         with open(self.path, "ab"):
             pass
-
-    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
-        """Before the first epoch, makes the file ready for this run's lines."""
-        if not self._ready:
-            self._prepare(trainer)
+        if self.append:
+            lines = self._lines()
+            self._check(lines)
+            self._begin = _size(lines)
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Writes the epoch's line."""
-        if not self._ready:
-            self._prepare(trainer)
         scalars = {name: value for name, value in logs.items() if np.ndim(value) == 0}
         columns = [*_COUNTS, *scalars]
-        counts = (
-            trainer.epochs,
-            trainer.steps,
-            round(trainer.history.seconds[-1], 6),
-            last_rate(trainer),
+        found = self._columns or self._cut(trainer.epochs - 1)
+        if found is not None and found != columns:
+            raise self._other(found, columns)
+        text = _line(
+            [
+                trainer.epochs,
+                trainer.steps,
+                round(trainer.history.seconds[-1], 6),
+                last_rate(trainer),
+                *map(float, scalars.values()),
+            ]
         )
-        text = _line([*counts, *map(float, scalars.values())])
-        if self._columns is None:
-            text = _line(columns) + text
-        elif self._columns != columns:
-            raise self._other(columns)
         with open(self.path, "ab") as file:
-            file.write(text.encode())
+            file.write(((_line(columns) if found is None else "") + text).encode())
         self._columns = columns
 
-    def _prepare(self, trainer: Trainer) -> None:
-        """Cuts the file off behind what is to stay, and reads its header."""
-        with open(self.path, "a+b") as file:
-            file.seek(0)
-            lines = file.read().splitlines(keepends=True)
-            if self._begin is None and not self.append:
-                lines = []
-            if lines and not lines[-1].endswith(b"\n"):  # cut by the end of the process
-                lines.pop()
-            if lines:
-                self._columns = _fields(lines[0])
-                self._check(trainer.history.names)
-            if self._begin is None:
-                self._begin = sum(map(len, lines))
-            while len(lines) > 1 and self._is_later(lines, trainer.epochs):
-                lines.pop()
-            file.truncate(sum(map(len, lines)))
-        self._ready = True
+    def _cut(self, epochs: int) -> list[str] | None:
+        """Cuts the file off behind what is to stay: earlier runs' lines, and this one's up to `epochs`.
 
-    def _is_later(self, lines: Sequence[bytes], epochs: int) -> bool:
-        """Whether the last line is this run's, of an epoch that is not done yet."""
-        assert self._begin is not None
-        if sum(map(len, lines)) <= self._begin:
-            return False
+        The columns of what stays, None if nothing does.
+        """
+        lines = self._lines()
+        while lines and _size(lines) > self._begin and not (self._goes_on and self._stays(lines, epochs)):
+            lines.pop()
+        with open(self.path, "ab") as file:
+            file.truncate(_size(lines))
+        return _fields(lines[0]) if lines else None
+
+    def _stays(self, lines: Sequence[bytes], epochs: int) -> bool:
+        """Whether the last line is the header, or that of an epoch that is done."""
+        if len(lines) == 1:
+            return True
         epoch = _fields(lines[-1])[0]
         if not epoch.isdigit():
             raise ValueError(
                 f"CSVLogger: line {len(lines)} of {self.path} must begin with an epoch, got {epoch!r}"
             )
-        return int(epoch) > epochs
+        return int(epoch) <= epochs
 
-    def _check(self, names: Sequence[str]) -> None:
+    def _lines(self) -> list[bytes]:
+        """The lines of the file, without one that was cut by the end of a process."""
+        with open(self.path, "rb") as file:
+            lines = file.read().splitlines(keepends=True)
+        return lines[:-1] if lines and not lines[-1].endswith(b"\n") else lines
+
+    def _check(self, lines: Sequence[bytes]) -> None:
         """ValueError if the file can't have been written for these values, some of which may be arrays."""
-        assert self._columns is not None
-        left = iter(names)
-        if tuple(self._columns[:4]) != _COUNTS or not all(name in left for name in self._columns[4:]):
-            raise self._other([*_COUNTS, *names])
+        if not lines:
+            return
+        columns, left = _fields(lines[0]), iter(self._names)
+        if tuple(columns[:4]) != _COUNTS or not all(name in left for name in columns[4:]):
+            raise self._other(columns, [*_COUNTS, *self._names])
 
-    def _other(self, columns: Sequence[str]) -> ValueError:
+    def _other(self, found: Sequence[str], columns: Sequence[str]) -> ValueError:
         return ValueError(
-            f"CSVLogger: {self.path} has the columns {', '.join(self._columns or ())}, but this run has "
-            f"{', '.join(columns)}; give another path, or append=False without resume"
+            f"CSVLogger: {self.path} has the columns {', '.join(found)}, but this run has "
+            f"{', '.join(columns)}; give another path"
         )
 
     def state(self) -> dict[str, Any]:
-        """Where this run's lines begin in the file, in bytes."""
-        return {"begin": self._begin}
+        """Where this run's lines begin in the file, in bytes, and whether there are any."""
+        return {"begin": self._begin, "goes_on": self._goes_on or self._columns is not None}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         """Goes on in the file, without the lines of epochs that will be done again."""
-        self._begin = state["begin"]
+        self._begin, self._goes_on = state["begin"], state["goes_on"]
+        if self._goes_on:
+            self._check(self._lines())
+
+
+def _size(lines: Sequence[bytes]) -> int:
+    return sum(map(len, lines))
 
 
 def _line(values: Sequence[Any]) -> str:

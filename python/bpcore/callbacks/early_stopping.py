@@ -26,7 +26,7 @@ class EarlyStopping(Monitoring):
         monitor: name of the value to look at, such as "val_loss" or "val_accuracy".
         patience: epochs without improvement that are tolerated, at least 1.
         min_delta: how much better counts as an improvement, at least 0.
-        mode: "min", "max", or "auto": "max" for names that contain "accuracy", else "min".
+        mode: "min", "max", or "auto": "max" for metrics of which more is better, as "accuracy" and "f1".
         restore_best: put the parameters and states of the best epoch back at the end of the run.
 
     Afterwards, `best` is the best value and `best_epoch` its epoch, None if there was none. A value that
@@ -53,9 +53,9 @@ class EarlyStopping(Monitoring):
         self._waited = 0
         self._kept: tuple[Array, Array] | None = None
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Keeps the best values and counts the epochs since."""
-        value = logs[self.monitor]
+        value = self._value(logs)
         if self._improves(value):
             self.best, self.best_epoch, self._waited = value, trainer.epochs, 0
             if self.restore_best:
@@ -74,7 +74,7 @@ class EarlyStopping(Monitoring):
         gain = self.best - value if self.mode == "min" else value - self.best
         return gain > self.min_delta
 
-    def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_train_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Puts the best epoch's values back."""
         if self._kept is not None:
             trainer.restore(self._kept)

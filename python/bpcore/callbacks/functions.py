@@ -19,7 +19,7 @@ class LambdaCallback(Callback):
     Args:
         on_train_begin, on_epoch_begin, on_step, on_pause, on_epoch_end, on_train_end: functions of
             (trainer, logs), called when the methods of these names of `Callback` are.
-        on_not_finite: the same, of (trainer, error).
+        on_not_finite, on_run_over: the same, of (trainer, error).
         every_steps: after how many steps `on_step` is called, at least 1; only, and always, given with it.
 
     TypeError for what is no function of two arguments.
@@ -34,6 +34,7 @@ class LambdaCallback(Callback):
         on_pause: Callable[..., Any] | None = None,
         on_epoch_end: Callable[..., Any] | None = None,
         on_not_finite: Callable[..., Any] | None = None,
+        on_run_over: Callable[..., Any] | None = None,
         on_train_end: Callable[..., Any] | None = None,
         every_steps: int | None = None,
     ) -> None:
@@ -48,6 +49,7 @@ class LambdaCallback(Callback):
             "on_pause": on_pause,
             "on_epoch_end": on_epoch_end,
             "on_not_finite": on_not_finite,
+            "on_run_over": on_run_over,
             "on_train_end": on_train_end,
         }
         for event, function in given.items():

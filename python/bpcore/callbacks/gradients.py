@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bpcore import settings
 from bpcore.callbacks.base import Callback
@@ -34,7 +34,7 @@ class GradientHealth(Callback):
         self.watch_every = settings.count("GradientHealth", "every", every, 1)
         self.warn = settings.flag("GradientHealth", "warn", warn)
 
-    def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_train_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Warns of what was found."""
         health = trainer.health
         if self.warn and health is not None and health.findings():

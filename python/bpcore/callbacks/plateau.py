@@ -38,7 +38,7 @@ class ReduceLROnPlateau(Monitoring):
             that is worse than the best by less than that part counts as better.
         cooldown: epochs after a reduction that don't count, ≥ 0.
         min_lr: the rate is not reduced below it, ≥ 0.
-        mode: "min", "max", or "auto": "max" for names that contain "accuracy", else "min".
+        mode: "min", "max", or "auto": "max" for metrics of which more is better, as "accuracy" and "f1".
         eps: a rate that would change by no more than this stays as it is, ≥ 0.
 
     Begins anew with each `fit`; the optimizer's `scale` stays, and is saved with the trainer. A value that
@@ -73,9 +73,9 @@ class ReduceLROnPlateau(Monitoring):
         self._bad = 0  # epochs since the best, or since the last reduction
         self._cooling = 0  # epochs that don't count yet
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Counts the epoch if it is not better, and reduces the rate if it is one too many."""
-        value = logs[self.monitor]
+        value = self._value(logs)
         if self._improves(value):
             self.best, self._bad = value, 0
         else:

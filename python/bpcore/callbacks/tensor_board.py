@@ -51,7 +51,7 @@ class TensorBoard(Callback):
         self.histograms = settings.flag("TensorBoard", "histograms", histograms)
         self._writers: dict[str, _Writer] = {}
 
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Makes the folder."""
         os.makedirs(self.folder, exist_ok=True)
 
@@ -72,7 +72,7 @@ class TensorBoard(Callback):
             values = {f"epoch_{name.removeprefix('val_')}": value for name, value in held_out.items()}
             self._write("validation", trainer.epochs, values)
 
-    def on_train_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_train_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Closes the files."""
         for writer in self._writers.values():
             writer.close()

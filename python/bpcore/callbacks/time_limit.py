@@ -36,11 +36,11 @@ class TimeLimit(Callback):
             raise ValueError("TimeLimit: give seconds, minutes or hours above 0")
         self._start = time.monotonic()
 
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Starts the clock."""
         self._start = time.monotonic()
 
-    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_epoch_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Looks at the clock."""
         if self._used() >= self.seconds:
             trainer.stop("time")

@@ -36,11 +36,11 @@ class Tolerance(Callback):
         self._best = math.inf
         self._count = 0
 
-    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
+    def on_train_begin(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Starts anew."""
         self._forget()
 
-    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, float]) -> None:
+    def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Counts the epoch if it is no better."""
         loss = logs["loss"]
         self._count = self._count + 1 if loss > self._best - self.tol else 0

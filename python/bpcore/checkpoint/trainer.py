@@ -13,7 +13,7 @@ import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import files, fullbatch, optim
+from bpcore import files, fullbatch, metrics, optim
 from bpcore.arrays import check_float_dtype
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.fullbatch import FullBatchUpdates
@@ -236,7 +236,6 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
     arguments = {
         "dtype": settings["dtype"],
         "seed": settings["seed"],
-        "metrics": settings["metrics"],
         "loss_weights": settings.get("loss_weights"),
     }
     missing = []
@@ -248,6 +247,11 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
         missing += ["loss"]
     if settings["own_metrics"]:
         missing += ["metrics"]
+    else:
+        try:
+            arguments["metrics"] = _metrics(settings["metrics"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{name}: its settings are damaged: metrics: {error}") from None
     try:
         arguments["optimizer"] = optim.from_config(settings["optimizer"])
     except (KeyError, TypeError) as error:
@@ -267,6 +271,15 @@ def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -
         arguments.pop("loss", None)
         arguments.update(metrics=(), loss_weights=None)
     return {**arguments, **overrides}
+
+
+def _metrics(saved: Any) -> Any:
+    """Names of metrics, and objects that configs describe, in the structure they were given in."""
+    if isinstance(saved, dict) and isinstance(saved.get("metric"), str):
+        return metrics.from_config(saved)
+    if isinstance(saved, dict):
+        return {output: _metrics(each) for output, each in saved.items()}
+    return [_metrics(each) for each in saved] if isinstance(saved, list) else saved
 
 
 def _check_optimizer(model: Module, tensors: dict[str, Array], settings: dict[str, Any], name: str) -> None:

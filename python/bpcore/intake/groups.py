@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from bpcore.goals import Goals
 
-__all__ = ["Group", "Keys", "inputs_of", "put_together", "several", "targets_of", "weights_of"]
+__all__ = [
+    "Group",
+    "Keys",
+    "has_axes",
+    "inputs_of",
+    "put_together",
+    "several",
+    "targets_of",
+    "weights_of",
+]
 
 # How arrays are told apart: places, or names; None for one alone.
 Keys: TypeAlias = tuple[int | str, ...] | None
@@ -39,7 +48,13 @@ def put_together(keys: Keys, values: Sequence[Any]) -> Any:
 
 def several(value: Any) -> bool:
     """Whether a tuple has an array in it, and so is not one array itself."""
-    return isinstance(value, tuple) and any(getattr(each, "ndim", 0) > 0 for each in value)
+    return isinstance(value, tuple) and any(map(has_axes, value))
+
+
+def has_axes(value: Any) -> bool:
+    """Whether `value` is an array of any kind, or a table, rather than a number or a list."""
+    shape = getattr(value, "shape", None)
+    return hasattr(value, "__array__") if shape is None else len(shape) > 0
 
 
 def _by_place(values: Sequence[Any]) -> Group:

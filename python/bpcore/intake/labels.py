@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bpcore._native import core
-from bpcore.sparse import SparseMatrix
+from bpcore.intake.mapped import in_memory
 
 if TYPE_CHECKING:
     from bpcore._core import Plan
@@ -19,17 +19,14 @@ __all__ = ["check_indices", "check_labels"]
 
 def check_indices(who: str, plan: Plan, data: Samples) -> None:
     """ValueError if an array that the plan uses as labels or indices has one out of range."""
-    # Each array, and its name, by the inputs of the plan; of a sparse matrix, the columns have been checked.
-    inputs: list[tuple[Any, str]] = []
-    for array, name in zip(data.arrays, data.names, strict=True):
-        inputs += [(array, name)] * (3 if isinstance(array, SparseMatrix) else 1)
+    arrays, names = data.native(), data.native_names()
     for number, low, high, op in plan.index_bounds:
-        array, name = inputs[number]
-        if isinstance(array, SparseMatrix):
+        array = arrays[number]
+        if isinstance(array, tuple):  # columns of a sparse matrix, which have been checked
             continue
         at = core.first_outside(array, low, high)
         if at >= 0:
-            raise _out_of_range(f"{who}: {name}", array, at, f"{op} takes", low, high)
+            raise _out_of_range(f"{who}: {names[number]}", array, at, f"{op} takes", low, high)
 
 
 def check_labels(what: str, labels: Array, loss: str, classes: int, ignored: int | None) -> None:
@@ -39,7 +36,12 @@ def check_labels(what: str, labels: Array, loss: str, classes: int, ignored: int
     """
     if labels.dtype.kind not in "iu":
         return
-    at = core.first_outside(labels if ignored is None else np.where(labels == ignored, 0, labels), 0, classes)
+    at = -1
+    for begin, part in [(0, labels)] if ignored is None else in_memory(labels):
+        at = core.first_outside(part if ignored is None else np.where(part == ignored, 0, part), 0, classes)
+        if at >= 0:
+            at += begin * (labels.size // len(labels))
+            break
     if at >= 0:
         takes = f"{loss} takes" if ignored is None else f"{loss} takes {ignored}, which it ignores, and"
         raise _out_of_range(what, labels, at, takes, 0, classes)

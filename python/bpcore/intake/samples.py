@@ -9,6 +9,8 @@ import numpy as np
 from bpcore._native import core
 from bpcore.arrays import Array, as_numbers, is_sparse
 from bpcore.intake.groups import Group, put_together
+from bpcore.intake.mapped import check_layout, is_mapped
+from bpcore.intake.tables import from_table
 from bpcore.sparse import SparseMatrix, as_matrix
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from bpcore.intake.groups import Keys
 
-__all__ = ["Call", "Samples", "Signature", "samples"]
+__all__ = ["Call", "Samples", "Signature", "check_finite", "samples"]
 
 # The graph's dtype for each kind of NumPy dtype but floats, which take the model's.
 _KINDS = {"b": "bool", "i": "int64", "u": "int64"}
@@ -72,7 +74,8 @@ class Samples(NamedTuple):
     """Arrays with one row a sample: a model's inputs, then the targets and the weights where there are any.
 
     `inputs`, `outputs` and `weights` tell several of a kind apart. With `selected`, only these rows of the
-    arrays are the samples, in this order.
+    arrays are the samples, in this order. `by_batch`: NaN and infinity are to be looked for in each batch,
+    before its step.
     """
 
     arrays: tuple[Any, ...]  # NumPy's, but for inputs that are `SparseMatrix`
@@ -83,6 +86,7 @@ class Samples(NamedTuple):
     outputs: Keys = None
     weights: Keys = None
     selected: Array | None = None
+    by_batch: bool = False
 
     @property
     def rows(self) -> int:
@@ -119,6 +123,14 @@ class Samples(NamedTuple):
             arrays=(*self.arrays, weight), names=(*self.names, "sample_weight"), weighted=True
         )
 
+    def native_names(self) -> list[str]:
+        """The names of the arrays by entries of `native`."""
+        return [
+            name
+            for array, name in zip(self.arrays, self.names, strict=True)
+            for _ in range(3 if isinstance(array, SparseMatrix) else 1)
+        ]
+
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
         kinds = tuple(
@@ -129,10 +141,13 @@ class Samples(NamedTuple):
         )
         return Signature(rows, kinds, self.target, self.weighted, self.inputs, self.outputs, self.weights)
 
+    def slice(self, begin: int, end: int) -> Samples:
+        """The samples from row `begin` of the arrays to before row `end`, or to the last."""
+        return self._replace(arrays=tuple(array[begin:end] for array in self.arrays))
+
     def split(self, at: int) -> tuple[Samples, Samples]:
         """The samples before row `at` and those from it on."""
-        head = self._replace(arrays=tuple(array[:at] for array in self.arrays))
-        return head, self._replace(arrays=tuple(array[at:] for array in self.arrays))
+        return self.slice(0, at), self.slice(at, len(self.arrays[0]))
 
 
 def _parted(form: Signature | Samples, values: Sequence[Any]) -> tuple[Sequence[Any], ...]:
@@ -148,9 +163,19 @@ def _by_key(keys: Keys, values: Sequence[Any]) -> dict[int | str | None, Any]:
 
 
 def samples(
-    who: str, inputs: Group, target: Group | None, weight: Group | None, dtype: str, check_finite: bool
+    who: str,
+    inputs: Group,
+    target: Group | None,
+    weight: Group | None,
+    dtype: str,
+    check_finite: bool,
+    *,
+    one_of_many: bool = False,
 ) -> Samples:
     """The arrays of a call, all with the same number of rows.
+
+    Memory maps are looked at for NaN and infinity later, batch by batch, unless this is a batch already,
+    `one_of_many`, whose weights may also be all zero.
 
     Raises TypeError for what isn't numbers, ValueError for ragged or empty data, different lengths, NaN and
     infinity (unless `check_finite` is False), values that overflow `dtype`, and weights that are negative,
@@ -167,19 +192,19 @@ def samples(
         parts += weight.values
         names += _names(weight, "sample_weight", "sample_weight ")
     arrays: list[Any] = [
-        as_matrix(part, f"{who}: {name}")
+        _matrix(part, f"{who}: {name}", one_of_many)
         if number < len(inputs.values) and is_sparse(part)
-        else _rows(part, f"{who}: {name}")
+        else _rows(part, f"{who}: {name}", flat=number >= len(inputs.values))
         for number, (part, name) in enumerate(zip(parts, names, strict=True))
     ]
     for array, name in zip(arrays, names, strict=True):
         if len(array) != len(arrays[0]):
             raise ValueError(f"{who}: {names[0]} has {len(arrays[0])} samples, {name} has {len(array)}")
-        if array.dtype.kind == "f":
+        if array.dtype.kind == "f" and (one_of_many or not is_mapped(array)):
             _check_values(array, f"{who}: {name}", dtype, check_finite)
     if weight is not None:
         for i in range(len(arrays) - len(weight.values), len(arrays)):
-            arrays[i] = _check_weights(arrays[i], f"{who}: {names[i]}", dtype)
+            arrays[i] = _check_weights(arrays[i], f"{who}: {names[i]}", dtype, some=not one_of_many)
     return Samples(
         tuple(arrays),
         tuple(names),
@@ -188,7 +213,15 @@ def samples(
         inputs.keys,
         None if target is None else target.keys,
         None if weight is None else weight.keys,
+        by_batch=check_finite and not one_of_many and any(map(is_mapped, arrays)),
     )
+
+
+def check_finite(who: str, data: Samples, dtype: str) -> None:
+    """ValueError for NaN, infinity, or what overflows `dtype`, in any of the arrays."""
+    for array, name in zip(data.arrays, data.names, strict=True):
+        if array.dtype.kind == "f":
+            _check_values(array, f"{who}: {name}", dtype, True)
 
 
 def _names(group: Group, argument: str, place: str) -> list[str]:
@@ -198,8 +231,20 @@ def _names(group: Group, argument: str, place: str) -> list[str]:
     return [f"{argument}[{key!r}]" if isinstance(key, str) else f"{place}{key}" for key in group.keys or ()]
 
 
-def _rows(value: Any, who: str) -> Array:
-    array = as_numbers(value, who)
+def _matrix(value: Any, who: str, one_of_many: bool) -> SparseMatrix:
+    if one_of_many:
+        raise TypeError(f"{who}: a batch that is given as such can't be sparse; give the whole sparse matrix")
+    return as_matrix(value, who)
+
+
+def _rows(value: Any, who: str, *, flat: bool) -> Array:
+    """`value` as an array; `flat`: a table of one column is a vector."""
+    table = from_table(value, who)
+    if table is None:
+        check_layout(value, who)
+    elif flat and table.shape[1:] == (1,):
+        table = table[:, 0]
+    array = as_numbers(value if table is None else table, who)
     if array.ndim == 0:
         raise ValueError(f"{who} must have one row a sample, got a single number")
     if array.size == 0:
@@ -223,9 +268,9 @@ def _check_values(array: Any, who: str, dtype: str, check_finite: bool) -> None:
     raise ValueError(f"{place} is {value}; clean the data, or allow it by check_finite=False")
 
 
-def _check_weights(weight: Array, who: str, dtype: str) -> Array:
+def _check_weights(weight: Array, who: str, dtype: str, *, some: bool) -> Array:
     if weight.ndim != 1:
         raise ValueError(f"{who} must have shape (samples,), got {weight.shape}")
-    if (weight < 0).any() or not (weight > 0).any():
-        raise ValueError(f"{who} must be at least 0, and above 0 somewhere")
+    if (weight < 0).any() or (some and not (weight > 0).any()):
+        raise ValueError(f"{who} must be at least 0{', and above 0 somewhere' if some else ''}")
     return weight if weight.dtype.kind == "f" else weight.astype(dtype)

@@ -43,6 +43,8 @@ class Memory:
     direction: Array | None = None  # the last one taken; None before the first
     t: float = 0.0  # how far
     gradient: Array | None = None  # before it
+    n_iter: int = 0  # iterations so far
+    func_evals: int = 0  # evaluations of loss and gradient so far
 
 
 class Point(NamedTuple):
@@ -128,7 +130,7 @@ class LBFGS(Optimizer):
         None if something was not finite on the way. Nothing that is given is changed.
         """
         loss, gradient = point
-        memory = replace(memory, pairs=list(memory.pairs))
+        memory = replace(memory, pairs=list(memory.pairs), func_evals=memory.func_evals + 1)
         if rate == 0 or largest(gradient) <= self.tolerance_grad:
             return x, memory
         evaluations = 1
@@ -136,6 +138,7 @@ class LBFGS(Optimizer):
             d, t = self._direction(memory, gradient, rate)
             before = loss
             memory.gradient, memory.direction, memory.t = gradient, d, t
+            memory.n_iter += 1
             slope = dot(gradient, d)
             if not slope <= -self.tolerance_change:
                 break
@@ -159,6 +162,7 @@ class LBFGS(Optimizer):
                 if not (math.isfinite(loss) and math.isfinite(largest(x))):
                     return None
             evaluations += used
+            memory.func_evals += used
             if (
                 evaluations >= self.max_eval
                 or largest(gradient) <= self.tolerance_grad

@@ -15,14 +15,14 @@ __all__ = ["plot_history"]
 
 
 def plot_history(history: History, path: str | os.PathLike[str] | None = None) -> Any:
-    """Draws one panel for the loss and one for each metric, training and validation together, by epoch.
+    """Draws one panel for the loss and for each metric that is a number, training and validation, by epoch.
 
     With `path`, writes a picture there (its ending says the format); otherwise, returns a matplotlib figure
     that a notebook shows. Raises ImportError without matplotlib, ValueError for a history without epochs.
     """
     if not len(history):
         raise ValueError("plot_history: the history has no epochs")
-    names = [name for name in history if not name.startswith("val_")]
+    names = [name for name in history.curves() if not name.startswith("val_")]
     figure, panels = panels_of(len(names))
     from matplotlib.ticker import MaxNLocator
 

@@ -1,25 +1,18 @@
-"""Metrics: functions of (prediction, target) that return a value per element, which are then averaged.
-
-Any such function serves as a metric under its own name; a trainer takes the known ones by name.
-"""
+"""Accuracy: functions of (prediction, target) that return a mask, which is averaged."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
 from bpcore.arrays import FLOATS
 from bpcore.losses import Weighted, matched
-from bpcore.names import lookup
 from bpcore.tensor import operand
 
 if TYPE_CHECKING:
-    from bpcore.losses import Resolved
+    from bpcore.metrics.base import Function
 
-__all__ = ["Metric", "accuracy", "binary_accuracy", "resolve"]
-
-Metric: TypeAlias = Callable[[Any, Any], Any]
+__all__ = ["accuracy", "binary_accuracy", "without"]
 
 
 def accuracy(prediction: Any, target: Any) -> Any:
@@ -69,10 +62,7 @@ def _floats(target: Any, prediction: Any) -> Any:
     return target if str(target.dtype) in FLOATS else ops.cast(target, str(prediction.dtype))
 
 
-_NAMED: dict[str, Metric] = {"accuracy": accuracy, "binary_accuracy": binary_accuracy}
-
-
-def _without(ignored: int) -> Metric:
+def without(ignored: int) -> Function:
     """`accuracy` of the elements whose class is not `ignored`."""
 
     def kept(prediction: Any, target: Any) -> Any:
@@ -80,32 +70,3 @@ def _without(ignored: int) -> Metric:
         return Weighted(ops.logical_and(accuracy(prediction, target), counts), counts)
 
     return kept
-
-
-def resolve(metrics: Any, loss: Resolved) -> tuple[dict[str, Metric], bool]:
-    """Name -> function of metrics given as names or functions, and whether one has no name to be found by.
-
-    By a known `loss`, "accuracy" is of classes, without one that it ignores, or of the logits of two.
-    Raises ValueError for unknown names and for names used twice, TypeError for what is neither.
-    """
-    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
-        raise TypeError(f"metrics must be a list of names and functions, got {metrics!r}")
-    named = dict(_NAMED)
-    if loss.binary:
-        named["accuracy"] = binary_accuracy
-    elif loss.ignore_index is not None:
-        named["accuracy"] = _without(loss.ignore_index)
-    found: dict[str, Metric] = {}
-    for metric in metrics:
-        if isinstance(metric, str):
-            name, function = metric, lookup("metric", metric, named)
-        elif callable(metric):
-            name, function = getattr(metric, "__name__", type(metric).__name__), metric
-        else:
-            raise TypeError(
-                f"a metric is a name or a function of (prediction, target), got {type(metric).__name__}"
-            )
-        if name in found or name == "loss" or name.startswith("val_"):
-            raise ValueError(f"the name of the metric {name!r} is taken; give its function another __name__")
-        found[name] = function
-    return found, any(named.get(name) is not function for name, function in found.items())
