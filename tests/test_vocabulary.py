@@ -14,7 +14,19 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import activations, callbacks, data, decoding, losses, metrics, nn, ops, optim, schedules
+from bpcore import (
+    activations,
+    callbacks,
+    data,
+    decoding,
+    losses,
+    metrics,
+    nn,
+    ops,
+    optim,
+    plotting,
+    schedules,
+)
 from bpcore.control import GradientControl
 from bpcore.nn.activations import resolve as resolve_activation
 from tests.training.schedule_cases import EVERY
@@ -32,6 +44,7 @@ COMPLETE: dict[str, Any] = {
     "nn": nn,
     "nn.init": nn.init,
     "optim": optim,
+    "plotting": plotting,
     "schedules": schedules,
 }
 # Those of which the tables have a part; for functions, it is their arguments.

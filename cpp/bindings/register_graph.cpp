@@ -91,6 +91,8 @@ void register_graph(py::module_& module) {
              const Node& node = graph.node(id);
              return node.op == nullptr ? node.name : std::string(node.op->name());
            })
+      .def(
+          "inputs", [](const Graph& graph, NodeId id) { return graph.node(id).inputs; }, py::arg("node"))
       .def("is_zero", &Graph::is_zero, py::arg("node"))
       .def("__len__", &Graph::size);
 }

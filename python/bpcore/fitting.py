@@ -99,6 +99,9 @@ class Run:
         with interrupts.deferred():
             try:
                 self._tell("on_train_begin", {})
+                if resumed is None:
+                    for callback in self._callbacks:
+                        callback._before_steps(trainer, self._session, self._outputs, self._data.shuffle)
                 going = resumed is None or self._resume(resumed)
                 while going and trainer.epochs < last and not trainer.stop_training:
                     going = self._epoch()
@@ -202,6 +205,10 @@ class Run:
         self._tell("on_epoch_end", values)
         return True
 
+    def _running(self) -> dict[str, Any]:
+        """The values of the epoch so far."""
+        return self._outputs.sums(self._session)
+
     def _done(self) -> int:
         """Samples of this epoch so far."""
         if isinstance(self._session, StreamSession):
@@ -238,7 +245,7 @@ class Run:
                     "help"
                 )
                 return
-            self._bar.advance(self._done() - shown)
+            self._bar.advance(self._done() - shown, self._running)
             forward = trainer.steps > step  # not if all were skipped
             due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
             logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}

@@ -122,6 +122,12 @@ class Health:
         """Path -> share of sigmoid or tanh elements near their limits, (n,)."""
         return self._shares("saturated")
 
+    @property
+    def idle(self) -> dict[str, Array]:
+        """What `dead` and `saturated` hold together, from input to output."""
+        shares = {**self.dead, **self.saturated}
+        return {path: shares[path] for path, _ in self._activities}
+
     def _shares(self, kind: str) -> dict[str, Array]:
         table = self._table()[:, 1 + 3 * len(self.layers) :]
         found: dict[str, list[Array]] = {}
@@ -232,6 +238,8 @@ class Health:
         return [Finding("large updates", tuple(large), None, text)]
 
     def _idle_units(self) -> list[Finding]:
+        if not self._rows:
+            return []
         found = []
         for kind, shares, advice in (
             (

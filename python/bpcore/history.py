@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,7 +105,18 @@ class History:
         return plot_history(self, path)
 
     def __repr__(self) -> str:
+        why = "" if self.stopped in (None, "epochs") else f"; {self.stopped}"
         if not self._rows:
-            return "History(no epochs)"
+            return f"History(no epochs{why})"
         values = ", ".join(f"{name} {value:.4g}" for name, value in scalars(self._rows[-1][1]).items())
-        return f"History({len(self)} epochs; last: {values})"
+        epochs = f"{len(self)} epoch{'s' if len(self) > 1 else ''} in {sum(self.seconds):.3g} s"
+        return f"History({epochs}; last: {values}{self._best()}{why})"
+
+    def _best(self) -> str:
+        """Where the validation loss was least, in words."""
+        known = [(values.get("val_loss", math.nan), at) for at, (_, values) in enumerate(self._rows)]
+        finite = [pair for pair in known if math.isfinite(pair[0])]
+        if not finite:
+            return ""
+        loss, at = min(finite)
+        return f"; least val_loss {loss:.4g} in epoch {self.epochs[at]}"

@@ -66,16 +66,25 @@ class Outputs(NamedTuple):
         """Name -> value of the session's last step, which had so many samples."""
         return self._values(session.last, session, rows)
 
+    def sums(
+        self, session: Session | FullBatchSession | StreamSession, of_last_step: bool = False
+    ) -> dict[str, Any]:
+        """Those of the epoch so far, or of the last step, that add up: without what needs all rows."""
+        return self._values(session.last if of_last_step else session.totals, None, None)
+
     def _values(
-        self, sums: Array, session: Session | FullBatchSession | StreamSession, rows: int | None
+        self, sums: Array, session: Session | FullBatchSession | StreamSession | None, rows: int | None
     ) -> dict[str, Any]:
         found: dict[str, Any] = {}
         losses = {"loss", *(name for name, _ in self.terms)}
         begin, number = 1, 1  # the next element of the sums, the next output
         for each in self.measured:
+            if each.collects and session is None:
+                number += len(each.shapes)
+                continue
             parts = []
             for shape in each.shapes:
-                if each.collects:
+                if each.collects and session is not None:
                     kept = session.collected(number)
                     kept = kept if rows is None else kept[max(len(kept) - rows, 0) :]
                     parts.append(kept.reshape(-1, *shape))

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import checkpoint, checks, goals, optim, tracing, tree
+from bpcore import checkpoint, checks, goals, optim, texts, tracing, tree
+from bpcore import progress as progress_
 from bpcore.arrays import Array, check_float_dtype
+from bpcore.callbacks import LearningRateFinder
 from bpcore.compile import Task
 from bpcore.control import GradientControl
 from bpcore.engine import Engine
 from bpcore.fitting import Data, Run
 from bpcore.history import History
 from bpcore.intake import Reader
-from bpcore.nn import Module
+from bpcore.nn import Module, summary
 from bpcore.nn.penalties import is_regularizer
-from bpcore.progress import Progress
 
 if TYPE_CHECKING:
     import os
@@ -149,6 +150,18 @@ class Trainer:
             raise AttributeError(f"Trainer: {name} can't be changed; make a new Trainer of the same model")
         super().__setattr__(name, value)
 
+    def __repr__(self) -> str:
+        task = f"objective={texts.short(self.objective)}" if self.objective else f"loss={self.loss!r}"
+        shown = [f"optimizer={self.optimizer!r}"]
+        shown += [f"metrics={self._goals.metrics!r}"] if self.metrics else []
+        shown += [f"loss_weights={self.loss_weights!r}"] if self.loss_weights is not None else []
+        shown += [f"seed={self.seed}"] if self.seed else []
+        shown += [f"dtype={self.dtype!r}"] if self.dtype != "float32" else []
+        shown += [f"{name}={value!r}" for name, value in self.control.config().items() if value is not None]
+        model = f"{type(self.model).__name__} of {summary.parameters_of(self.model)} parameters"
+        done = f"steps={self.steps}", f"epochs={self.epochs}"
+        return texts.call(self, [model, task, *shown, *done], wrap=True)
+
     # Training
 
     def fit(
@@ -168,7 +181,7 @@ class Trainer:
         accumulate: int = 1,
         steps_per_epoch: int | None = None,
         callbacks: Iterable[Callback] = (),
-        progress: bool = True,
+        progress: bool | str = True,
         resume: str | os.PathLike[str] | None = None,
         max_seconds: float | None = None,
         tol: float | None = None,
@@ -209,7 +222,9 @@ class Trainer:
             steps_per_epoch: where x gives batches, perhaps without end: steps of an epoch. The next epoch
                 goes on behind them.
             callbacks: see `bpcore.callbacks`.
-            progress: show a progress bar.
+            progress: True shows how far the run is, on standard error: by a bar in a terminal or a notebook,
+                else by a line an epoch (at most one a second, and one each ten seconds within an epoch).
+                "bar" and "log" choose; False shows nothing.
             resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
                 bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
                 simply run again after a crash.
@@ -230,6 +245,7 @@ class Trainer:
             epochs = checks.count("fit", "epochs", epochs, 0)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
+            progress_.check("fit", progress)
             data, held_out, rows, batch_size = self._reader.training(
                 x,
                 y,
@@ -265,12 +281,32 @@ class Trainer:
                 if resumed is not None:
                     resumed.restore()
                 last = epochs if resume is not None else self.epochs + epochs
-                bar = Progress(max(0, last - self.epochs), rows, progress)
+                bar = progress_.Progress(max(0, last - self.epochs), rows, progress)
                 self._run = run
                 try:
                     return run.epochs(last, bar, None if resumed is None else resumed.state)
                 finally:
                     self._run = None
+
+    def find_learning_rate(
+        self, x: Any, y: Any = None, finder: LearningRateFinder | None = None, **options: Any
+    ) -> LearningRateFinder:
+        """Tries learning rates on the data, and changes nothing; the result has a `suggestion` and a `plot`.
+
+        Args:
+            x, y: as for `fit`.
+            finder: a `callbacks.LearningRateFinder` with other settings than its defaults.
+            options: other arguments of `fit`, such as `batch_size`, on which the right rate depends.
+
+        `optimizer.lr` stays, too, unless `finder` has `apply`. Raises as `fit` and the finder do.
+        """
+        finder = LearningRateFinder() if finder is None else finder
+        before = self.history, self.health
+        try:
+            self.fit(x, y, epochs=0, callbacks=[finder], progress=False, **options)
+        finally:
+            self.history, self.health = before
+        return finder
 
     def stop(self, reason: str = "stop_training") -> None:
         """Ends the run of `fit` after the step, or the epoch, at hand; for callbacks.

@@ -226,4 +226,4 @@ def test_integers_are_refused_in_training(make: Any) -> None:
 def test_numpy_numbers_are_rates() -> None:
     assert nn.Dropout(np.float32(0.5)).rate == 0.5
     assert nn.Dropout(1).rate == 1.0
-    assert repr(nn.Sequential(*LAYERS)) == "Sequential(Dropout(0.3), AlphaDropout(0.3), GaussianNoise(0.7))"
+    assert list(map(repr, LAYERS)) == ["Dropout(0.3)", "AlphaDropout(0.3)", "GaussianNoise(0.7)"]

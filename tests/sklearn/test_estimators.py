@@ -21,7 +21,6 @@ from sklearn.preprocessing import StandardScaler
 from bpcore import losses, nn, ops, optim
 from bpcore.callbacks import Callback
 from bpcore.sklearn import BackpropClassifier, BackpropRegressor
-from bpcore.sklearn.base import ACCEPT_SPARSE
 from bpcore.sklearn.stopping import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -102,7 +101,6 @@ def test_labels_and_several_numbers() -> None:
     assert numbers.score(X, both) >= 0.95
 
 
-@pytest.mark.skipif(not ACCEPT_SPARSE, reason="the trainer takes no sparse input yet")
 @pytest.mark.parametrize("settings", [{}, {"early_stopping": True}, {"solver": "lbfgs"}])
 def test_sparse_rows_are_learned_as_dense_ones(settings: dict[str, Any]) -> None:
     sparse = pytest.importorskip("scipy.sparse")

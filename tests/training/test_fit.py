@@ -199,20 +199,6 @@ def test_a_loss_that_is_not_finite_stops_before_its_update() -> None:
     assert np.isfinite(trainer.fit(x, y, epochs=1, progress=False)["loss"]).all()
 
 
-def test_the_progress_bar_shows_samples_loss_and_metrics(capsys: pytest.CaptureFixture[str]) -> None:
-    x, y = blobs()
-    trainer = bp.Trainer(network(3), "cross_entropy", metrics=["accuracy"])
-    trainer.fit(x, y, epochs=2, validation_data=(x, y))
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "epoch 2/2" in err
-    assert "samples" in err
-    assert all(f"{name} {trainer.history[name][-1]:.4g}" in err for name in trainer.history)
-    assert "192/192" in err
-    trainer.fit(x, y, epochs=1, progress=False)
-    assert capsys.readouterr() == ("", "")
-
-
 class _Telling(nn.Module):
     """A layer whose output says whether it was in training mode."""
 

@@ -251,6 +251,19 @@ def test_a_plot_is_drawn(tmp_path: Path) -> None:
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), health.gradient_rms[0])
 
 
+def test_idle_units_are_drawn_from_input_to_output() -> None:
+    """Whatever kind of units they are."""
+    pytest.importorskip("matplotlib")
+    model = nn.Sequential(nn.Dense(4, "sigmoid"), nn.Dense(4, "relu"), nn.Dense(4, "tanh"), nn.Dense(3))
+    health = _watched(bp.Trainer(model, "cross_entropy"), *blobs(64), epochs=1)
+    assert list(health.idle) == ["0", "1", "2"]
+    panel = health.plot().axes[2]
+    assert panel.get_title(loc="left") == "share of dead or saturated units"
+    assert [text.get_text() for text in panel.get_xticklabels()] == ["0", "1", "2"]
+    shares = [health.saturated["0"][0], health.dead["1"][0], health.saturated["2"][0]]
+    np.testing.assert_array_equal(panel.lines[0].get_ydata(), shares)
+
+
 def test_steps_of_lbfgs_can_not_be_watched() -> None:
     x, y = blobs(6)
     trainer = bp.Trainer(network(3), "cross_entropy", "lbfgs")

@@ -6,6 +6,7 @@ from bpcore.callbacks.csv_logger import CSVLogger
 from bpcore.callbacks.early_stopping import EarlyStopping
 from bpcore.callbacks.functions import LambdaCallback
 from bpcore.callbacks.gradients import GradientHealth
+from bpcore.callbacks.learning_rate_finder import LearningRateFinder
 from bpcore.callbacks.not_finite import TerminateOnNaN
 from bpcore.callbacks.plateau import ReduceLROnPlateau
 from bpcore.callbacks.tensor_board import TensorBoard
@@ -18,6 +19,7 @@ __all__ = [
     "EarlyStopping",
     "GradientHealth",
     "LambdaCallback",
+    "LearningRateFinder",
     "ReduceLROnPlateau",
     "TensorBoard",
     "TerminateOnNaN",

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from bpcore import metrics, settings
+from bpcore import metrics, settings, texts
 from bpcore.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bpcore._core import Session
+    from bpcore.fullbatch import FullBatchSession
+    from bpcore.outputs import Outputs
+    from bpcore.streaming import StreamSession
     from bpcore.trainer import Trainer
 
 __all__ = ["EVENTS", "Callback", "Monitoring", "check_event", "check_events", "last_rate", "overrides"]
@@ -83,6 +87,18 @@ class Callback:
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
         """Takes over what `state` gave, when a run goes on: after `on_train_begin`, before any epoch."""
+
+    def __repr__(self) -> str:
+        return texts.call(self, texts.settings_of(self))
+
+    def _before_steps(
+        self,
+        trainer: Trainer,
+        session: Session | FullBatchSession | StreamSession,
+        outputs: Outputs,
+        shuffle: bool,
+    ) -> None:
+        """Once every callback knows that a new run begins; LearningRateFinder's."""
 
 
 EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))

@@ -31,7 +31,7 @@ class GradientHealth(Callback):
     """
 
     def __init__(self, every: int = 50, warn: bool = True) -> None:
-        self.watch_every = settings.count("GradientHealth", "every", every, 1)
+        self.every = self.watch_every = settings.count("GradientHealth", "every", every, 1)
         self.warn = settings.flag("GradientHealth", "warn", warn)
 
     def on_train_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import ops
+from bpcore import ops, texts
 from bpcore.arrays import FLOATS
 from bpcore.nn import activations
 from bpcore.nn.module import Module
@@ -64,6 +64,10 @@ class Affine(Module):
     def _converted(self, x: Any) -> Any:
         """Integers and bools in the model's dtype."""
         return x if str(x.dtype) in FLOATS else ops.cast(x, self.weight.dtype)
+
+    def _activation(self) -> list[str]:
+        """What `repr` says of it."""
+        return [] if self.activation is None else [f"activation={texts.short(self.activation)}"]
 
     def _activated(self, linear: Callable[[str | None], Any]) -> Any:
         """`linear` gives what comes before the activation, or behind the one that it is called with."""

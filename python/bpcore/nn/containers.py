@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from bpcore import ops, tensor
+from bpcore import ops, tensor, texts
 from bpcore.nn.module import Module
 from bpcore.settings import integer
 
@@ -56,7 +56,12 @@ class Sequential(Module):
         return Sequential(*self.layers[key]) if isinstance(key, slice) else self.layers[key]
 
     def __repr__(self) -> str:
-        return f"Sequential({', '.join(map(repr, self.layers))})"
+        others = [
+            (name, child)
+            for name, child in super().named_children()
+            if isinstance(child, Module) and not name.startswith("layers.")
+        ]
+        return texts.block(self, [*((str(i), layer) for i, layer in enumerate(self.layers)), *others])
 
 
 class Concatenate(Module):
@@ -90,7 +95,8 @@ class Concatenate(Module):
         return ops.concatenate(parts, self.axis)
 
     def __repr__(self) -> str:
-        return f"Concatenate({', '.join(map(repr, self.modules))}, axis={self.axis})"
+        parts = [(f"modules.{i}", module) for i, module in enumerate(self.modules)]
+        return texts.block(self, parts, [f"axis={self.axis}"])
 
 
 class Residual(Module):
@@ -128,8 +134,8 @@ class Residual(Module):
         return ops.add(past, y)
 
     def __repr__(self) -> str:
-        last = "" if self.shortcut is None else f", shortcut={self.shortcut!r}"
-        return f"Residual({', '.join(map(repr, self.modules))}{last})"
+        parts = [(f"modules.{i}", module) for i, module in enumerate(self.modules)]
+        return texts.block(self, parts + ([] if self.shortcut is None else [("shortcut", self.shortcut)]))
 
 
 class TimeDistributed(Module):
@@ -158,7 +164,7 @@ class TimeDistributed(Module):
         return ops.reshape(y, (batch, time, *y.shape[1:]))
 
     def __repr__(self) -> str:
-        return f"TimeDistributed({self.module!r})"
+        return texts.call(self, [texts.short(self.module)])
 
 
 class Lambda(Module):
@@ -180,7 +186,7 @@ class Lambda(Module):
         return self.function(*inputs)
 
     def __repr__(self) -> str:
-        return f"Lambda({getattr(self.function, '__name__', repr(self.function))})"
+        return texts.call(self, [texts.short(self.function)])
 
 
 def _check_callables(who: str, modules: Sequence[Any]) -> None:

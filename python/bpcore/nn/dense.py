@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import ops, tensor
+from bpcore import ops, tensor, texts
 from bpcore.arrays import is_sparse
 from bpcore.nn.affine import Affine
 from bpcore.settings import count
@@ -96,4 +96,4 @@ class Dense(Affine):
         return self._activated(lambda fused: ops.dense(x, self.weight, self.bias, fused))
 
     def __repr__(self) -> str:
-        return f"Dense({self.units}, in_features={self.in_features})"
+        return texts.call(self, [str(self.units), *self._activation(), f"in_features={self.in_features}"])

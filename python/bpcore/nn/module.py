@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import files, tracing
+from bpcore import files, texts, tracing
 from bpcore.arrays import check_float_dtype
 from bpcore.cache import PlanCache
 from bpcore.nn import build, changes, weights
@@ -206,9 +206,13 @@ class Module:
     # To look at and to keep
 
     def summary(self, show: bool = True) -> str | None:
-        """Prints layers, output shapes and numbers of parameters; with ``show=False``, returns that text.
+        """Prints layers, output shapes, parameters and costs; with ``show=False``, returns that text.
 
-        Shapes are those of the last trace (`build`, a call, training); "?" before there was one.
+        Shapes are those of the last trace (`build`, a call, training), costs those of one sample of that
+        input; "?" before there was one. FLOPs are operations of inference, a multiply-add being two, and
+        bytes those of a layer's output. The last lines add them up, over layers, and say what a sample takes
+        in training: operations forwards and backwards, without loss and update, and the memory that a step
+        holds beside parameters. What is counted for each op stands in `bpcore.nn.cost`.
         """
         text = table(self)
         if not show:
@@ -232,10 +236,7 @@ class Module:
         weights.restore(self, tensors, os.fspath(path))
 
     def __repr__(self) -> str:
-        parts = ", ".join(
-            f"{name}={child!r}" for name, child in self.named_children() if isinstance(child, Module)
-        )
-        return f"{type(self).__name__}({parts})"
+        return texts.block(self, [pair for pair in self.named_children() if isinstance(pair[1], Module)])
 
 
 def _found(name: str, value: Any) -> Iterator[tuple[str, Module | Variable]]:

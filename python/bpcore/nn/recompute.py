@@ -6,7 +6,7 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import ops, tracing, tree
+from bpcore import ops, texts, tracing, tree
 from bpcore._native import core
 from bpcore.autodiff import gradients_of
 from bpcore.nn.calling import storage_of
@@ -48,7 +48,7 @@ class Recompute(Module):
         return output
 
     def __repr__(self) -> str:
-        return f"Recompute({self.module!r})"
+        return texts.call(self, [texts.short(self.module)])
 
 
 class Saving(NamedTuple):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 
 from bpcore import settings as checks
+from bpcore import texts
 from bpcore.names import lookup
 from bpcore.optim.groups import Group
 from bpcore.schedules.base import Schedule, tabulate
@@ -167,8 +168,9 @@ class Optimizer:
         return all(each["lr"] != _FUNCTION for each in (config, *config["groups"]))
 
     def __repr__(self) -> str:
-        shown = {"lr": self.lr, **self.settings, **({"groups": list(self.groups)} if self.groups else {})}
-        return f"{type(self).__name__}({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+        changed = [text for text in texts.settings_of(self, True) if not text.startswith("lr=")]
+        scale = [] if self.scale == 1 else [f"scale={self.scale:g}"]
+        return texts.call(self, [f"lr={texts.short(self.lr)}", *changed, *scale])
 
 
 def _saved(lr: LearningRate | None) -> Any:

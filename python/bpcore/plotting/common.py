@@ -7,24 +7,57 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import os
 
-__all__ = ["TRAINING", "VALIDATION", "panels_of", "written"]
+__all__ = [
+    "MUTED",
+    "TRAINING",
+    "VALIDATION",
+    "figure_of",
+    "grid_of",
+    "panels_of",
+    "styled",
+    "titled",
+    "written",
+]
 
-TRAINING, VALIDATION = "#1f5fa8", "#d9662b"
+# Blue and orange differ in lightness, too, so that they can be told apart without colour.
+TRAINING, VALIDATION, MUTED = "#1f5fa8", "#d9662b", "0.35"
 
 
-def panels_of(count: int, width: float = 5.2, stacked: bool = False) -> tuple[Any, Any]:
-    """A figure and its panels, side by side unless stacked; ImportError without matplotlib."""
+def figure_of(width: float, height: float) -> Any:
+    """An empty figure, in inches; ImportError without matplotlib."""
     try:
         from matplotlib.figure import Figure  # no pyplot: that would choose a window system
     except ImportError:
         raise ImportError("plotting needs matplotlib: pip install bpcore[plot]") from None
-    size = (width, 3.0 * count) if stacked else (width * count, 3.6)
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(*((count, 1) if stacked else (1, count)), squeeze=False).ravel()
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def panels_of(count: int, width: float = 5.2, stacked: bool = False) -> tuple[Any, Any]:
+    """A figure and its panels, side by side unless stacked; ImportError without matplotlib."""
+    return grid_of(*((count, 1, width, 3.0) if stacked else (1, count, width, 3.6)))
+
+
+def grid_of(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
+    """A figure and its panels, row by row, each so wide and high in inches; ImportError as above."""
+    figure = figure_of(width * columns, height * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels:
-        panel.grid(visible=True, color="0.9", linewidth=0.8)
-        panel.spines[["top", "right"]].set_visible(False)
+        styled(panel)
     return figure, panels
+
+
+def styled(panel: Any) -> None:
+    """A quiet grid, and no frame."""
+    panel.grid(visible=True, color="0.9", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def titled(panel: Any, title: str, note: str = "") -> None:
+    """A title on the left, and a note on the right."""
+    panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    if note:
+        panel.set_title(note, loc="right", fontsize=8, color=MUTED)
 
 
 def written(figure: Any, path: str | os.PathLike[str] | None) -> Any:

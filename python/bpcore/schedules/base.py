@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from bpcore import settings
+from bpcore import settings, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,9 @@ class Schedule:
     def config(self) -> dict[str, Any] | None:
         """What makes the same schedule again, in what JSON has; None if a function is a part of it."""
         return None
+
+    def __repr__(self) -> str:
+        return texts.call(self, texts.settings_of(self))
 
 
 class Described(Schedule):

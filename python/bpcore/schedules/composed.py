@@ -21,7 +21,7 @@ __all__ = ["Lambda", "Product", "Sequential", "Warmup"]
 Part: TypeAlias = "Schedule | float | Callable[[int], float]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # the base's says the function's name
 class Lambda(Described):
     """lr · lr_lambda(step), as PyTorch's LambdaLR.
 

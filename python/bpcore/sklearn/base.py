@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from bpcore.nn import Module
     from bpcore.sklearn.objectives import Objective
 
-__all__ = ["ACCEPT_SPARSE", "BaseBackprop", "is_stochastic"]
+__all__ = ["BaseBackprop", "is_stochastic"]
 
-ACCEPT_SPARSE: Any = "csr"  # the formats of sparse X that the trainer takes
 _LARGEST_BATCH = 200
 
 
@@ -117,7 +116,7 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
         return validate_data(  # type: ignore[no-any-return]
-            self, X, y, accept_sparse=ACCEPT_SPARSE, multi_output=True, y_numeric=is_regressor(self),
+            self, X, y, accept_sparse="csr", multi_output=True, y_numeric=is_regressor(self),
             dtype=(np.float64, np.float32), reset=reset,
         )  # fmt: skip
 
@@ -214,7 +213,7 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
     def _outputs(self, X: Any) -> Array:
         """(n_samples, outputs) of the network, before the activation of the outputs."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=ACCEPT_SPARSE, dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
         trainer = self._network.trainer(self._make_trainer)
         outputs: Array = trainer.predict(X, check_finite=False)
         return outputs
@@ -244,5 +243,5 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = bool(ACCEPT_SPARSE)
+        tags.input_tags.sparse = True
         return tags

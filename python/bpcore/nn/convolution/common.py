@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bpcore import tensor
+from bpcore import tensor, texts
 from bpcore.nn.affine import Affine
 from bpcore.ops import windows
 from bpcore.settings import count
@@ -69,7 +69,7 @@ class Sliding(Affine):
         values = [*map(str, (*first, short(self.kernel_size))), f"strides={short(self.strides)}"]
         values.append(f"padding={self.padding!r}")
         values += [f"dilation={short(self.dilation)}"] if any(each > 1 for each in self.dilation) else []
-        return f"{type(self).__name__}({', '.join(values)}, in_channels={self.in_channels})"
+        return texts.call(self, [*values, *self._activation(), f"in_channels={self.in_channels}"])
 
 
 def check_groups(who: str, groups: Any, channels: int | None, filters: int) -> int:
