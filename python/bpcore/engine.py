@@ -121,7 +121,8 @@ class Engine(TrainingState):
             watching: dict[str, Any] = {}
             if watched is not None and watched[0] == signature:  # a tail is not watched either
                 watching = {"watching_plan": watched[1], "watch_every": watch_every}
-            return self._opened("training", batches, storage, accumulate=accumulate, **watching)
+            by_rows = self._by_rows(who, accumulate, watch_every is not None)
+            return self._opened("training", batches, storage, by_rows, accumulate=accumulate, **watching)
 
         session = StreamSession(feed, opened, accumulate)
         _prepare(session, *begin)
@@ -176,14 +177,13 @@ class Engine(TrainingState):
 
         return evaluate
 
-    def _opened(self, kind: str, batches: list[Samples], storage: Storage, **options: Any) -> Opened:
+    def _opened(
+        self, kind: str, batches: list[Samples], storage: Storage, by_rows: bool = False, **options: Any
+    ) -> Opened:
         """A session of one step for batches like these."""
         first = batches[0]
         buffers = [sparse.buffer_for(parts) for parts in zip(*(each.arrays for each in batches), strict=True)]
         data = first._replace(arrays=tuple(buffers))
-        by_rows = kind == "training" and self._by_rows(
-            "fit", options.get("accumulate", 1), "watching_plan" in options
-        )
         plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage, by_rows)
         session = self._session(kind, plan, tail, outputs, storage, data, first.rows, **options)
         return Opened(session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch))
@@ -257,10 +257,11 @@ class Engine(TrainingState):
             batch = data.slice(start, start + batch_size)
             if data.by_batch:
                 intake.check_finite(f"{who}: rows from {start} on", batch, self._dtype)
+            arrays = [sparse.narrowed(array, self._dtype, who) for array in batch.arrays]
             if batch.rows != batch_size:
                 compiled = prediction(batch.rows)
                 specs = data.signature(batch.rows, self._dtype).specs()
-            parts.append(compiled(sparse.plan_inputs(batch.arrays, specs), self.threads()))
+            parts.append(compiled(sparse.plan_inputs(arrays, specs), self.threads()))
         if data.inputs is None and data.rows == batch_size:
             self._quick = batch_size, compiled.quick(watch)
         return parts
@@ -374,7 +375,7 @@ class Engine(TrainingState):
             threads=self.threads(),
             skip=training and self.control.nonfinite == "skip",
             rows=np.zeros(0, np.int64) if data.selected is None else data.selected,
-            finite_names=[f"{who}: {name}" for name in data.names] if data.by_batch else [],
+            finite_names=[f"{who}: {name}" for name in data.native_names()] if data.by_batch else [],
             **options,
         )
 

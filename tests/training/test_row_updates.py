@@ -284,6 +284,14 @@ def test_lazy_goes_with_nothing_that_reads_whole_gradients(
     assert trainer.steps == 0
 
 
+def test_lazy_is_lazy_on_batches_one_by_one() -> None:
+    x, y = _data()
+    a, b = _trainer(optim.Adam(0.01, lazy=True)), _trainer(optim.Adam(0.01, lazy=True))
+    a.fit([(x[:150], y[:150]), (x[150:], y[150:])], epochs=2, progress=False)
+    b.fit(x, y, epochs=2, batch_size=150, shuffle=False, progress=False)
+    assert bits(a) == bits(b)
+
+
 def test_lazy_is_saved(tmp_path: Any) -> None:
     x, y = _data()
     a = _trainer(optim.Adam(0.01, lazy=True))

@@ -315,5 +315,5 @@ def test_batches_of_sparse_rows_are_trained_on_as_the_whole(accumulate: int) -> 
 
 
 def test_sparse_rows_are_not_augmented() -> None:
-    with pytest.raises(TypeError, match="augment changes arrays, but x is a sparse matrix"):
+    with pytest.raises(TypeError, match=r"^fit: augment changes arrays, it can't go with a sparse matrix"):
         _trainer().fit(*_data(), epochs=1, augment=lambda x, rng: x, progress=False)  # noqa: ARG005

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore._native import core
+from bpcore.sparse import SparseMatrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,8 @@ class Augmented:
         read: Callable[[str, list[Any], list[Any], list[Any]], Samples],
         seed: int,
     ) -> None:
+        if any(isinstance(array, SparseMatrix) for array in data.arrays):
+            raise TypeError("fit: augment changes arrays, it can't go with a sparse matrix")
         self._data = data
         self._form = data.signature(batch_size, "float32")
         self._batch_size = batch_size

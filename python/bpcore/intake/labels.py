@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bpcore._native import core
 from bpcore.intake.mapped import in_memory
-from bpcore.sparse import SparseMatrix
 
 if TYPE_CHECKING:
     from bpcore._core import Plan
@@ -20,17 +19,14 @@ __all__ = ["check_indices", "check_labels"]
 
 def check_indices(who: str, plan: Plan, data: Samples) -> None:
     """ValueError if an array that the plan uses as labels or indices has one out of range."""
-    # Each array, and its name, by the inputs of the plan; of a sparse matrix, the columns have been checked.
-    inputs: list[tuple[Any, str]] = []
-    for array, name in zip(data.arrays, data.names, strict=True):
-        inputs += [(array, name)] * (3 if isinstance(array, SparseMatrix) else 1)
+    arrays, names = data.native(), data.native_names()
     for number, low, high, op in plan.index_bounds:
-        array, name = inputs[number]
-        if isinstance(array, SparseMatrix):
+        array = arrays[number]
+        if isinstance(array, tuple):  # columns of a sparse matrix, which have been checked
             continue
         at = core.first_outside(array, low, high)
         if at >= 0:
-            raise _out_of_range(f"{who}: {name}", array, at, f"{op} takes", low, high)
+            raise _out_of_range(f"{who}: {names[number]}", array, at, f"{op} takes", low, high)
 
 
 def check_labels(what: str, labels: Array, loss: str, classes: int, ignored: int | None) -> None:

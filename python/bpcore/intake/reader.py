@@ -15,7 +15,6 @@ from bpcore.intake.samples import check_finite as check_values
 from bpcore.intake.split import split
 from bpcore.losses import targets
 from bpcore.settings import count
-from bpcore.sparse import SparseMatrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,8 +130,6 @@ class Reader:
         batch_size = min(batch_size, data.rows)
         if augment is None:
             return Training(data, held_out, data.rows, batch_size)
-        if any(isinstance(array, SparseMatrix) for array in data.arrays):
-            raise TypeError("fit: augment changes arrays, but x is a sparse matrix")
         augmented = self._augmented(data, batch_size, augment, seed, check_finite)
         return Training(augmented, held_out, data.rows, batch_size)
 

@@ -123,6 +123,14 @@ class Samples(NamedTuple):
             arrays=(*self.arrays, weight), names=(*self.names, "sample_weight"), weighted=True
         )
 
+    def native_names(self) -> list[str]:
+        """The names of the arrays by entries of `native`."""
+        return [
+            name
+            for array, name in zip(self.arrays, self.names, strict=True)
+            for _ in range(3 if isinstance(array, SparseMatrix) else 1)
+        ]
+
     def signature(self, rows: int, dtype: str) -> Signature:
         """What a plan for batches of `rows` depends on, in a model of `dtype`."""
         kinds = tuple(
