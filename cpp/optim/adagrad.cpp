@@ -53,10 +53,10 @@ struct Adadelta {
   }
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     gradient += step.decay * weight;
-    state[0] = step.rho * state[0] + step.rest * gradient * gradient;
+    state[0] = fused<T>(step.rho, state[0], step.rest * gradient * gradient);
     const Vec<T> delta = quotient<T>(square_root<T>(state[1] + step.epsilon) * gradient,
                                      square_root<T>(state[0] + step.epsilon));
-    state[1] = step.rho * state[1] + step.rest * delta * delta;
+    state[1] = fused<T>(step.rho, state[1], step.rest * delta * delta);
     weight -= step.rate * delta;
   }
   double decay, rho, epsilon;
@@ -95,17 +95,17 @@ struct Rmsprop {
   }
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     gradient += step.decay * weight;
-    state[0] = step.alpha * state[0] + step.rest * gradient * gradient;
+    state[0] = fused<T>(step.alpha, state[0], step.rest * gradient * gradient);
     Vec<T> variance = state[0];
     if constexpr (centered) {
-      state[1] = step.alpha * state[1] + step.rest * gradient;
+      state[1] = fused<T>(step.alpha, state[1], step.rest * gradient);
       variance -= state[1] * state[1];
       variance = variance < Vec<T>{} ? Vec<T>{} : variance;  // below zero only by rounding
     }
     const Vec<T> scaled = quotient<T>(gradient, square_root<T>(variance) + step.epsilon);
     if constexpr (momentum) {
       Vec<T>& buffer = state[centered ? 2 : 1];
-      buffer = step.mu * buffer + scaled;
+      buffer = fused<T>(step.mu, buffer, scaled);
       weight -= step.rate * buffer;
     } else {
       weight -= step.rate * scaled;

@@ -42,8 +42,8 @@ struct Moments {
   BPCORE_INLINE Vec<T> advance(Vec<T>& weight, Vec<T> gradient, Vec<T>& first, Vec<T>& second) const {
     gradient += decay * weight;
     weight -= shrinking * weight;
-    first = beta1 * first + rest1 * gradient;
-    second = beta2 * second + rest2 * gradient * gradient;
+    first = fused<T>(beta1, first, rest1 * gradient);
+    second = fused<T>(beta2, second, rest2 * gradient * gradient);
     return gradient;
   }
 };
@@ -103,7 +103,7 @@ struct Adamax : AdamSettings {
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     const Moments<T>& by = step.moments;
     gradient += by.decay * weight;
-    state[0] = by.beta1 * state[0] + by.rest1 * gradient;
+    state[0] = fused<T>(by.beta1, state[0], by.rest1 * gradient);
     state[1] = larger(by.beta2 * state[1], magnitude(gradient) + by.epsilon);
     weight -= quotient<T>(step.rate * state[0], state[1]);
   }
@@ -136,7 +136,8 @@ struct Nadam : AdamSettings {
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     gradient = step.moments.advance(weight, gradient, state[0], state[1]);
     const Vec<T> root = square_root<T>(state[1]) * step.root;
-    weight -= quotient<T>(step.of_gradient * gradient + step.of_mean * state[0], root + step.moments.epsilon);
+    const Vec<T> mean = fused<T>(step.of_mean, state[0], step.of_gradient * gradient);
+    weight -= quotient<T>(mean, root + step.moments.epsilon);
   }
   double momentum(int64_t step) const {
     return beta1 * (1 - 0.5 * std::pow(0.96, static_cast<double>(step) * momentum_decay));
@@ -169,8 +170,10 @@ struct Radam : AdamSettings {
   }
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     step.moments.advance(weight, gradient, state[0], state[1]);
-    const Vec<T> move = step.rate * state[0];
-    weight -= step.adaptive ? quotient<T>(move, square_root<T>(state[1]) + step.moments.epsilon) : move;
+    if (step.adaptive)
+      weight -= quotient<T>(step.rate * state[0], square_root<T>(state[1]) + step.moments.epsilon);
+    else
+      weight = fused<T>(-step.rate, state[0], weight);
   }
 };
 

@@ -144,6 +144,13 @@ std::unique_ptr<Optimizer> make_pass(const OptimizerSetup& setup) {
 // 1 - beta^step. What is far below the last digit of 1 needs no power, which costs as much as a small layer.
 double bias_correction(double beta, int64_t step);
 
+// a·x + y, for a y that is a product, too: the compiler could fuse either with the sum, and might choose
+// another one in another loop, but steps that are put off must round as those that are not.
+template <class T>
+BPCORE_INLINE Vec<T> fused(T a, Vec<T> x, Vec<T> y) {
+  return kernels::simd::fma(kernels::simd::broadcast(a), x, y);
+}
+
 template <class V>
 BPCORE_INLINE V larger(V a, V b) {  // NaN where one of them is
   return a > b || a != a ? a : b;

@@ -44,7 +44,7 @@ struct Momentum {
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     gradient += step.decay * weight;
     state[0] = step.momentum * state[0] + gradient;
-    weight -= step.of_gradient * gradient + step.of_buffer * state[0];
+    weight -= fused<T>(step.of_buffer, state[0], step.of_gradient * gradient);
   }
   double decay, momentum;
   bool nesterov;

@@ -21,9 +21,9 @@ struct Lion {
             static_cast<T>(beta2), static_cast<T>(1 - beta2), static_cast<T>(decay)};
   }
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
-    const Vec<T> direction = sign<T>(step.beta1 * state[0] + step.rest1 * gradient);
+    const Vec<T> direction = sign<T>(fused<T>(step.beta1, state[0], step.rest1 * gradient));
     weight -= step.rate * (direction + step.decay * weight);
-    state[0] = step.beta2 * state[0] + step.rest2 * gradient;
+    state[0] = fused<T>(step.beta2, state[0], step.rest2 * gradient);
   }
   double beta1, beta2, decay;
 };
