@@ -158,8 +158,10 @@ def as_matrix(value: Any, who: str) -> SparseMatrix:
     if not value.has_canonical_format:
         value = value.copy()
         value.sum_duplicates()
-    indices = np.ascontiguousarray(value.indices)
-    return SparseMatrix(np.array(value.indptr, np.int64), indices, as_numbers(value.data, who), columns)
+    indptr = np.array(value.indptr, np.int64)
+    end = int(indptr[-1])  # SciPy's arrays may go on: that is room, and holds anything
+    indices, values = np.ascontiguousarray(value.indices[:end]), as_numbers(value.data[:end], who)
+    return SparseMatrix(indptr, indices, values, columns)
 
 
 def _check_structure(value: Any, who: str) -> None:

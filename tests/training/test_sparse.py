@@ -115,7 +115,9 @@ def test_values_of_every_real_dtype_train(dtype: str) -> None:
     _assert_same(a, b)
 
 
-@pytest.mark.parametrize("kind", ["csc", "coo", "lil", "csr_array", "wide indices", "unsorted", "twice"])
+@pytest.mark.parametrize(
+    "kind", ["csc", "coo", "lil", "csr_array", "wide indices", "unsorted", "twice", "with room"]
+)
 def test_every_form_of_a_matrix_is_taken(kind: str) -> None:
     x, y = _data()
     given = {
@@ -124,6 +126,9 @@ def test_every_form_of_a_matrix_is_taken(kind: str) -> None:
             (x.data, x.indices.astype(np.int64), x.indptr.astype(np.int64)), x.shape
         ),
         "unsorted": lambda: sparse.csr_matrix((x.data[::-1], x.indices[::-1], _reversed(x.indptr)), x.shape),
+        "with room": lambda: _broken(
+            data=np.append(x.data, np.float32(np.nan)), indices=np.append(x.indices, np.int32(COLUMNS))
+        ),
         "twice": lambda: sparse.csr_matrix(
             (np.repeat(x.data / 2, 2), np.repeat(x.indices, 2), 2 * x.indptr), x.shape
         ),
