@@ -90,6 +90,15 @@ def test_classes_are_of_any_kind(y: np.ndarray) -> None:
     np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(X))
 
 
+@pytest.mark.parametrize("loss", ["log_loss", "hinge", "multi_margin"])
+@pytest.mark.parametrize("early", [False, True])
+def test_a_class_alone_is_always_right(loss: str, early: bool) -> None:
+    y = np.full(len(X), "only")
+    estimator = BackpropClassifier((4,), loss=loss, early_stopping=early, random_state=0, max_iter=1)
+    assert estimator.fit(X, y).score(X, y) == 1
+    assert estimator.validation_scores_ == ([1.0] if early else None)
+
+
 def test_labels_and_several_numbers() -> None:
     x, y = make_multilabel_classification(300, random_state=0)
     model = BackpropClassifier((32,), **{**FAST, "max_iter": 300}).fit(x, y)

@@ -107,7 +107,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
         outputs = self._outputs(X)
         if self._kind == "multilabel":
             return (outputs > 0).astype(int)
-        found: Array = self.classes_[_codes(outputs)]
+        found: Array = self.classes_[self._codes(outputs)]
         return found
 
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
@@ -213,9 +213,16 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
     def _score_outputs(self, outputs: Array, target: Array, weight: Array | None) -> float:
         if not np.isfinite(outputs).all():
             return float("nan")
-        labels = target.ndim == 2
-        right = ((outputs > 0) == (target > 0)).all(axis=1) if labels else _codes(outputs) == target
+        if self._kind == "multilabel":
+            right = ((outputs > 0) == (target > 0)).all(axis=1)
+        else:
+            right = self._codes(outputs) == np.maximum(target.ravel(), 0)  # a hinge's are -1 and 1
         return float(np.average(right, weights=weight))
+
+    def _codes(self, outputs: Array) -> Array:
+        """Numbers of the classes that the outputs are for; where there is but one class, that is 0."""
+        found: Array = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(int)
+        return np.minimum(found, len(self.classes_) - 1)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -225,9 +232,3 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
 
 def _are_labels(y: Any) -> bool:
     return str(type_of_target(y)).startswith("multilabel")
-
-
-def _codes(outputs: Array) -> Array:
-    """Numbers of the classes that the outputs are for."""
-    found: Array = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0).astype(int)
-    return found
