@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from functools import partial
 from typing import Any
 
@@ -236,6 +237,25 @@ def test_a_warm_start_may_have_other_settings(first: dict[str, Any], then: dict[
     model.set_params(**settings).partial_fit(X, TWO)
     assert model.best_validation_score_ is None
     assert model.best_loss_ <= model.loss_
+
+
+def test_a_warm_start_may_have_another_loss() -> None:
+    rates = np.exp(X[:, 0])
+    numbers = BackpropRegressor((8,), warm_start=True, **{**FAST, "max_iter": 1}).fit(X, rates)
+    numbers.set_params(loss="poisson", max_iter=200).fit(X, rates)
+    assert numbers.out_activation_ == "exp"
+    assert numbers.score(X, rates) > 0.9
+    classes = BackpropClassifier((8,), warm_start=True, **FAST).fit(X, TWO)
+    assert not hasattr(classes.set_params(loss="hinge").fit(X, TWO), "predict_proba")
+
+
+def test_a_partial_fit_goes_on_with_the_loss_of_the_first_one() -> None:
+    fitted = [BackpropClassifier((8,), **FAST).partial_fit(X, TWO, classes=[0, 1]) for _ in range(2)]
+    fitted[0].set_params(loss="hinge").partial_fit(X, TWO)  # whose classes are -1 and 1
+    fitted[1].partial_fit(X, TWO)
+    assert fitted[0].loss_curve_ == fitted[1].loss_curve_
+    again = pickle.loads(pickle.dumps(fitted[0])).partial_fit(X, TWO)
+    assert again.loss_ == fitted[1].partial_fit(X, TWO).loss_
 
 
 def test_partial_fits_are_epochs() -> None:

@@ -42,6 +42,7 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
     """Trains a network natively. The subclasses say what of targets and of outputs."""
 
     _network: Network
+    _loss: Any  # what the network has been trained by: `loss` may have been set since
     _no_improvement: int
     n_iter_: int
     n_outputs_: int
@@ -94,9 +95,9 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
 
     @abstractmethod
     def _targets(
-        self, y: Array, dtype: Any, classes: Any, goes_on: bool
+        self, y: Array, dtype: Any, loss: Any, classes: Any, goes_on: bool
     ) -> tuple[Objective, Array, dict[str, Any]]:
-        """The objective, `y` as it wants it, and attributes to set; raises for a `y` that doesn't fit."""
+        """The objective of `loss`, `y` as it wants it, attributes to set; raises for a `y` that doesn't."""
 
     @abstractmethod
     def _score_outputs(self, outputs: Array, target: Array, weight: Array | None) -> float:
@@ -155,7 +156,8 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
             raise ValueError("sample_weight must be above 0 somewhere")
         if self.batch_norm and self.model is None and X.shape[0] == 1:
             raise ValueError("batch_norm needs at least two samples to normalise by, got n_samples=1")
-        objective, target, attributes = self._targets(y, X.dtype, classes, goes_on)
+        loss = self._loss if goes_on and incremental else self.loss
+        objective, target, attributes = self._targets(y, X.dtype, loss, classes, goes_on)
         objective.check_target(target)
         if goes_on and objective.outputs != self._network.recipe.outputs:
             raise ValueError(
@@ -167,7 +169,8 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
         if not goes_on:
             self._begin(objective, X, seed)
         else:
-            self._go_on(incremental)
+            self._go_on(objective, incremental)
+        self._loss, self.out_activation_ = loss, objective.activation
         for name, value in attributes.items():
             setattr(self, name, value)
         trainer = self._network.trainer(self._make_trainer)
@@ -188,14 +191,14 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
             check_outputs(trainer.predict(X[:1], check_finite=False), 1, objective.outputs)
         self._network = Network(recipe, trainer)
         self.n_iter_ = self.t_ = 0
-        self.n_outputs_, self.out_activation_ = objective.outputs, objective.activation
+        self.n_outputs_ = objective.outputs
         stopping.start(self)
 
-    def _go_on(self, incremental: bool) -> None:
+    def _go_on(self, objective: Objective, incremental: bool) -> None:
         """The network there is, with the trainer there is for another epoch, else with a new one."""
         trainer = self._network.trainer(self._make_trainer)
         if not incremental or isinstance(trainer.optimizer, LBFGS):
-            self._network.replace(self._make_trainer(trainer.model, self._network.recipe))
+            self._network.replace(self._make_trainer(trainer.model, self._network.recipe, objective))
         stopping.go_on(self)
 
     def _make_trainer(self, model: Module, recipe: Recipe, objective: Objective | None = None) -> Trainer:

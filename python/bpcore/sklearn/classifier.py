@@ -132,7 +132,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
     # What the base asks
 
     def _targets(
-        self, y: Array, dtype: Any, classes: Any, goes_on: bool
+        self, y: Array, dtype: Any, loss: Any, classes: Any, goes_on: bool
     ) -> tuple[Objective, Array, dict[str, Any]]:
         if hasattr(y, "toarray"):  # a sparse matrix of labels
             y = y.toarray()
@@ -153,7 +153,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
             kind = self._kind
         if kind != "multilabel" and not np.isin(y, known).all():
             raise ValueError(f"`y` has classes {np.setdiff1d(y, known)} that are not among {known}")
-        objective = of_classes(type(self).__name__, self.loss, kind, len(known) if kind != "binary" else 2)
+        objective = of_classes(type(self).__name__, loss, kind, len(known) if kind != "binary" else 2)
         if kind == "multilabel":
             target = y.astype(dtype)
         else:
@@ -180,7 +180,7 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
 
     def _objective(self) -> Objective:
         classes = 2 if self._kind == "binary" else len(self.classes_)
-        return of_classes(type(self).__name__, self.loss, self._kind, classes)
+        return of_classes(type(self).__name__, self._loss, self._kind, classes)
 
     def _weights(self, y: Array, weight: Array | None, incremental: bool) -> Array | None:
         if self.class_weight is None:

@@ -71,16 +71,17 @@ class BackpropRegressor(RegressorMixin, BaseBackprop):  # type: ignore[misc]  # 
         self,
         y: Array,
         dtype: Any,
+        loss: Any,
         classes: Any,  # noqa: ARG002 - a classifier's
         goes_on: bool,  # noqa: ARG002
     ) -> tuple[Objective, Array, dict[str, Any]]:
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         target = y.reshape(len(y), -1).astype(dtype)
-        return of_numbers(self.loss, target.shape[1]), target, {}
+        return of_numbers(loss, target.shape[1]), target, {}
 
     def _objective(self) -> Objective:
-        return of_numbers(self.loss, self.n_outputs_)
+        return of_numbers(self._loss, self.n_outputs_)
 
     def _weights(self, y: Array, weight: Array | None, incremental: bool) -> Array | None:  # noqa: ARG002
         return weight
