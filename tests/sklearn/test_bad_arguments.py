@@ -151,10 +151,39 @@ def test_data_that_fits_nothing() -> None:
         BackpropClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1])
     with pytest.raises(ValueError, match="sample_weight must be above 0 somewhere"):
         BackpropClassifier(class_weight={0: 0.0, 1: 0.0}).fit(X, Y)
+    for wrong in (-1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="class_weight must be finite and at least 0, got"):
+            BackpropClassifier(class_weight={0: wrong, 1: 1.0}).fit(X, Y)
+    for estimator in (BackpropClassifier, BackpropRegressor):
+        with pytest.raises(ValueError, match="a weight above 0 on both sides of the split"):
+            estimator(early_stopping=True).fit(X, Y, sample_weight=np.eye(40)[0])
     with pytest.raises(ValueError, match="partial_fit does not support early_stopping"):
         BackpropClassifier(early_stopping=True).partial_fit(X, Y, classes=[0, 1])
     with pytest.warns(UserWarning, match="batch_size=64 is larger than the 40 samples"):
         BackpropClassifier((4,), batch_size=64, max_iter=2).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "y", "text"),
+    [
+        ({}, X[:, 0], "continuous"),
+        ({"class_weight": {5: 1.0}}, Y, "class_weight"),
+        ({"loss": "hinge"}, THREE, "y has 3 classes"),
+        ({"model": lambda features, outputs: nn.Dense(features + outputs)}, Y, "the model must return"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_fit_that_is_refused_leaves_what_was_fitted(
+    parameters: dict[str, Any], y: np.ndarray, text: str
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["a", "b", "c"])
+    model = BackpropClassifier((4,), max_iter=2).fit(frame, Y)
+    before = model.predict_proba(frame)
+    with pytest.raises(ValueError, match=text):
+        model.set_params(**parameters).fit(X[:, :2], y)
+    assert list(model.feature_names_in_) == ["a", "b", "c"]
+    np.testing.assert_array_equal(model.predict_proba(frame), before)
 
 
 def test_without_scikit_learn_the_import_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,23 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, goes_on: bool, incremental: bool, classes: Any = None
     ) -> Self:
+        before = self.__dict__.copy()
+        try:
+            learned, held_out = self._prepare(X, y, sample_weight, goes_on, incremental, classes)
+        except Exception:
+            self.__dict__ = before  # scikit-learn has noted the features of X before the rest is known to fit
+            raise
+        trainer = self._network.trainer(self._make_trainer)
+        if self.solver == "lbfgs":
+            training.descend(self, trainer, learned)
+        else:
+            training.run(self, trainer, learned, held_out, incremental)
+        return self
+
+    def _prepare(
+        self, X: Any, y: Any, sample_weight: Any, goes_on: bool, incremental: bool, classes: Any
+    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """Everything but training: what is to be learned, and what is held out of it."""
         parameters.check(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -173,12 +190,7 @@ class BaseBackprop(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ha
         self._loss, self.out_activation_ = loss, objective.activation
         for name, value in attributes.items():
             setattr(self, name, value)
-        trainer = self._network.trainer(self._make_trainer)
-        if self.solver == "lbfgs":
-            training.descend(self, trainer, learned)
-        else:
-            training.run(self, trainer, learned, held_out, incremental)
-        return self
+        return learned, held_out
 
     def _begin(self, objective: Objective, X: Any, seed: int) -> None:
         """A new network, and attributes as before the first epoch."""

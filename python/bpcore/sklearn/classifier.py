@@ -192,6 +192,8 @@ class BackpropClassifier(ClassifierMixin, BaseBackprop):  # type: ignore[misc]  
             )
         if weight is None or y.ndim > 1 or not isinstance(self.class_weight, str):
             own: Array = compute_sample_weight(self.class_weight, y)
+            if not (np.isfinite(own) & (own >= 0)).all():
+                raise ValueError(f"class_weight must be finite and at least 0, got {self.class_weight}")
             return own if weight is None else (weight * own).astype(weight.dtype)
         # "balanced", where a sample counts as much as its weight says
         classes, codes = np.unique(y, return_inverse=True)

@@ -43,6 +43,11 @@ def split(
         raise ValueError(
             "the validation set is too small; increase validation_fraction or the number of samples"
         )
+    if weight is not None and not (halves[4].any() and halves[5].any()):
+        raise ValueError(
+            "early stopping needs samples with a weight above 0 on both sides of the split; give more of "
+            "them, or another validation_fraction"
+        )
     return tuple(halves[::2]), tuple(halves[1::2])
 
 
