@@ -81,6 +81,9 @@ void Session::begin_epoch(uint64_t epoch, bool shuffle) {
     inputs_.in_order();
   position_ = skipped_ = 0;
   outputs_.begin_epoch();
+  if (options_.watch_every == 0) return;
+  const int64_t steps = update_->optimizer().steps;  // some may have been taken back since the last run
+  if (steps + options_.watch_every <= next_watched_) next_watched_ = steps;
 }
 
 void Session::seek(int64_t position, const std::vector<double>& totals, int64_t skipped) {

@@ -86,6 +86,18 @@ def test_settings_history_and_health_stay() -> None:
     assert (trainer.optimizer.scale, trainer.epochs) == (1.0, 2)
 
 
+@pytest.mark.filterwarnings("ignore:LearningRateFinder")
+def test_steps_are_watched_as_without_a_test() -> None:
+    found = []
+    for steps in (None, 10, 100):
+        trainer = _trainer()
+        finders = [] if steps is None else [LearningRateFinder(num_training_steps=steps, apply=True)]
+        _fit(trainer, *finders, GradientHealth(10, warn=False))
+        assert trainer.health is not None
+        found.append(trainer.health.steps.tolist())
+    assert found == [[0, 10]] * 3
+
+
 def test_an_interrupted_test_leaves_no_trace_either(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = _trainer()
     trainer.step(X, Y)
