@@ -101,6 +101,17 @@ def test_parameters_that_are_not_finite_do_not_end_the_run(tmp_path: Path) -> No
     assert np.isnan(found.Scalars("epoch_loss")[0].value)
 
 
+@pytest.mark.parametrize("low", [0.0, 1.0, -1e300])
+def test_a_histogram_of_values_that_lie_too_close_for_bins(low: float, tmp_path: Path) -> None:
+    trainer, board = _trainer(dtype="float64"), TensorBoard(tmp_path, histograms=True)
+    _fit(trainer, epochs=1)
+    trainer.parameters["1.bias"][...] = low, low, np.nextafter(low, np.inf)
+    board.on_epoch_end(trainer, {"loss": 0.5})
+    board.on_train_end(trainer, {})
+    last = _read(tmp_path / "train").Histograms("1/bias")[0].histogram_value
+    assert (last.min, last.num, sum(last.bucket)) == (low, 3, 3)
+
+
 def test_arrays_are_left_out(tmp_path: Path) -> None:
     trainer, board = _trainer(), TensorBoard(tmp_path)
     _fit(trainer, epochs=1)

@@ -122,12 +122,15 @@ class _Writer:
         values = array[np.isfinite(array)].astype(np.float64)
         if not values.size:
             return None
-        counts, edges = np.histogram(values, _BINS)
+        low, high = values.min(), values.max()
+        least = 2 * _BINS * np.spacing(max(-low, high))  # what NumPy can cut into bins
+        margin = max(0.5, least) if high - low < least else 0.0
+        counts, edges = np.histogram(values, _BINS, (low - margin, high + margin))
         with np.errstate(over="ignore"):
             squares = np.square(values).sum()
         return self._messages.summary_pb2.HistogramProto(
-            min=values.min(),
-            max=values.max(),
+            min=low,
+            max=high,
             num=values.size,
             sum=values.sum(),
             sum_squares=squares,
