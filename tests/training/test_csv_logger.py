@@ -252,6 +252,9 @@ def test_going_on_in_a_file_that_someone_has_spoilt(tmp_path: Path) -> None:
     path.write_text(f"{HEADER}\nmean,,,,1.5,0.5\n")
     with pytest.raises(ValueError, match="line 2 of .*log.csv must begin with an epoch, got 'mean'"):
         _fit(_trainer(), CSVLogger(path), epochs=3, resume=checkpoint)
+    path.write_text(f"{HEADER}\n\n")
+    with pytest.raises(ValueError, match="line 2 of .*log.csv must begin with an epoch, got ''"):
+        _fit(_trainer(), CSVLogger(path), epochs=3, resume=checkpoint)
     path.write_text("epoch,steps,seconds\n1,3,0.5\n")
     trainer = _trainer()
     with pytest.raises(ValueError, match="has the columns epoch, steps, seconds, but this run has epoch,"):

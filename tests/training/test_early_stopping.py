@@ -126,6 +126,7 @@ def test_a_loss_that_is_not_finite_ends_with_the_best_weights() -> None:
         ({"min_delta": -1}, ValueError, "min_delta must be finite and at least 0"),
         ({"min_delta": float("nan")}, ValueError, "min_delta must be finite"),
         ({"mode": "least"}, ValueError, "mode must be"),
+        ({"restore_best": "no"}, TypeError, "restore_best must be True or False, got 'no'"),
         ({"monitor": 3}, TypeError, "EarlyStopping: monitor must be the name of a value, got 3"),
     ],
 )

@@ -149,4 +149,4 @@ def _line(values: Sequence[Any]) -> str:
 
 
 def _fields(line: bytes) -> list[str]:
-    return next(csv.reader([line.decode(errors="replace")]), [""])
+    return next(csv.reader([line.decode(errors="replace")]), []) or [""]

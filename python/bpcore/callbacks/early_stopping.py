@@ -44,7 +44,7 @@ class EarlyStopping(Monitoring):
         super().__init__(monitor, mode)
         self.patience = settings.count("EarlyStopping", "patience", patience, 1)
         self.min_delta = settings.number("EarlyStopping", "min_delta", min_delta, least=0)
-        self.restore_best = restore_best
+        self.restore_best = settings.flag("EarlyStopping", "restore_best", restore_best)
         self._forget()
 
     def _forget(self) -> None:
