@@ -49,6 +49,13 @@ def test_labels_stand_at_rows_and_columns(tmp_path: Path) -> None:
     assert "<svg" in (tmp_path / "confusion.svg").read_text("utf-8")
 
 
+def test_labels_are_no_formulas_and_leave_room_for_the_matrix(tmp_path: Path) -> None:
+    plot_confusion(MATRIX, [r"$\none$", "from $5 to $10", "more"], tmp_path / "confusion.svg")
+    figure = plot_confusion(MATRIX, ["a cat", "a dog", "something else that has quite a long name"])
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_window_extent().width / figure.dpi > 2  # inches
+
+
 def test_many_classes_have_colours_only() -> None:
     figure = plot_confusion(np.ones((150, 150), int))
     assert not figure.axes[0].texts

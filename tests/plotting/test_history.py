@@ -11,7 +11,7 @@ import pytest
 import bpcore as bp
 from bpcore.plotting import plot_history
 
-pytest.importorskip("matplotlib")
+Text = pytest.importorskip("matplotlib.text").Text
 
 
 def _history(epochs: int, **values: Any) -> bp.History:
@@ -70,6 +70,26 @@ def test_many_metrics_take_several_rows() -> None:
 def test_a_metric_of_validation_alone_has_a_panel() -> None:
     panels = _panels(_history(2, loss=float, val_only=float).plot())
     assert list(_lines(panels["only"])) == ["validation"]
+
+
+@pytest.mark.parametrize("name", ["loss", "a_metric_whose_name_leaves_no_room_for_numbers"])
+def test_a_title_and_its_note_do_not_overlap(name: str) -> None:
+    curves = {name: lambda epoch: 1 / (3 + epoch), f"val_{name}": lambda epoch: 1e-5 / (3 + epoch)}
+    figure = plot_history(_history(3, **curves))
+    figure.draw_without_rendering()
+    (panel,) = figure.axes
+    texts = {panel.get_title(side): side for side in ("left", "right")}
+    title, note = (each for each in panel.findobj(Text) if each.get_text() in texts)
+    one, other = title.get_window_extent(), note.get_window_extent()
+    lines = title.get_text().count("\n") + 1
+    assert lines == (1 if name == "loss" else 2)
+    assert one.x1 < other.x0 or one.y1 - one.height / lines > other.y1 - 1
+
+
+def test_one_epoch_has_one_tick() -> None:
+    figure = plot_history(_history(1, loss=lambda _: 0.5))
+    figure.draw_without_rendering()
+    assert {tick for tick in figure.axes[0].get_xticks() if 0.9 < tick < 1.1} == {1}
 
 
 def test_a_history_without_epochs_is_refused() -> None:

@@ -333,3 +333,4 @@ def test_a_plot_is_drawn(tmp_path: Path) -> None:
     _found(np.linspace(1, 2, 50)).plot(tmp_path / "none.svg")
     (panel,) = _found(np.linspace(-1, -2, 50), mode="linear").plot().axes
     assert panel.get_xscale() == "linear"
+    _found(np.zeros(50)).plot(tmp_path / "zero.svg")

@@ -54,10 +54,13 @@ def styled(panel: Any) -> None:
 
 
 def titled(panel: Any, title: str, note: str = "") -> None:
-    """A title on the left, and a note on the right."""
-    panel.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    """A title on the left, and a note on the right, a line lower if there is no room for both in one."""
+    inches = panel.figure.get_figwidth() * panel.get_position().width
+    beside = 0.1 * len(title) + 0.065 * len(note) < inches  # widths of characters in these sizes
+    text = title if beside or not note else f"{title}\n"
+    panel.set_title(text, loc="left", fontsize=11, fontweight="bold", parse_math=False)
     if note:
-        panel.set_title(note, loc="right", fontsize=8, color=MUTED)
+        panel.set_title(note, loc="right", fontsize=8, color=MUTED, parse_math=False)
 
 
 def written(figure: Any, path: str | os.PathLike[str] | None) -> Any:

@@ -45,8 +45,12 @@ def plot_confusion(
     if len(names) != classes:
         raise ValueError(f"{_WHO}: expected {classes} labels, one a class, got {len(names)}")
     shown = _normalized(counts, normalize)
+    some = range(0, classes, 1 + (classes - 1) // 60)
     side = min(max(3.6, 1.8 + (0.52 if classes <= _MOST_WRITTEN else 0.16) * classes), 14.0)
-    figure = figure_of(side + 0.9, side)
+    longest = max(map(len, names))
+    turned = 90 if longest > 13 * (side - 1.2) / classes * len(some) / classes else 0
+    beside = min(max(0.08 * (longest - 12), 0.0), 4.0)  # inches that long names want
+    figure = figure_of(side + 0.9 + beside, side + (beside if turned else 0))
     panel = figure.subplots()
     most = 1.0 if normalize in ("true", "pred") else float(shown.max())
     image = panel.imshow(shown, cmap="Blues", vmin=0, vmax=most)
@@ -54,10 +58,8 @@ def plot_confusion(
     bar.outline.set_visible(False)
     if classes <= _MOST_WRITTEN:
         _write_cells(panel, counts, shown, normalize, most)
-    some = range(0, classes, 1 + (classes - 1) // 60)
-    turned = 90 if max(map(len, names)) > 13 * (side - 1.2) / classes * len(some) / classes else 0
-    panel.set_xticks(some, [names[i] for i in some], rotation=turned, fontsize=8)
-    panel.set_yticks(some, [names[i] for i in some], fontsize=8)
+    panel.set_xticks(some, [names[i] for i in some], rotation=turned, fontsize=8, parse_math=False)
+    panel.set_yticks(some, [names[i] for i in some], fontsize=8, parse_math=False)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
     panel.set_xlabel("predicted class")

@@ -53,7 +53,7 @@ def plot_history(history: History, path: str | os.PathLike[str] | None = None) -
         last = ", ".join(f"{label} {history[key][-1]:.4g}" for key, label, _, _ in series)
         titled(panel, name, f"last: {last}")
         panel.set_xlabel("epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if best is not None:
             note = f"least validation loss: epoch {best}" if name == "loss" else None
             panel.axvline(best, color=MUTED, linewidth=1, linestyle=":", label=note)

@@ -30,7 +30,7 @@ def plot_learning_rates(finder: LearningRateFinder, path: str | os.PathLike[str]
     if finder.mode == "exponential":
         panel.set_xscale("log")
     best, first = float(np.min(smooth)), float(smooth[0])
-    room = max(first - best, 0.05 * abs(first)) * 0.5  # where it blows up there is nothing to see
+    room = max(first - best, 0.05 * abs(first)) * 0.5 or 1.0  # where it blows up there is nothing to see
     low, high = min(best, float(np.min(finder.losses))), max(first, float(np.median(finder.losses)))
     panel.set_ylim(low - 0.2 * room, high + room)
     suggestion = finder.suggestion
