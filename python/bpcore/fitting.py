@@ -91,7 +91,8 @@ class Run:
 
         With `resumed`, it goes on from there; the trainer has the values of that place already.
         """
-        trainer, self._bar, self._before = self._trainer, bar, self._trainer.epochs
+        trainer, self._bar = self._trainer, bar
+        self._before = trainer.epochs if resumed is None else 0
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
         trainer.history.stopped, trainer.stop_training, trainer._stop_reason = None, False, None
@@ -147,7 +148,7 @@ class Run:
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
         session.seek(state.position, state.totals, state.skipped, state.collected)
-        self._bar.advance(self._done())
+        self._bar.skip(self._done())
         self._began = time.perf_counter() - state.seconds
         self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()

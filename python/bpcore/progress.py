@@ -29,20 +29,25 @@ class Progress:
 
     That is a bar in a terminal and in a notebook, else a log: a line for each epoch, at most one a second,
     the first and the last in any case, and one every ten seconds within a long epoch. `samples` are those of
-    an epoch, None if nobody knows.
+    an epoch, None if nobody knows; `done` of the `epochs` another process has done, whose run goes on.
 
     A tiny network's epoch takes some microseconds: so between two looks there is no work but to ask for the
     time.
     """
 
-    def __init__(self, epochs: int, samples: int | None, show: bool | str) -> None:
-        self._display = _display(epochs, samples, show) if epochs else None
+    def __init__(self, epochs: int, samples: int | None, show: bool | str, done: int = 0) -> None:
+        self._display = _display(epochs, samples, show, done) if epochs > done else None
         self._waiting = 0  # samples not shown yet
-        self._done = 0  # epochs
+        self._done = done  # epochs
         self._values: Mapping[str, Any] = {}
         self._due = self._due_in_epoch = 0.0
         if self._display is not None:
             self._due_in_epoch = time.perf_counter() + self._display.patience
+
+    def skip(self, samples: int) -> None:
+        """So many samples of the epoch at hand, too, another process has done."""
+        if self._display is not None:
+            self._display.skip(samples)
 
     def advance(self, samples: int, running: Callable[[], Mapping[str, Any]] | None = None) -> None:
         """More samples are done; `running` gives the values of the epoch so far, if they are to be shown."""
@@ -54,7 +59,7 @@ class Progress:
             self._show(now, self._values if running is None else running())
 
     def epoch_done(self, number: int, values: Mapping[str, Any]) -> None:
-        """Epoch `number` (from 1) of this run is done, with these values."""
+        """Epoch `number` (from 1) of the run is done, with these values."""
         self._done, self._values = number, values
         if self._display is None:
             return
@@ -80,6 +85,9 @@ class _Display(Protocol):
     interval: float  # seconds from one look to an epoch's end that is shown
     patience: float  # seconds from one look to the next within an epoch
 
+    def skip(self, samples: int) -> None:
+        """These are done, but were not now: they say nothing of the speed."""
+
     def show(self, done: int, epoch_done: bool, samples: int, values: Mapping[str, Any]) -> None:
         """`done` epochs are done, the last just now if `epoch_done`, and `samples` since the last look."""
 
@@ -87,12 +95,12 @@ class _Display(Protocol):
         """The run is over."""
 
 
-def _display(epochs: int, samples: int | None, show: bool | str) -> _Display | None:
+def _display(epochs: int, samples: int | None, show: bool | str, done: int) -> _Display | None:
     if show is False or sys.stderr is None:
         return None
     if show is True:
         show = "bar" if sys.stderr.isatty() or _in_notebook() else "log"
-    return _Bar(epochs, samples) if show == "bar" else _Log(epochs, samples)
+    return (_Bar if show == "bar" else _Log)(epochs, samples, done)
 
 
 def _in_notebook() -> bool:
@@ -120,19 +128,24 @@ class _Bar:
 
     interval = patience = _SECONDS_OF_BAR
 
-    def __init__(self, epochs: int, samples: int | None) -> None:
+    def __init__(self, epochs: int, samples: int | None, done: int) -> None:
         self._epochs = epochs
         self._values: dict[str, Any] = {}
         # Its own limits on drawing are off: it is only called when something should be drawn.
         self._bar = _bar_class()(
             total=None if samples is None else epochs * samples,
+            initial=done * (samples or 0),
             unit=" samples",
             unit_scale=True,
             dynamic_ncols=True,
             mininterval=0,
             miniters=1,
-            desc=f"epoch 1/{epochs}",
+            desc=f"epoch {done + 1}/{epochs}",
         )
+
+    def skip(self, samples: int) -> None:
+        for count in ("n", "initial", "last_print_n"):
+            setattr(self._bar, count, getattr(self._bar, count) + samples)
 
     def show(self, done: int, epoch_done: bool, samples: int, values: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         self._bar.set_description_str(f"epoch {min(done + 1, self._epochs)}/{self._epochs}", refresh=False)
@@ -151,12 +164,15 @@ class _Log:
     interval = _SECONDS_OF_EPOCHS
     patience = _SECONDS_WITHIN_EPOCH
 
-    def __init__(self, epochs: int, samples: int | None) -> None:
+    def __init__(self, epochs: int, samples: int | None, done: int) -> None:
         self._epochs = epochs
         self._samples = samples
-        self._total = 0  # samples so far
-        self._shown = 0  # the last epoch that has a line
+        self._total = done * (samples or 0)  # samples so far
+        self._shown = done  # the last epoch that has a line
         self._since = time.perf_counter()
+
+    def skip(self, samples: int) -> None:
+        self._total += samples
 
     def show(self, done: int, epoch_done: bool, samples: int, values: Mapping[str, Any]) -> None:
         now = time.perf_counter()

@@ -280,8 +280,8 @@ class Trainer:
             with engine.turn("fit"):
                 if resumed is not None:
                     resumed.restore()
-                last = epochs if resume is not None else self.epochs + epochs
-                bar = progress_.Progress(max(0, last - self.epochs), rows, progress)
+                last, done = (self.epochs + epochs, 0) if resume is None else (epochs, self.epochs)
+                bar = progress_.Progress(epochs, rows, progress, done)
                 self._run = run
                 try:
                     return run.epochs(last, bar, None if resumed is None else resumed.state)

@@ -13,7 +13,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import optim, progress
-from bpcore.callbacks import Callback
+from bpcore.callbacks import Callback, Checkpoint
 from tests.training.problems import blobs, network
 
 
@@ -115,6 +115,29 @@ def test_a_long_epoch_has_a_line_each_ten_seconds(
     lines = _lines(log)
     assert lines[0] == "epoch 1/2, loss 2, 250 samples/s"
     assert lines[1:] == [f"epoch 2/2 ({place}), loss 1.5, 60 samples/s"]
+
+
+def test_a_run_that_goes_on_counts_what_was_done_and_not_its_speed(
+    log: Log, clock: Clock, tmp_path: Any
+) -> None:
+    shown = progress.Progress(3, 1000, "log", 1)
+    shown.skip(500)
+    for _ in range(20):
+        clock.now += 1
+        shown.advance(20, lambda: {"loss": 1.5})
+    shown.epoch_done(2, {"loss": 1.0})
+    shown.close()
+    assert _lines(log)[0] == "epoch 2/3 (70%), loss 1.5, 20 samples/s"
+    assert _lines(log)[-1].startswith("epoch 2/3, loss 1, ")
+    _fit(Checkpoint(tmp_path / "run"), epochs=2, progress=False)
+    lines = len(_lines(log))
+    _fit(epochs=3, resume=tmp_path / "run", progress="log")
+    assert [line.split(",")[0] for line in _lines(log)[lines:]] == ["epoch 3/3"]
+    shown = progress.Progress(3, 1000, "bar", 1)
+    shown.skip(500)
+    shown.close()
+    assert "epoch 2/3:  50%" in log.getvalue()
+    assert "1.50k/3.00k" in log.getvalue()
 
 
 def test_an_epoch_that_had_no_line_of_its_own_has_one_at_the_end(log: Log, clock: Clock) -> None:
