@@ -55,6 +55,11 @@ def test_summary_prints_unless_told_not_to(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == ""
 
 
+def test_summary_takes_no_shape() -> None:
+    with pytest.raises(TypeError, match=r"summary: show must be True or False, got \(784,\)"):
+        sequential().summary((784,))  # type: ignore[arg-type]
+
+
 def test_summary_before_sizes_are_known_says_so() -> None:
     text = _text(sequential())
     assert "? parameters" in text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import files, texts, tracing
+from bpcore import files, settings, texts, tracing
 from bpcore.arrays import check_float_dtype
 from bpcore.cache import PlanCache
 from bpcore.nn import build, changes, weights
@@ -214,8 +214,9 @@ class Module:
         in training: operations forwards and backwards, without loss and update, and the memory that a step
         holds beside parameters. What is counted for each op stands in `bpcore.nn.cost`.
         """
+        shown = settings.flag("summary", "show", show)  # no shape, which other libraries ask for here
         text = table(self)
-        if not show:
+        if not shown:
             return text
         print(text)  # noqa: T201 - what it is for
         return None
