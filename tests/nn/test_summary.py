@@ -10,7 +10,7 @@ import pytest
 import bpcore as bp
 from bpcore import nn, ops
 from bpcore._native import core
-from bpcore.nn import cost
+from bpcore.nn.module import cost
 from tests.nn.models import Plain, Tied, sequential
 
 

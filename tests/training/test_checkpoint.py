@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import files, losses, nn, ops, optim
+from bpcore import losses, nn, ops, optim
+from bpcore.basics import files
 from tests.training.problems import bits, blobs, network
 
 OPTIMIZERS = {

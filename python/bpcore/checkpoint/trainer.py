@@ -13,18 +13,21 @@ import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import files, fullbatch, metrics, optim
-from bpcore.arrays import check_float_dtype
+from bpcore import metrics, optim
+from bpcore.basics import files
+from bpcore.basics.arrays import check_float_dtype
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
-from bpcore.fullbatch import FullBatchUpdates
-from bpcore.history import History
-from bpcore.nn import penalties, weights
+from bpcore.engine import fullbatch
+from bpcore.engine.fullbatch import FullBatchUpdates
+from bpcore.nn import penalties
+from bpcore.nn.module import weights
+from bpcore.watching.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bpcore.arrays import Array
-    from bpcore.engine import Engine
+    from bpcore.basics.arrays import Array
+    from bpcore.engine.engine import Engine
     from bpcore.nn import Module
     from bpcore.trainer import Trainer
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bpcore.basics.settings import count
 from bpcore.intake.augmented import Augmented
 from bpcore.intake.batches import Batches, check_alone, is_batches, parts, unlisted
 from bpcore.intake.classes import class_weighted
@@ -14,12 +15,11 @@ from bpcore.intake.samples import Samples, samples
 from bpcore.intake.samples import check_finite as check_values
 from bpcore.intake.split import split
 from bpcore.losses import targets
-from bpcore.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bpcore.goals import Goals
+    from bpcore.engine.goals import Goals
     from bpcore.intake.batches import Feed
     from bpcore.nn.module import Module
 

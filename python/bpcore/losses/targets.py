@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.losses.known import Resolved
 
 __all__ = ["PADDING", "check", "check_label_sequences", "check_signs"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from bpcore import ops, tensor, texts
+from bpcore import ops
+from bpcore.basics import texts
+from bpcore.basics.settings import integer
 from bpcore.nn.module import Module
-from bpcore.settings import integer
+from bpcore.symbolic import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bpcore.nn.parameter import Variable
+    from bpcore.nn.module.parameter import Variable
 
 __all__ = ["Concatenate", "Lambda", "Residual", "Sequential", "TimeDistributed"]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import ops, tensor, texts
-from bpcore.arrays import is_sparse
+from bpcore import ops
+from bpcore.basics import texts
+from bpcore.basics.arrays import is_sparse
+from bpcore.basics.settings import count
 from bpcore.nn.affine import Affine
-from bpcore.settings import count
-from bpcore.sparse import SparseMatrix, SparseTensor, as_matrix
+from bpcore.symbolic import tensor
+from bpcore.symbolic.sparse import SparseMatrix, SparseTensor, as_matrix
 
 if TYPE_CHECKING:
     from bpcore.nn.penalties import Constraint, Regularizer

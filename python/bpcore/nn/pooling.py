@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, tensor, tracing
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import flag
 from bpcore.nn.module import Module
 from bpcore.nn.shaping import with_axes
 from bpcore.ops import windows
-from bpcore.settings import flag
+from bpcore.symbolic import tensor, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

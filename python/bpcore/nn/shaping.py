@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, tensor
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import choice, integer
 from bpcore.nn.module import Module
 from bpcore.ops import windows
-from bpcore.settings import choice, integer
+from bpcore.symbolic import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bpcore import randomness, tensor
-from bpcore.settings import flag, number
+from bpcore.basics.settings import flag, number
+from bpcore.symbolic import randomness, tensor
 
 __all__ = ["packed_attention", "scaled_dot_product_attention"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import tensor
+from bpcore.basics.settings import count
 from bpcore.ops import windows
 from bpcore.ops.elementwise import relu, sigmoid, tanh
-from bpcore.settings import count
+from bpcore.symbolic import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import tensor
-from bpcore.tensor import apply, binary
+from bpcore.symbolic import tensor
+from bpcore.symbolic.tensor import apply, binary
 
 __all__ = [
     "abs",

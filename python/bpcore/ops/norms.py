@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import tensor
-from bpcore.settings import count, number
+from bpcore.basics.settings import count, number
+from bpcore.symbolic import tensor
 
 __all__ = ["layer_norm", "rms_norm"]
 

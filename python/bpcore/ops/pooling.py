@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import tensor
+from bpcore.basics.settings import flag
 from bpcore.ops import windows
-from bpcore.settings import flag
+from bpcore.symbolic import tensor
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import sparse, tensor
-from bpcore.arrays import is_sparse
+from bpcore.basics.arrays import is_sparse
+from bpcore.symbolic import sparse, tensor
 
 __all__ = ["dense", "matmul"]
 

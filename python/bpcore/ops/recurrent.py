@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import tensor
+from bpcore.symbolic import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import tensor
-from bpcore.settings import integer
-from bpcore.tensor import apply
+from bpcore.basics.settings import integer
+from bpcore.symbolic import tensor
+from bpcore.symbolic.tensor import apply
 
 __all__ = ["argmax", "argmin", "log_softmax", "max", "mean", "min", "softmax", "sum"]
 

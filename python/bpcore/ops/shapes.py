@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import tensor, tracing
-from bpcore.arrays import FLOATS
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import count, integer
 from bpcore.ops import windows
-from bpcore.settings import count, integer
-from bpcore.tensor import apply
+from bpcore.symbolic import tensor, tracing
+from bpcore.symbolic.tensor import apply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from bpcore import ops, tensor
+from bpcore import ops
+from bpcore.basics.settings import count
 from bpcore.nn.attention.sequences import sequence
 from bpcore.nn.init import Normal
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
-from bpcore.settings import count
+from bpcore.nn.module.parameter import Parameter
+from bpcore.symbolic import tensor
 
 __all__ = ["LearnedPositions", "SinusoidalPositions", "rotated"]
 

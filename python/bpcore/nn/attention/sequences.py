@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import ops, tensor, tracing
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.symbolic import tensor, tracing
 
 if TYPE_CHECKING:
     from bpcore.nn.module import Module

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bpcore import tensor, texts
+from bpcore.basics import texts
+from bpcore.basics.settings import count
 from bpcore.nn.affine import Affine
 from bpcore.ops import windows
-from bpcore.settings import count
+from bpcore.symbolic import tensor
 
 __all__ = ["Sliding", "check_groups", "short"]
 

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, tensor
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import choice, count, flag
 from bpcore.nn.init import resolve
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
-from bpcore.settings import choice, count, flag
+from bpcore.nn.module.parameter import Parameter
+from bpcore.symbolic import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Cell", "GRUCell", "LSTMCell", "RNNCell"]
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from bpcore import ops, randomness, tensor
+from bpcore import ops
+from bpcore.basics.settings import count, flag
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import State
+from bpcore.nn.module.parameter import State
 from bpcore.nn.recurrent.cells import Cell, GRUCell, LSTMCell, RNNCell, checked_states
 from bpcore.nn.recurrent.scan import reverse
-from bpcore.settings import count, flag
+from bpcore.symbolic import randomness, tensor
 
 __all__ = ["GRU", "LSTM", "RNN"]
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, tensor
-from bpcore.settings import flag
+from bpcore import ops
+from bpcore.basics.settings import flag
+from bpcore.symbolic import tensor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,0 +1,1 @@
+"""Describing and differentiating: symbolic tensors, the trace that they belong to, and derivatives."""
