@@ -18,7 +18,7 @@ from bpcore import ops
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import integer, number
 from bpcore.ops import identity, log_softmax, relu, sigmoid, softmax, tanh
-from bpcore.symbolic.tensor import apply, getitem, operand, unify
+from bpcore.symbolic.operators import apply, getitem, operand, unify
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_swish", "hard_tanh", "identity", "leaky_relu",

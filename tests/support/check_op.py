@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import bpcore as bp
-from bpcore.symbolic.tensor import Tensor, apply
+from bpcore.symbolic.operators import apply
+from bpcore.symbolic.tensor import Tensor
 from bpcore.symbolic.tracing import Trace
 from tests.support.draw import normal
 

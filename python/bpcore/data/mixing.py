@@ -10,7 +10,7 @@ from bpcore import ops
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import number
 from bpcore.symbolic import randomness, tracing
-from bpcore.symbolic.tensor import operand
+from bpcore.symbolic.operators import operand
 
 __all__ = ["mixup"]
 

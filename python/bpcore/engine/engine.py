@@ -12,6 +12,7 @@ from bpcore.basics import interrupts, tree
 from bpcore.engine import fullbatch
 from bpcore.engine.control import layers_of
 from bpcore.engine.fullbatch import FullBatchSession, FullBatchUpdates
+from bpcore.engine.pace import Pace
 from bpcore.engine.state import TrainingState
 from bpcore.engine.streaming import Opened, StreamSession
 from bpcore.engine.task import TaskPlan
@@ -21,7 +22,6 @@ from bpcore.nn.module.changes import Watch
 from bpcore.optim import LBFGS
 from bpcore.symbolic import sparse, tracing
 from bpcore.symbolic.tensor import Tensor
-from bpcore.trainer.run import Pace
 from bpcore.watching.health import Health
 
 if TYPE_CHECKING:

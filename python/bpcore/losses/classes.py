@@ -16,7 +16,7 @@ from bpcore.losses.common import (
     one,
     reduced,
 )
-from bpcore.symbolic.tensor import operand, unify
+from bpcore.symbolic.operators import operand, unify
 
 __all__ = ["cross_entropy", "multi_margin", "nll"]
 

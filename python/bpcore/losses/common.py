@@ -10,7 +10,8 @@ import numpy as np
 from bpcore import ops
 from bpcore.basics import tree
 from bpcore.basics.arrays import FLOATS, Array, as_array
-from bpcore.symbolic.tensor import WITH_ACTIVATION, Tensor, operand, unify
+from bpcore.symbolic.operators import WITH_ACTIVATION, operand, unify
+from bpcore.symbolic.tensor import Tensor
 
 __all__ = [
     "PARTS",

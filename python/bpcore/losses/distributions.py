@@ -16,7 +16,7 @@ from bpcore.losses.common import (
     matched,
     reduced,
 )
-from bpcore.symbolic.tensor import is_symbolic, operand
+from bpcore.symbolic.operators import is_symbolic, operand
 
 __all__ = ["gaussian_nll", "kl_divergence", "poisson_nll"]
 

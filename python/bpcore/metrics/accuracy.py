@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bpcore import ops
 from bpcore.basics.arrays import FLOATS
 from bpcore.losses import Weighted, matched
-from bpcore.symbolic.tensor import operand
+from bpcore.symbolic.operators import operand
 
 if TYPE_CHECKING:
     from bpcore.metrics.base import Function

@@ -11,7 +11,8 @@ import numpy as np
 
 from bpcore import ops
 from bpcore.losses import Resolved
-from bpcore.symbolic.tensor import Tensor, operand
+from bpcore.symbolic.operators import operand
+from bpcore.symbolic.tensor import Tensor
 
 if TYPE_CHECKING:
     from bpcore.basics.arrays import Array

@@ -15,7 +15,7 @@ from bpcore.nn.init import resolve
 from bpcore.nn.init.common import Initializer, Settings
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import Parameter
-from bpcore.symbolic import tensor, tracing
+from bpcore.symbolic import operators, tracing
 
 __all__ = ["Embedding"]
 
@@ -58,7 +58,7 @@ class Embedding(Module):
 
     def __call__(self, tokens: Any) -> Any:
         """`tokens` (...), result (..., width)."""
-        tokens = tensor.operand(tokens, "Embedding")
+        tokens = operators.operand(tokens, "Embedding")
         trace = tracing.current()
         if trace is not None and trace.building and str(tokens.dtype) in FLOATS:
             tokens = ops.cast(tokens, "int64")  # `Module.build` knows shapes only

@@ -14,7 +14,7 @@ from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import number
 from bpcore.nn.module import Module
 from bpcore.symbolic import randomness
-from bpcore.symbolic.tensor import operand
+from bpcore.symbolic.operators import operand
 
 __all__ = ["AlphaDropout", "Dropout", "GaussianNoise"]
 

@@ -12,7 +12,7 @@ from bpcore.basics.settings import flag
 from bpcore.nn.module import Module
 from bpcore.nn.shaping import with_axes
 from bpcore.ops import windows
-from bpcore.symbolic import tensor, tracing
+from bpcore.symbolic import operators, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,7 +211,7 @@ def _check_steps(layer: Module, x: Any) -> None:
 def _valid_steps(layer: Module, x: Any, lengths: Any) -> Any:
     """Which steps of x (batch, time, channels) count, as bools (batch, time, 1)."""
     who = layer._title()
-    lengths = tensor.operand(lengths, who)
+    lengths = operators.operand(lengths, who)
     batch, time = x.shape[:2]
     if str(lengths.dtype) in FLOATS:
         raise TypeError(f"{who}: lengths must be integers or bools, not {lengths.dtype}")

@@ -10,7 +10,8 @@ import numpy as np
 from bpcore import runtime
 from bpcore.basics.arrays import FLOATS, as_array
 from bpcore.symbolic import tracing
-from bpcore.symbolic.tensor import Tensor, operand
+from bpcore.symbolic.operators import operand
+from bpcore.symbolic.tensor import Tensor
 from bpcore.symbolic.tracing import Trace
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, runtime
+from bpcore import runtime
 from bpcore._native import core
 from bpcore.basics.arrays import FLOATS, Array, as_array
+from bpcore.symbolic import operators
 from bpcore.symbolic.autodiff import gradients_of
 from bpcore.symbolic.tensor import Tensor
 from bpcore.symbolic.tracing import Runner, Trace
@@ -93,7 +94,8 @@ def _weighted(parts: list[Any], seed: int, level: int) -> Any:
     if level == 0 and getattr(parts[0], "shape", ()) == ():
         return parts[0]
     terms = [
-        ops.sum(part * core.random_normal(part.shape, seed, level * 1000 + i)) for i, part in enumerate(parts)
+        operators.reduce("sum", part * core.random_normal(part.shape, seed, level * 1000 + i), None, False)
+        for i, part in enumerate(parts)
     ]
     total = terms[0]
     for term in terms[1:]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from bpcore.basics.settings import number
 from bpcore.symbolic import tracing
-from bpcore.symbolic.tensor import Tensor, add, apply, operand
+from bpcore.symbolic.operators import add, apply, operand
+from bpcore.symbolic.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.basics.arrays import Array, as_numbers, is_sparse, to_float
-from bpcore.symbolic import tensor
+from bpcore.symbolic import operators
 from bpcore.symbolic.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -231,15 +231,15 @@ def dense(who: str, x: Any, weight: Any, bias: Any = None, activation: str = "")
     """activation(x @ weight + bias) of a sparse `x` (rows, in); `weight` (in, out), (in,) without a bias."""
     if isinstance(weight, SparseTensor) or is_sparse(weight):
         raise TypeError(f"{who}: only the left operand may be a sparse matrix")
-    weight, *rest = tensor.unify(who, *((weight,) if bias is None else (weight, bias)))
+    weight, *rest = operators.unify(who, *((weight,) if bias is None else (weight, bias)))
     if not isinstance(x, (SparseTensor, SparseMatrix)):
         x = as_matrix(x, who)
     if weight.ndim not in (1, 2) or weight.shape[0] != x.shape[1]:
         raise ValueError(f"{who}: a sparse matrix of shape {x.shape} does not fit a weight of {weight.shape}")
-    columns = tensor.reshape(weight, (-1, 1)) if weight.ndim == 1 else weight
+    columns = operators.reshape(weight, (-1, 1)) if weight.ndim == 1 else weight
     if isinstance(x, SparseTensor):
         parts: list[Any] = [x.indptr, x.indices, x.values]
     else:
         parts = list(x.inputs(str(weight.dtype), int(x.indptr[-1] - x.indptr[0])))
-    y = tensor.add("sparse_dense", [*parts, columns, *rest], {"activation": activation})
-    return y if weight.ndim == 2 else tensor.reshape(y, (-1,))
+    y = operators.add("sparse_dense", [*parts, columns, *rest], {"activation": activation})
+    return y if weight.ndim == 2 else operators.reshape(y, (-1,))

@@ -1,38 +1,19 @@
-"""Symbolic tensors, and how an op meets its operands: traced if one is symbolic, else run at once."""
+"""Symbolic tensors, and the arithmetic that they share with parameters."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore._native import core
-from bpcore.basics.arrays import DTYPES, Array, adopt, as_array, is_weak
-from bpcore.basics.settings import integer
-from bpcore.symbolic import indexing, tracing
-from bpcore.symbolic.promotion import common_dtype
+from bpcore import symbolic  # for symbolic.operators, which makes tensors and so is imported after them
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bpcore._core import Plan
     from bpcore.symbolic.tracing import Trace
 
-__all__ = [
-    "WITH_ACTIVATION",
-    "Operand",
-    "Tensor",
-    "add",
-    "apply",
-    "binary",
-    "is_symbolic",
-    "operand",
-    "unify",
-]
-
-# Ops that may compute an activation in the same pass.
-WITH_ACTIVATION = ("dense", "conv2d")
+__all__ = ["Operand", "Tensor"]
 
 
 class Operand:
@@ -66,85 +47,85 @@ class Operand:
     __hash__ = object.__hash__  # == is elementwise; as keys, tensors are themselves
 
     def __add__(self, other: Any) -> Any:
-        return binary("add", self, other)
+        return symbolic.operators.binary("add", self, other)
 
     def __radd__(self, other: Any) -> Any:
-        return binary("add", other, self)
+        return symbolic.operators.binary("add", other, self)
 
     def __sub__(self, other: Any) -> Any:
-        return binary("subtract", self, other)
+        return symbolic.operators.binary("subtract", self, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return binary("subtract", other, self)
+        return symbolic.operators.binary("subtract", other, self)
 
     def __mul__(self, other: Any) -> Any:
-        return binary("multiply", self, other)
+        return symbolic.operators.binary("multiply", self, other)
 
     def __rmul__(self, other: Any) -> Any:
-        return binary("multiply", other, self)
+        return symbolic.operators.binary("multiply", other, self)
 
     def __truediv__(self, other: Any) -> Any:
-        return binary("divide", self, other)
+        return symbolic.operators.binary("divide", self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return binary("divide", other, self)
+        return symbolic.operators.binary("divide", other, self)
 
     def __pow__(self, other: Any) -> Any:
-        return power(self, other)
+        return symbolic.operators.power(self, other)
 
     def __rpow__(self, other: Any) -> Any:
-        return power(other, self)
+        return symbolic.operators.power(other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return matmul(self, other)
+        return symbolic.operators.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return matmul(other, self)
+        return symbolic.operators.matmul(other, self)
 
     def __neg__(self) -> Any:
-        return apply("neg", self)
+        return symbolic.operators.apply("neg", self)
 
     def __pos__(self) -> Any:
         return self
 
     def __abs__(self) -> Any:
-        return apply("abs", self)
+        return symbolic.operators.apply("abs", self)
 
     def __eq__(self, other: object) -> Any:
-        return binary("equal", self, other)
+        return symbolic.operators.binary("equal", self, other)
 
     def __ne__(self, other: object) -> Any:
-        return binary("not_equal", self, other)
+        return symbolic.operators.binary("not_equal", self, other)
 
     def __lt__(self, other: Any) -> Any:
-        return binary("less", self, other)
+        return symbolic.operators.binary("less", self, other)
 
     def __le__(self, other: Any) -> Any:
-        return binary("less_equal", self, other)
+        return symbolic.operators.binary("less_equal", self, other)
 
     def __gt__(self, other: Any) -> Any:
-        return binary("greater", self, other)
+        return symbolic.operators.binary("greater", self, other)
 
     def __ge__(self, other: Any) -> Any:
-        return binary("greater_equal", self, other)
+        return symbolic.operators.binary("greater_equal", self, other)
 
     def __and__(self, other: Any) -> Any:
-        return binary("logical_and", self, other)
+        return symbolic.operators.binary("logical_and", self, other)
 
     def __rand__(self, other: Any) -> Any:
-        return binary("logical_and", other, self)
+        return symbolic.operators.binary("logical_and", other, self)
 
     def __or__(self, other: Any) -> Any:
-        return binary("logical_or", self, other)
+        return symbolic.operators.binary("logical_or", self, other)
 
     def __ror__(self, other: Any) -> Any:
-        return binary("logical_or", other, self)
+        return symbolic.operators.binary("logical_or", other, self)
 
     def __invert__(self) -> Any:
-        return apply("logical_not", self)
+        return symbolic.operators.apply("logical_not", self)
 
     def __getitem__(self, key: Any) -> Any:
-        return getitem(self, key)
+        return symbolic.operators.getitem(self, key)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -157,35 +138,35 @@ class Operand:
     @property
     def T(self) -> Any:
         """The tensor with its axes in reverse order."""
-        return transpose(self)
+        return symbolic.operators.transpose(self)
 
     def reshape(self, *shape: Any) -> Any:
         """As `bpcore.ops.reshape`; the shape may be one sequence or several integers."""
-        return reshape(self, shape[0] if len(shape) == 1 else shape)
+        return symbolic.operators.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Any:
         """As `bpcore.ops.transpose`; axes are one sequence, several integers, or none: all reversed."""
-        return transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+        return symbolic.operators.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
 
     def astype(self, dtype: Any) -> Any:
         """As `bpcore.ops.cast`."""
-        return cast(self, dtype)
+        return symbolic.operators.cast(self, dtype)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As `bpcore.ops.sum`."""
-        return reduce("sum", self, axis, keepdims)
+        return symbolic.operators.reduce("sum", self, axis, keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As `bpcore.ops.mean`."""
-        return reduce("mean", self, axis, keepdims)
+        return symbolic.operators.reduce("mean", self, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As `bpcore.ops.max`."""
-        return reduce("max", self, axis, keepdims)
+        return symbolic.operators.reduce("max", self, axis, keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As `bpcore.ops.min`."""
-        return reduce("min", self, axis, keepdims)
+        return symbolic.operators.reduce("min", self, axis, keepdims)
 
 
 class Tensor(Operand):
@@ -225,7 +206,9 @@ class Tensor(Operand):
         op = _OPERATORS.get(ufunc)
         if op is None or method != "__call__" or options:
             raise TypeError(_no_numpy(ufunc.__name__))
-        return matmul(*inputs) if op == "matmul" else power(*inputs) if op == "power" else binary(op, *inputs)
+        if op == "matmul":
+            return symbolic.operators.matmul(*inputs)
+        return symbolic.operators.power(*inputs) if op == "power" else symbolic.operators.binary(op, *inputs)
 
     def __array_function__(
         self, function: Callable[..., Any], _: Any, args: Sequence[Any], options: Mapping[str, Any]
@@ -259,158 +242,3 @@ _OPERATORS = {
 
 def _no_numpy(name: str) -> str:
     return f"numpy.{name} needs numbers, which a symbolic tensor doesn't have yet; use what bpcore.ops offers"
-
-
-def is_symbolic(value: Any) -> bool:
-    """Whether an op on `value` is traced: tensors always, parameters and states while something is traced."""
-    return isinstance(value, Tensor) or (isinstance(value, Operand) and tracing.current() is not None)
-
-
-def operand(value: Any, who: str) -> Tensor | Array:
-    """`value` as an op takes it: a tensor, or an array of one of the four dtypes."""
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, Operand):
-        trace = tracing.current()
-        leaf: Any = value
-        return leaf.value if trace is None else Tensor(trace, trace.leaf(leaf))
-    return as_array(value, who)
-
-
-def unify(who: str, *values: Any) -> list[Tensor | Array]:
-    """Operands in one dtype: numbers adopt a tensor's or an array's, integer arrays a float one's.
-
-    Tensors themselves are never converted: the core raises TypeError for two that differ.
-    """
-    items = [operand(value, who) for value in values]
-    dtypes = [item.dtype if isinstance(item, Tensor) else item.dtype.name for item in items]
-    if all(dtype == dtypes[0] for dtype in dtypes):
-        return items
-    symbolic = [isinstance(item, Tensor) for item in items]
-    # A parameter outside of tracing counts as the array it is.
-    values = tuple(
-        item if isinstance(value, Operand) else value for item, value in zip(items, values, strict=True)
-    )
-    target = common_dtype(dtypes, symbolic, values)
-    return [
-        item if isinstance(item, Tensor) else adopt(item, target, is_weak(value), who)
-        for item, value in zip(items, values, strict=True)
-    ]
-
-
-def apply(op: str, *values: Any, **attributes: Any) -> Any:
-    """Op `op` of `values`: a Tensor if one of them is symbolic, else an array, computed at once."""
-    return add(op, [operand(value, op) for value in values], attributes)
-
-
-def binary(op: str, a: Any, b: Any) -> Any:
-    """Op `op` of two operands in one dtype."""
-    return add(op, unify(op, a, b), {})
-
-
-def add(op: str, items: Sequence[Tensor | Array], attributes: Mapping[str, Any]) -> Any:
-    """Adds a node to the trace of the items, or computes it where none is symbolic.
-
-    An op without operands belongs to the trace that is under way.
-    """
-    traces = {id(item.trace): item.trace for item in items if isinstance(item, Tensor)}
-    under_way = None if items else tracing.current()
-    if under_way is not None:
-        traces[id(under_way)] = under_way
-    if len(traces) > 1:
-        raise ValueError(
-            f"{op}: the tensors come from different traces; one was kept from an earlier call of the function"
-        )
-    if not traces:
-        arrays: list[Any] = list(items)
-        key = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in attributes.items())
-        plan = _eager_plan(op, tuple((array.shape, array.dtype.name) for array in arrays), key)
-        return plan.run(None, arrays, seed=tracing.seed())[0]
-    (trace,) = traces.values()
-    nodes = [item.node if isinstance(item, Tensor) else trace.graph.constant(item) for item in items]
-    return Tensor(trace, trace.graph.add(op, nodes, attributes))
-
-
-@lru_cache(maxsize=512)
-def _eager_plan(
-    op: str, operands: tuple[tuple[tuple[int, ...], str], ...], attributes: tuple[tuple[str, Any], ...]
-) -> Plan:
-    """The plan of a single op on arrays of these shapes and dtypes."""
-    graph = core.Graph()
-    nodes = [graph.input(shape, dtype) for shape, dtype in operands]
-    attrs = {name: list(value) if isinstance(value, tuple) else value for name, value in attributes}
-    return core.Plan(graph, [graph.add(op, nodes, attrs)])
-
-
-# What operators and methods need beyond a single op; bpcore.ops offers the same by name.
-
-
-def power(base: Any, exponent: Any) -> Any:
-    """`base` to the power of `exponent`; a square is a product, which is exact and many times faster."""
-    if isinstance(exponent, (int, float)) and exponent == 2:
-        squared = operand(base, "power")
-        return binary("multiply", squared, squared)
-    return binary("power", base, exponent)
-
-
-def matmul(a: Any, b: Any) -> Any:
-    """NumPy's matmul: the core has matrices only, so vectors become matrices and lose the axis again."""
-    left, right = unify("matmul", a, b)
-    if left.ndim == 0 or right.ndim == 0:
-        raise ValueError(f"matmul: both operands need an axis, got shapes {left.shape} and {right.shape}")
-    rows = reshape(left, (1, -1)) if left.ndim == 1 else left
-    columns = reshape(right, (-1, 1)) if right.ndim == 1 else right
-    product = add("matmul", [rows, columns], {"transpose_a": False, "transpose_b": False})
-    shape = list(product.shape)
-    if right.ndim == 1:
-        del shape[-1]
-    if left.ndim == 1:
-        del shape[-1 if right.ndim == 1 else -2]
-    return product if left.ndim > 1 and right.ndim > 1 else reshape(product, shape)
-
-
-def reshape(x: Any, shape: Any) -> Any:
-    """The same elements in another shape."""
-    sizes = [int(shape)] if isinstance(shape, (int, np.integer)) else [int(extent) for extent in shape]
-    return apply("reshape", x, shape=sizes)
-
-
-def transpose(x: Any, axes: Any = None) -> Any:
-    """The axes in the order `axes`, reversed if None."""
-    item = operand(x, "transpose")
-    order = list(range(item.ndim))[::-1] if axes is None else [int(axis) for axis in axes]
-    return add("transpose", [item], {"axes": order})
-
-
-def cast(x: Any, dtype: Any) -> Any:
-    """The same values in another dtype."""
-    name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
-    if name not in DTYPES:
-        raise TypeError(f"cast: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    item = operand(x, "cast")
-    return item if str(item.dtype) == name else add("cast", [item], {"dtype": name})
-
-
-def axes_of(who: str, axis: Any, ndim: int) -> list[int]:
-    """The axes that `axis` means: None all, an integer one, several of them several."""
-    if axis is None:
-        return list(range(ndim))
-    several = isinstance(axis, (tuple, list, range, np.ndarray))
-    return [integer(who, "axis", each) for each in (axis if several else [axis])]
-
-
-def reduce(op: str, x: Any, axis: Any, keepdims: bool) -> Any:
-    """A reduction over `axis`: None (all), an integer, or several."""
-    item = operand(x, op)
-    return add(op, [item], {"axes": axes_of(op, axis, item.ndim), "keepdims": bool(keepdims)})
-
-
-def getitem(x: Any, key: Any) -> Any:
-    """`x[key]`: integers, slices, ..., None, or one integer array or tensor for the first axis."""
-    item = operand(x, "getitem")
-    if isinstance(key, (list, np.ndarray, Operand)):
-        return add("gather", [item, indexing.as_indices(operand(key, "getitem"), item.shape)], {"axis": 0})
-    view = indexing.basic(key, item.shape)
-    if view.start is not None:
-        item = add("slice", [item], {"start": view.start, "size": view.size, "step": view.step})
-    return item if view.shape == item.shape else reshape(item, view.shape)

@@ -12,7 +12,7 @@ from bpcore.callbacks.tolerance import Tolerance
 if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
-__all__ = ["callback_list", "count", "order_is_free"]
+__all__ = ["callback_list", "order_is_free"]
 
 
 def order_is_free(who: str, model: Module) -> None:

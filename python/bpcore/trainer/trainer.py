@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore import checkpoint, optim
-from bpcore.basics import texts, tree
+from bpcore.basics import settings, texts, tree
 from bpcore.basics.arrays import Array, check_float_dtype
 from bpcore.callbacks import LearningRateFinder
 from bpcore.engine import goals
@@ -120,11 +120,11 @@ class Trainer:
         if objective is not None and not callable(objective):
             raise TypeError(f"Trainer: objective must be a function, got {type(objective).__name__}")
         self.model = model
-        self.seed = checks.count("Trainer", "seed", seed, 0)
+        self.seed = settings.count("Trainer", "seed", seed, 0)
         if self.seed >= _LARGEST_SEED:
             raise ValueError(f"Trainer: seed must be below 2**63, got {seed}")
         self.dtype = check_float_dtype(dtype, "Trainer")
-        self.threads = None if threads is None else checks.count("Trainer", "threads", threads, 1)
+        self.threads = None if threads is None else settings.count("Trainer", "threads", threads, 1)
         self.optimizer = optim.resolve(optimizer)
         self._goals = goals.resolve(loss, loss_weights, metrics)
         self.loss, self.loss_weights = self._goals.loss, self._goals.loss_weights
@@ -247,8 +247,8 @@ class Trainer:
         ended the run.
         """
         with self._alone("fit"):
-            epochs = checks.count("fit", "epochs", epochs, 0)
-            accumulate = checks.count("fit", "accumulate", accumulate, 1)
+            epochs = settings.count("fit", "epochs", epochs, 0)
+            accumulate = settings.count("fit", "accumulate", accumulate, 1)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
             progress_.check("fit", progress)
             data, held_out, rows, batch_size = self._reader.training(
@@ -371,7 +371,7 @@ class Trainer:
         quick = self._engine.predict_quickly(x, batch_size, bool(check_finite))
         if quick is not None:
             return quick
-        batch_size = checks.count("predict", "batch_size", batch_size, 1)
+        batch_size = settings.count("predict", "batch_size", batch_size, 1)
         parts: list[Any] = []
         for place, data in self._reader.inputs("predict", x, check_finite):
             with tracing.inference():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from bpcore import ops
-from bpcore.symbolic.tensor import WITH_ACTIVATION, Tensor
+from bpcore.symbolic.operators import WITH_ACTIVATION
+from bpcore.symbolic.tensor import Tensor
 
 if TYPE_CHECKING:
     from bpcore.symbolic.tracing import Trace

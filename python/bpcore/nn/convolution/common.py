@@ -8,7 +8,7 @@ from bpcore.basics import texts
 from bpcore.basics.settings import count
 from bpcore.nn.affine import Affine
 from bpcore.ops import windows
-from bpcore.symbolic import tensor
+from bpcore.symbolic import operators
 
 __all__ = ["Sliding", "check_groups", "short"]
 
@@ -43,7 +43,7 @@ class Sliding(Affine):
 
     def _checked(self, x: Any) -> Any:
         """`x` with all axes and channels that it needs, as a float tensor."""
-        x = tensor.operand(x, type(self).__name__)
+        x = operators.operand(x, type(self).__name__)
         if x.ndim != self._axes + 2:
             raise ValueError(
                 f"{self._title()}: expected input of shape {_LAYOUTS[self._axes]}, got {x.shape}"

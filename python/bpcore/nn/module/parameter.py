@@ -11,8 +11,8 @@ import numpy as np
 from bpcore.basics.settings import flag
 from bpcore.nn.init import resolve
 from bpcore.nn.penalties import Constraint, is_regularizer
-from bpcore.symbolic import tensor, tracing
-from bpcore.symbolic.tensor import Operand
+from bpcore.symbolic import operators, tracing
+from bpcore.symbolic.tensor import Operand, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,8 +188,8 @@ class State(Variable):
             )
         if not trace.training:
             return
-        new = tensor.unify("State.update", self, value)[1]
-        node = new.node if isinstance(new, tensor.Tensor) else trace.graph.constant(new)
+        new = operators.unify("State.update", self, value)[1]
+        node = new.node if isinstance(new, Tensor) else trace.graph.constant(new)
         trace.assign(self, node)
 
 

@@ -11,7 +11,7 @@ from bpcore.basics import settings
 from bpcore.basics.settings import number
 from bpcore.nn.module.parameter import State, Variable
 from bpcore.nn.normalization.moments import Normalization, check_eps
-from bpcore.symbolic import tensor, tracing
+from bpcore.symbolic import operators, tracing
 
 __all__ = ["BatchNorm"]
 
@@ -91,8 +91,8 @@ class BatchNorm(Normalization):
         count = x.size // channels
         advice = "; choose a batch_size that leaves no batch of a single row, also not the last of an epoch"
         self._check_count(count, x, "channel of a batch", advice)
-        blocks = tensor.apply("batch_block_moments", x)
-        moments = tensor.apply("batch_moments", x, blocks)
+        blocks = operators.apply("batch_block_moments", x)
+        moments = operators.apply("batch_moments", x, blocks)
         if self.running_mean is not None and self.running_var is not None:
             momentum: Any = self.momentum
             if self.num_batches_tracked is not None:
@@ -103,7 +103,7 @@ class BatchNorm(Normalization):
                 state.update((1 - momentum) * state + momentum * value)
         weight = np.ones(channels, str(x.dtype)) if self.weight is None else self.weight
         bias = np.zeros(channels, str(x.dtype)) if self.bias is None else self.bias
-        return tensor.apply("batch_norm", x, weight, bias, moments, eps=self.eps)
+        return operators.apply("batch_norm", x, weight, bias, moments, eps=self.eps)
 
     def __repr__(self) -> str:
         return f"BatchNorm({self.num_features})"

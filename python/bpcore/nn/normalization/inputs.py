@@ -12,7 +12,7 @@ from bpcore.basics.settings import integer, number
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import State
 from bpcore.nn.normalization.statistics import mean_and_variance
-from bpcore.symbolic import tensor, tracing
+from bpcore.symbolic import operators, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ class Normalize(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ...), result the same."""
-        x = tensor.operand(x, "Normalize")
+        x = operators.operand(x, "Normalize")
         kept = self._kept(x.shape, self._title())
         sizes = self._sizes(x.shape, kept, self._title())
         self.mean.infer(sizes)
@@ -203,7 +203,7 @@ class Rescaling(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (..., channels), result the same."""
-        x = tensor.operand(x, "Rescaling")
+        x = operators.operand(x, "Rescaling")
         for value in (self.scale, self.offset):
             if isinstance(value, np.ndarray) and x.shape[-1:] != value.shape:
                 raise ValueError(

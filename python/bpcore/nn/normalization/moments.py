@@ -11,7 +11,7 @@ from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import number
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import Parameter, Variable
-from bpcore.symbolic import tensor, tracing
+from bpcore.symbolic import operators, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +83,7 @@ class Normalization(Module):
 
     def _checked(self, x: Any, axes: int) -> Any:
         """`x` as a float tensor of at least `axes` axes, which fits; sizes not known yet become known."""
-        x = tensor.operand(x, type(self).__name__)
+        x = operators.operand(x, type(self).__name__)
         sizes = self._last_sizes
         last = x.shape[x.ndim - len(sizes) :] if x.ndim >= len(sizes) else ()
         fits = len(last) == len(sizes) and all(

@@ -9,7 +9,7 @@ import numpy as np
 from bpcore import ops
 from bpcore.nn.module import Module, build
 from bpcore.nn.module.parameter import Parameter
-from bpcore.symbolic import tensor, tracing
+from bpcore.symbolic import operators, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ class WeightNorm(Module):
         derivatives.
         """
         axes = range(len(self.weight_v.shape) - 1)
-        v = tensor.operand(self.weight_v, "WeightNorm")
+        v = operators.operand(self.weight_v, "WeightNorm")
         largest = ops.max(ops.abs(ops.stop_gradient(v)), axes, keepdims=True)
         v = v / ops.where(largest > 0, largest, 1)
         square = ops.sum(v * v, axes)

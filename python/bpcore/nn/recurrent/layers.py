@@ -12,7 +12,7 @@ from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import State
 from bpcore.nn.recurrent.cells import Cell, GRUCell, LSTMCell, RNNCell, checked_states
 from bpcore.nn.recurrent.scan import reverse
-from bpcore.symbolic import randomness, tensor
+from bpcore.symbolic import operators, randomness
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -129,7 +129,7 @@ class Recurrent(Module):
         if mask is None:
             if lengths is None:
                 return None
-            found = tensor.operand(lengths, self._title())
+            found = operators.operand(lengths, self._title())
             if str(found.dtype) != "int64":
                 raise TypeError(f"{self._title()}: lengths must be integers, got {found.dtype}")
             if found.shape != x.shape[:1]:
@@ -139,7 +139,7 @@ class Recurrent(Module):
             return found
         if lengths is not None:
             raise ValueError(f"{self._title()}: expected lengths or a mask, got both")
-        found = tensor.operand(mask, self._title())
+        found = operators.operand(mask, self._title())
         if str(found.dtype) != "bool":
             raise TypeError(f"{self._title()}: a mask must be bool, got {found.dtype}")
         if found.shape != x.shape[:2]:
