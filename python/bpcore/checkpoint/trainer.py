@@ -9,13 +9,13 @@ same file.
 from __future__ import annotations
 
 import json
-import math
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import metrics, optim
+from bpcore import optim
 from bpcore.basics import files
 from bpcore.basics.arrays import check_float_dtype
+from bpcore.checkpoint import header
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.engine import fullbatch
 from bpcore.engine.fullbatch import FullBatchUpdates
@@ -33,39 +33,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Resumed", "read", "read_run", "save"]
 
-_VERSION = 1
-
-# What a file's settings hold, and of which types.
-_SETTINGS = {
-    "format_version": (int,),
-    "dtype": (str,),
-    "seed": (int,),
-    "loss": (str, dict, list, type(None)),
-    "loss_is_known": (bool,),
-    "objective": (bool,),
-    "loss_weights": (dict, list, type(None)),  # older files don't have it
-    "metrics": (list, dict),
-    "own_metrics": (bool,),
-    "optimizer": (dict,),
-    "optimizer_slots": (list,),
-    "optimizer_memory": (dict, type(None)),  # what LBFGS has besides slots; older files don't have it
-    "control": (dict,),
-    "regularizer": (dict, str, type(None)),
-    "steps": (int,),
-    "epochs": (int,),
-    # Older files don't have these.
-    "skipped": (int, type(None)),
-    "history": (dict, type(None)),
-    "run": (dict, type(None)),
-}
-
 
 def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: RunState | None = None) -> None:
     """Writes `trainer`, whose model exists, to `path`, and where its run of `fit` stands, if it is in one."""
     updates = engine.updates
     state, tensors = (None, {}) if run is None else run.packed()
     settings = {
-        "format_version": _VERSION,
+        "format_version": header.VERSION,
         "dtype": trainer.dtype,
         "seed": trainer.seed,
         "loss": trainer.loss,
@@ -98,7 +72,7 @@ def read(
     """
     name = os.fspath(path)
     tensors, settings = _read(name, model)
-    arguments = _arguments(name, settings, overrides)
+    arguments = header.arguments(name, settings, overrides)
     arguments["dtype"] = check_float_dtype(arguments["dtype"], "Trainer.load")
     if arguments["dtype"] == "float32" and any(
         array.dtype == "float64" for key, array in tensors.items() if not key.startswith(PREFIX)
@@ -175,7 +149,7 @@ def read_run(
 def _read(name: str, model: Module) -> tuple[dict[str, Array], dict[str, Any]]:
     """The tensors and settings of a file that fits `model`."""
     tensors, metadata = files.read(name)
-    settings = _settings(name, metadata)
+    settings = header.read(name, metadata)
     weights.check(model, tensors, name)
     _check_optimizer(model, tensors, settings, name)
     return tensors, settings
@@ -205,84 +179,6 @@ def _history(name: str, settings: dict[str, Any], tensors: dict[str, Array]) -> 
             f"{name}: its history is damaged: it ends with epoch {history.last_epoch} of {settings['epochs']}"
         )
     return history
-
-
-def _settings(name: str, metadata: dict[str, str]) -> dict[str, Any]:
-    """The settings in a file's metadata; ValueError unless they are all there and make sense."""
-    if "trainer" not in metadata:
-        raise ValueError(f"{name} holds weights but no trainer; use model.load_weights for it")
-    try:
-        settings = json.loads(metadata["trainer"])
-    except ValueError as error:
-        raise ValueError(f"{name}: its settings are damaged: {error}") from None
-    version = settings.get("format_version") if isinstance(settings, dict) else None
-    if isinstance(version, int) and version > _VERSION:
-        raise ValueError(f"{name} was written by a newer bpcore; this one reads up to version {_VERSION}")
-    wrong = [
-        key for key, kinds in _SETTINGS.items() if version is None or type(settings.get(key)) not in kinds
-    ]
-    wrong += [key for key in ("steps", "epochs") if key not in wrong and settings[key] < 0]
-    if "optimizer" not in wrong and not _is_scale(settings["optimizer"].get("scale")):
-        wrong.append("optimizer")
-    if wrong:
-        raise ValueError(f"{name}: its settings are damaged: {', '.join(wrong)}")
-    checked: dict[str, Any] = {**dict.fromkeys(_SETTINGS), **settings}
-    return checked
-
-
-def _is_scale(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf
-
-
-def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `Trainer`: the saved ones, then what was given again."""
-    arguments = {
-        "dtype": settings["dtype"],
-        "seed": settings["seed"],
-        "loss_weights": settings.get("loss_weights"),
-    }
-    missing = []
-    if settings["objective"]:
-        missing += ["objective"]
-    elif settings["loss_is_known"]:
-        arguments["loss"] = settings["loss"]
-    else:
-        missing += ["loss"]
-    if settings["own_metrics"]:
-        missing += ["metrics"]
-    else:
-        try:
-            arguments["metrics"] = _metrics(settings["metrics"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{name}: its settings are damaged: metrics: {error}") from None
-    try:
-        arguments["optimizer"] = optim.from_config(settings["optimizer"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{name}: its settings are damaged: optimizer: {error}") from None
-    if arguments["optimizer"] is None:
-        missing += ["optimizer"]
-    arguments.update(settings["control"])
-    if isinstance(settings["regularizer"], str):
-        missing += ["regularizer"]
-    else:
-        arguments["regularizer"] = penalties.from_config(settings["regularizer"])
-    missing = [each for each in missing if each not in overrides]
-    if missing:
-        names = ", ".join(f"{each}=" for each in missing)
-        raise ValueError(f"{name}: functions are not saved; give {names} to Trainer.load again")
-    if "objective" in overrides:
-        arguments.pop("loss", None)
-        arguments.update(metrics=(), loss_weights=None)
-    return {**arguments, **overrides}
-
-
-def _metrics(saved: Any) -> Any:
-    """Names of metrics, and objects that configs describe, in the structure they were given in."""
-    if isinstance(saved, dict) and isinstance(saved.get("metric"), str):
-        return metrics.from_config(saved)
-    if isinstance(saved, dict):
-        return {output: _metrics(each) for output, each in saved.items()}
-    return [_metrics(each) for each in saved] if isinstance(saved, list) else saved
 
 
 def _check_optimizer(model: Module, tensors: dict[str, Array], settings: dict[str, Any], name: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bpcore._native import core
 from bpcore.basics.cache import PlanCache
 from bpcore.engine import fullbatch
@@ -82,6 +84,21 @@ class TrainingState:
         updates = self.updates
         named = self.task.model.named_variables()
         return {name: updates.slot("average", v.slot) for name, v in named if not v.is_state}
+
+    def snapshot(self) -> tuple[Array, Array]:
+        """A copy of all parameters and states."""
+        store = self.ready(None).store
+        return store.flat_parameters.copy(), store.flat_states.copy()
+
+    def restore(self, snapshot: tuple[Array, Array]) -> None:
+        """Puts a snapshot back; ValueError unless it has this storage's sizes and dtype."""
+        store = self.ready(None).store
+        own = (store.flat_parameters, store.flat_states)
+        given = [np.asarray(each) for each in snapshot]
+        if [(each.shape, each.dtype) for each in given] != [(each.shape, each.dtype) for each in own]:
+            raise ValueError("restore: this is no snapshot of this trainer: its sizes or dtype are others")
+        for array, value in zip(own, given, strict=True):
+            array[...] = value
 
     # The model's parameters
 

@@ -21,7 +21,7 @@ from bpcore.nn import Module
 from bpcore.nn.module import summary
 from bpcore.nn.penalties import is_regularizer
 from bpcore.symbolic import tracing
-from bpcore.trainer import checks
+from bpcore.trainer import checks, fitting
 from bpcore.trainer.run import Data, Run
 from bpcore.watching import progress as progress_
 from bpcore.watching.history import History
@@ -269,29 +269,8 @@ class Trainer:
             )
             if shuffle and rows is not None:
                 checks.order_is_free("fit", self.model)
-            engine, validate = self._engine, None
-            with engine.first_use():
-                intervals = [each.watch_every for each in listeners if each.watch_every is not None]
-                session, outputs, self.health = engine.training(
-                    "fit", data, batch_size, accumulate, min(intervals, default=None), (self.epochs, shuffle)
-                )
-                if held_out is not None:
-                    validate = engine.evaluation("fit: validation", held_out, 256)
-                going = Data(rows, batch_size, accumulate, bool(shuffle))
-                run = Run(self, session, outputs, going, validate, listeners)
-                resumed = None
-                if resume is not None:
-                    resumed = checkpoint.read_run(resume, self, going._asdict(), run.names)
-            with engine.turn("fit"):
-                if resumed is not None:
-                    resumed.restore()
-                last = epochs if resume is not None else self.epochs + epochs
-                bar = progress_.Progress(max(0, last - self.epochs), rows, progress)
-                self._run = run
-                try:
-                    return run.epochs(last, bar, None if resumed is None else resumed.state)
-                finally:
-                    self._run = None
+            going = Data(rows, batch_size, accumulate, bool(shuffle))
+            return fitting.fit(self, data, held_out, going, listeners, epochs, progress, resume)
 
     def find_learning_rate(
         self, x: Any, y: Any = None, finder: LearningRateFinder | None = None, **options: Any
@@ -412,21 +391,14 @@ class Trainer:
 
     def snapshot(self) -> tuple[Array, Array]:
         """A copy of all parameters and states, for `restore`."""
-        store = self._engine.ready(None).store
-        return store.flat_parameters.copy(), store.flat_states.copy()
+        return self._engine.snapshot()
 
     def restore(self, snapshot: tuple[Array, Array]) -> None:
         """Puts the values of a `snapshot` of this trainer back; the optimizer's state stays as it is.
 
         ValueError if its sizes or dtype are not those of this trainer.
         """
-        store = self._engine.ready(None).store
-        own = (store.flat_parameters, store.flat_states)
-        given = [np.asarray(each) for each in snapshot]
-        if [(each.shape, each.dtype) for each in given] != [(each.shape, each.dtype) for each in own]:
-            raise ValueError("restore: this is no snapshot of this trainer: its sizes or dtype are others")
-        for array, value in zip(own, given, strict=True):
-            array[...] = value
+        self._engine.restore(snapshot)
 
     @property
     def optimizer_state(self) -> dict[str, Array]:
