@@ -49,11 +49,17 @@ from bpcore.nn.embedding import Embedding
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import Parameter, State
 from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
-from bpcore.nn.normalization.batch_norm import BatchNorm
-from bpcore.nn.normalization.folding import fold_batch_norm
-from bpcore.nn.normalization.inputs import Normalize, Rescaling
-from bpcore.nn.normalization.per_sample import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from bpcore.nn.normalization.weight_norm import WeightNorm
+from bpcore.nn.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    Normalize,
+    Rescaling,
+    RMSNorm,
+    WeightNorm,
+    fold_batch_norm,
+)
 from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
 from bpcore.nn.pooling import (
     AvgPool1D,

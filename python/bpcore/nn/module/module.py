@@ -213,7 +213,7 @@ class Module:
         input; "?" before there was one. FLOPs are operations of inference, a multiply-add being two, and
         bytes those of a layer's output. The last lines add them up, over layers, and say what a sample takes
         in training: operations forwards and backwards, without loss and update, and the memory that a step
-        holds beside parameters. What is counted for each op stands in `bpcore.nn.cost`.
+        holds beside parameters. What is counted for each op stands in `bpcore.nn.module.cost`.
         """
         text = table(self)
         if not show:
