@@ -82,7 +82,7 @@ _EACH_OF_INPUT = {
 _RECURRENT = {"rnn": (1, 2), "gru": (3, 12), "lstm": (4, 13)}
 _PRODUCTS = (
     "attention", "attention_grad", "conv2d", "conv2d_input_gradient", "conv2d_parameter_gradients",
-    "conv2d_weight_gradient", "dense", "matmul",
+    "conv2d_weight_gradient", "dense", "matmul", "sparse_dense", "sparse_dense_gradient",
 )  # fmt: skip
 
 COUNTED = frozenset([*_EACH, *_EACH_OF_INPUT, *_PRODUCTS, *_RECURRENT, *(f"{op}_grad" for op in _RECURRENT)])
@@ -113,6 +113,9 @@ def flops_of(graph: Graph, node: int) -> int:
     if op in ("dense", "conv2d"):
         inner = math.prod(shapes[1][:-1])  # weights (inputs, units), (height, width, channels, filters)
         return (2 * inner + (len(shapes) == 3) + _is_activated(graph, node)) * size
+    if op.startswith("sparse_dense"):  # what a sparse input has room for, times the width
+        others = (len(shapes) == 5) + _is_activated(graph, node) if op == "sparse_dense" else 0
+        return 2 * sizes[1] * shape[-1] + others * size
     if op == "matmul":
         return 2 * (math.prod(shapes[0][-2:]) // shape[-2]) * size
     if op == "conv2d_input_gradient":
