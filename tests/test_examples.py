@@ -238,8 +238,8 @@ def test_the_example_of_tabular_data_learns_who_earns_more(tmp_path: Path) -> No
         "shakespeare.py",
         "movie_reviews.py",
         "splice_junctions.py",
-        "text_sparse.py",
         "tabular.py",
+        "text_sparse.py",
     ],
 )
 def test_an_example_without_its_data_says_so(tmp_path: Path, name: str) -> None:

@@ -190,14 +190,14 @@ void register_training(py::module_& module) {
                              [](const BoundSession& bound) { return bound.session.wrong_layer(); })
       .def_property_readonly("losses",
                              [](const BoundSession& bound) { return doubles(bound.session.losses()); })
-      .def_property_readonly(
-          "watched",
-          [](const BoundSession& bound) {
-            const auto columns = static_cast<py::ssize_t>(bound.session.watched_values());
-            const std::vector<double>& values = bound.session.watched();
-            const auto size = static_cast<py::ssize_t>(values.size());
-            return py::array_t<double>({columns > 0 ? size / columns : 0, columns}, values.data());
-          })
+      .def_property_readonly("watched",
+                             [](const BoundSession& bound) {
+                               const auto columns = static_cast<py::ssize_t>(bound.session.watched_values());
+                               const std::vector<double>& values = bound.session.watched();
+                               const auto size = static_cast<py::ssize_t>(values.size());
+                               return py::array_t<double>({columns > 0 ? size / columns : 0, columns},
+                                                          values.data());
+                             })
       .def("collected", &collected_rows, py::arg("output"))
       .def_property_readonly(
           "totals", [](const BoundSession& bound) { return doubles(bound.session.outputs().totals()); })

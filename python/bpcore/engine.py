@@ -17,7 +17,6 @@ from bpcore.intake import Samples
 from bpcore.nn.calling import Compiled, Quick, compile_call
 from bpcore.nn.changes import Watch
 from bpcore.optim import LBFGS
-from bpcore.sparse import SparseMatrix
 from bpcore.streaming import Opened, StreamSession
 from bpcore.tensor import Tensor
 from bpcore.training_state import TrainingState
@@ -182,8 +181,8 @@ class Engine(TrainingState):
         self, kind: str, batches: list[Samples], storage: Storage, by_rows: bool = False, **options: Any
     ) -> Opened:
         """A session of one step for batches like these."""
-        first, rows = batches[0], sum(batch.rows for batch in batches)
-        buffers = [np.empty((rows, *array.shape[1:]), array.dtype) for array in first.arrays]
+        first = batches[0]
+        buffers = [sparse.buffer_for(parts) for parts in zip(*(each.arrays for each in batches), strict=True)]
         data = first._replace(arrays=tuple(buffers))
         plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage, by_rows)
         session = self._session(kind, plan, tail, outputs, storage, data, first.rows, **options)
@@ -194,10 +193,7 @@ class Engine(TrainingState):
         signature = data.signature(data.rows, self._dtype)
 
         def make() -> tuple[Session | FullBatchSession, list[Any], Plan]:
-            buffers = [
-                array.buffer(spec[2]) if isinstance(array, SparseMatrix) else np.empty_like(array)
-                for array, spec in zip(data.arrays, signature.arrays, strict=True)
-            ]
+            buffers = [sparse.buffer_for([array]) for array in data.arrays]
             own, updates = data._replace(arrays=tuple(buffers)), self.updates
             if isinstance(updates, FullBatchUpdates):
                 session, (plan, _) = self._full_batch_session(own, storage, updates)
@@ -211,10 +207,7 @@ class Engine(TrainingState):
             session, buffers, plan = self._plans.get(key, make)
             self._check_labels("step", plan, data)
         for buffer, array in zip(buffers, data.arrays, strict=True):
-            if isinstance(array, SparseMatrix):
-                buffer.copy_from(array)
-            else:
-                buffer[...] = array
+            buffer[:] = array
         session.begin_epoch(0, False)
         with self.turn("step"):
             done = session.run(1, rates)
@@ -265,9 +258,9 @@ class Engine(TrainingState):
             if data.by_batch:
                 intake.check_finite(f"{who}: rows from {start} on", batch, self._dtype)
             arrays = [sparse.narrowed(array, self._dtype, who) for array in batch.arrays]
-            rows = len(arrays[0])
-            if rows != batch_size:
-                compiled, specs = prediction(rows), data.signature(rows, self._dtype).specs()
+            if batch.rows != batch_size:
+                compiled = prediction(batch.rows)
+                specs = data.signature(batch.rows, self._dtype).specs()
             parts.append(compiled(sparse.plan_inputs(arrays, specs), self.threads()))
         if data.inputs is None and data.rows == batch_size:
             self._quick = batch_size, compiled.quick(watch)
@@ -325,17 +318,16 @@ class Engine(TrainingState):
 
         rest = data.rows % batch_size
         full, tail = plan(batch_size, by_rows), plan(rest, by_rows) if rest else None
-        if tail is not None and tail.plan.row_gradients != full.plan.row_gradients:
+        if tail is None:
+            return full.plan, None, full.outputs
+        if tail.plan.row_gradients != full.plan.row_gradients:
             full, tail = plan(batch_size, False), plan(rest, False)
-        if tail is not None:
-            full.outputs.check_same(tail.outputs, batch_size, rest)
-        return full.plan, None if tail is None else tail.plan, full.outputs
+        full.outputs.check_same(tail.outputs, batch_size, rest)
+        return full.plan, tail.plan, full.outputs
 
     def _by_rows(self, who: str, accumulate: int = 1, watched: bool = False) -> bool:
         """Whether gradients of a few rows may be left to the update as such; ValueError if they must."""
-        updates = self.updates
-        assert not isinstance(updates, FullBatchUpdates)
-        possible = updates.takes_rows and accumulate == 1 and not watched
+        possible = self.updates.takes_rows and accumulate == 1 and not watched
         if self.optimizer.is_lazy and not possible:
             raise ValueError(
                 f"{who}: a lazy optimizer reads gradients by rows: it can't go with accumulate, clipping, "

@@ -82,6 +82,7 @@ class FullBatchUpdates:
     """
 
     has_average = False
+    takes_rows = False  # gradients of a few rows as such
 
     def __init__(self, storage: Storage) -> None:
         self.steps = 0

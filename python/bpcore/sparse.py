@@ -23,9 +23,11 @@ __all__ = [
     "SparseMatrix",
     "SparseTensor",
     "as_matrix",
+    "buffer_for",
     "dense",
     "narrowed",
     "plan_inputs",
+    "room_for",
     "spec_of",
     "symbolic",
 ]
@@ -40,7 +42,8 @@ class SparseMatrix:
     of rows, which share its memory, and rows by number, which are a copy.
     """
 
-    def __init__(self, indptr: Array, indices: Array, values: Array, columns: int) -> None:
+    def __init__(self, indptr: Array, indices: Array, values: Array, columns: int, room: int = 0) -> None:
+        self.room = room  # of one that is filled again and again
         self.indptr = indptr  # int64
         self.indices = indices  # int32 or int64
         self.values = values
@@ -60,10 +63,22 @@ class SparseMatrix:
         begin, end, _ = rows.indices(len(self))
         return SparseMatrix(self.indptr[begin : end + 1], self.indices, self.values, self.shape[1])
 
+    def __setitem__(self, rows: slice, other: SparseMatrix) -> None:
+        """Makes the rows from `rows` on those of `other`; what stands behind them is lost."""
+        begin, end, _ = rows.indices(len(self))
+        first, last, at = int(other.indptr[0]), int(other.indptr[-1]), int(self.indptr[begin])
+        self.indices[at : at + last - first] = other.indices[first:last]
+        self.values[at : at + last - first] = other.values[first:last]
+        self.indptr[begin : end + 1] = other.indptr - (first - at)
+
+    def copy(self) -> SparseMatrix:
+        """The same in memory of its own."""
+        parts = (self.indptr.copy(), self.indices.copy(), self.values.copy())
+        return SparseMatrix(*parts, self.shape[1], self.room)
+
     def capacity(self, rows: int) -> int:
-        """Room for the elements of any `rows` rows, a power of two, so that few plans serve many batches."""
-        most = int(np.sort(np.diff(self.indptr))[::-1][:rows].sum())
-        return max(_LEAST_CAPACITY, 1 << (most - 1).bit_length()) if most else _LEAST_CAPACITY
+        """Room for the elements of any `rows` rows, rounded up, so that few plans serve many batches."""
+        return self.room or _rounded(int(np.sort(np.diff(self.indptr))[::-1][:rows].sum()))
 
     def inputs(self, dtype: str, capacity: int) -> list[Array]:
         """What a plan reads: indptr, indices and values, the latter two of size `capacity`."""
@@ -77,22 +92,31 @@ class SparseMatrix:
         """What a session reads: rows' places, indices, values."""
         return [(self.indptr, None), (self.indptr, self.indices), (self.indptr, self.values)]
 
-    def buffer(self, capacity: int) -> SparseMatrix:
-        """Room for a batch like this one, for `copy_from`."""
-        rows, columns = self.shape
-        values = np.zeros(capacity, self.values.dtype)
-        return SparseMatrix(np.zeros(rows + 1, np.int64), np.zeros(capacity, np.int64), values, columns)
-
-    def copy_from(self, other: SparseMatrix) -> None:
-        """Becomes equal to `other`, of as many rows, in its own memory."""
-        begin, end = int(other.indptr[0]), int(other.indptr[-1])
-        self.indices[: end - begin] = other.indices[begin:end]
-        self.values[: end - begin] = other.values[begin:end]
-        self.indptr[:] = other.indptr - begin
-
     def place(self, at: int) -> tuple[int, int]:
         """Row and column of element number `at`."""
         return int(np.searchsorted(self.indptr, at, "right")) - 1, int(self.indices[at])
+
+
+def room_for(parts: Sequence[Any]) -> int:
+    """Of sparse matrices that will lie one below the other, the capacity; 0 of arrays."""
+    if not isinstance(parts[0], SparseMatrix):
+        return 0
+    return _rounded(sum(int(part.indptr[-1] - part.indptr[0]) for part in parts))
+
+
+def buffer_for(parts: Sequence[Any]) -> Any:
+    """An array, or a sparse matrix, whose rows can become those of `parts`, which are alike."""
+    first, rows = parts[0], sum(map(len, parts))
+    if not isinstance(first, SparseMatrix):
+        return np.empty((rows, *first.shape[1:]), first.dtype)
+    room = room_for(parts)
+    indptr, indices = np.zeros(rows + 1, np.int64), np.zeros(room, np.int64)
+    return SparseMatrix(indptr, indices, np.zeros(room, first.dtype), first.shape[1], room)
+
+
+def _rounded(elements: int) -> int:
+    """The next power of two."""
+    return max(_LEAST_CAPACITY, 1 << (elements - 1).bit_length()) if elements else _LEAST_CAPACITY
 
 
 class SparseTensor:

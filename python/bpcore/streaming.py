@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from bpcore.sparse import room_for
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -202,7 +204,8 @@ class StreamSession:
 
     def _session(self, batches: list[Samples]) -> Opened:
         """The native session for these batches."""
-        kind = (_form(batches[0]), tuple([batch.rows for batch in batches]))
+        rooms = [room_for(parts) for parts in zip(*[batch.arrays for batch in batches], strict=True)]
+        kind = (_form(batches[0]), tuple([batch.rows for batch in batches]), tuple(rooms))
         opened = self._opened.get(kind)
         if opened is None:
             if len(self._opened) == _MOST_SHAPES:

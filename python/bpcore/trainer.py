@@ -190,12 +190,12 @@ class Trainer:
         """Trains for `epochs` more epochs and returns their values.
 
         Args:
-            x: input, one row a sample; a sparse matrix of SciPy's stays sparse and goes into a first
-                `nn.Dense`. For a model, or an objective, of several inputs, a tuple or list of
+            x: input, one row a sample. For a model, or an objective, of several inputs, a tuple or list of
                 arrays, or a dict of them by the names of its arguments. Arrays are also tables of numbers
                 (pandas, Arrow, polars), whatever else has NumPy's array interface, and memory maps larger
-                than memory. Or batches: something to go through, as a list or PyTorch's DataLoader, of (x, y)
-                or (x, y, sample_weight), with an objective of its inputs; or a function that returns such a
+                than memory; a sparse matrix of SciPy's stays sparse and goes into a first `nn.Dense`. Or
+                batches: something to go through, as a list or PyTorch's DataLoader, of (x, y) or
+                (x, y, sample_weight), with an objective of its inputs; or a function that returns such a
                 thing for each epoch, given the epoch from 0 if it takes an argument. An iterator, such as a
                 generator, is good for one epoch.
             y: target, one row a sample; a dict or tuple of them for losses by output, or for a loss that is a

@@ -297,16 +297,23 @@ def test_other_layers_and_targets_say_that_they_take_no_sparse_matrix() -> None:
             trainer.fit(x, target, epochs=1, sample_weight=weight, progress=False)
 
 
-def test_batches_one_by_one_and_augmentation_take_no_sparse_matrix() -> None:
-    trainer = _trainer()
-    with pytest.raises(TypeError, match="a batch that is given as such can't be sparse; give the whole"):
-        trainer.fit([(X[:10], Y[:10])], epochs=1, progress=False)
-    with pytest.raises(TypeError, match=r"^fit: augment changes arrays, it can't go with a sparse matrix"):
-        trainer.fit(X, Y, epochs=1, augment=lambda x, rng: x, progress=False)  # noqa: ARG005
-
-
 def test_more_axes_than_two_are_refused() -> None:
     if not hasattr(sparse, "coo_array"):
         pytest.skip("an old SciPy")
     with pytest.raises(ValueError, match="sparse matrix of two axes, got 1"):
         _trainer().predict(sparse.coo_array(np.ones(5)))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 3])
+def test_batches_of_sparse_rows_are_trained_on_as_the_whole(accumulate: int) -> None:
+    x, y = _data()
+    whole, fed = _trainer(), _trainer()
+    settings: dict[str, Any] = {"epochs": 2, "accumulate": accumulate, "progress": False}
+    whole.fit(x, y, batch_size=16, shuffle=False, **settings)
+    fed.fit([(x[i : i + 16], y[i : i + 16]) for i in range(0, ROWS, 16)], **settings)
+    assert bits(fed) == bits(whole)
+
+
+def test_sparse_rows_are_not_augmented() -> None:
+    with pytest.raises(TypeError, match=r"^fit: augment changes arrays, it can't go with a sparse matrix"):
+        _trainer().fit(*_data(), epochs=1, augment=lambda x, rng: x, progress=False)  # noqa: ARG005

@@ -192,7 +192,7 @@ def samples(
         parts += weight.values
         names += _names(weight, "sample_weight", "sample_weight ")
     arrays: list[Any] = [
-        _matrix(part, f"{who}: {name}", one_of_many)
+        as_matrix(part, f"{who}: {name}")
         if number < len(inputs.values) and is_sparse(part)
         else _rows(part, f"{who}: {name}", flat=number >= len(inputs.values))
         for number, (part, name) in enumerate(zip(parts, names, strict=True))
@@ -229,12 +229,6 @@ def _names(group: Group, argument: str, place: str) -> list[str]:
     if group.keys in (None, (0,)):
         return [argument]
     return [f"{argument}[{key!r}]" if isinstance(key, str) else f"{place}{key}" for key in group.keys or ()]
-
-
-def _matrix(value: Any, who: str, one_of_many: bool) -> SparseMatrix:
-    if one_of_many:
-        raise TypeError(f"{who}: a batch that is given as such can't be sparse; give the whole sparse matrix")
-    return as_matrix(value, who)
 
 
 def _rows(value: Any, who: str, *, flat: bool) -> Array:

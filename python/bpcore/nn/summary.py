@@ -103,7 +103,7 @@ def _count(variables: list[Variable]) -> str:
 def _costs(inference: Forward | None, outputs: int | None, step: Step | None) -> list[str]:
     """What a sample costs, in inference, with so many bytes of layers' outputs, and in training."""
     if inference is None or outputs is None:
-        return ["? FLOPs a sample, which a call, build or training tells"]
+        return ["? FLOPs a sample, which a call, build or training with arrays tells"]
     lines = [f"a sample: {sum(inference.flops.values()):,} FLOPs, {_memory(outputs)} of outputs"]
     if step is not None:
         held = f"{_memory(step.bytes)} held in a batch of {step.batch}"
