@@ -118,8 +118,6 @@ def flops_of(graph: Graph, node: int) -> int:
         return 2 * sizes[1] * shape[-1] + others * size
     if op == "matmul":
         return 2 * (math.prod(shapes[0][-2:]) // shape[-2]) * size
-    if op in ("sparse_dense", "sparse_dense_gradient"):
-        return 2 * sizes[2] * shape[-1]  # of as many elements as there is room for
     if op == "conv2d_input_gradient":
         return 2 * math.prod(shapes[1][:-1]) * sizes[0]
     if op == "conv2d_weight_gradient":
