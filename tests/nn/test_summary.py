@@ -76,6 +76,16 @@ def test_every_op_is_counted() -> None:
     assert set(core.op_names()) == cost.COUNTED
 
 
+def test_a_sparse_product_counts_what_the_input_has_room_for() -> None:
+    graph = core.Graph()
+    parts = [graph.input((4,), "int64"), graph.input((10,), "int64"), graph.input((10,), "float32")]
+    weight, bias = graph.input((50, 6), "float32"), graph.input((6,), "float32")
+    forward = graph.add("sparse_dense", [*parts, weight, bias], {"activation": "relu"})
+    gradient = graph.add("sparse_dense_gradient", [*parts, forward], {"size": 50})
+    assert cost.flops_of(graph, forward) == 2 * 10 * 6 + 2 * 3 * 6
+    assert cost.flops_of(graph, gradient) == 2 * 10 * 6
+
+
 def _conv(positions: int, kernel: int, filters: int) -> int:
     """Products, a bias and an activation for each output."""
     return positions * filters * (2 * kernel + 2)

@@ -32,6 +32,7 @@ _SETTINGS = {
     "steps": (int,),
     "epochs": (int,),
     # Older files don't have these.
+    "model": (str, type(None)),
     "skipped": (int, type(None)),
     "history": (dict, type(None)),
     "run": (dict, type(None)),

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import warnings
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bpcore import optim
@@ -40,6 +43,7 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: Ru
     state, tensors = (None, {}) if run is None else run.packed()
     settings = {
         "format_version": header.VERSION,
+        "model": _text(trainer.model),
         "dtype": trainer.dtype,
         "seed": trainer.seed,
         "loss": trainer.loss,
@@ -83,6 +87,7 @@ def read(
     def restore(trainer: Trainer) -> None:
         engine, optimizer = trainer._engine, settings["optimizer"]
         weights.restore(model, tensors, name)
+        _compare(model, settings["model"], name, 4)
         if engine.optimizer.name == optimizer["name"]:  # another kind begins anew
             _restore_optimizer(engine, settings, tensors)
             if not optim.Optimizer.is_whole(optimizer):  # it had to be given again, and goes on
@@ -134,6 +139,7 @@ def read_run(
 
     def restore() -> None:
         weights.restore(model, tensors, name)
+        _compare(model, settings["model"], name, 5)
         _restore_optimizer(engine, settings, tensors)
         optimizer, config = trainer.optimizer, settings["optimizer"]
         saved = optim.from_config(config)
@@ -153,6 +159,26 @@ def _read(name: str, model: Module) -> tuple[dict[str, Array], dict[str, Any]]:
     weights.check(model, tensors, name)
     _check_optimizer(model, tensors, settings, name)
     return tensors, settings
+
+
+def _text(model: Module) -> str:
+    """What the model says of itself, without the addresses of its functions."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(model))
+
+
+def _compare(model: Module, saved: str | None, name: str, stacklevel: int) -> None:
+    """RuntimeWarning if the model is another one, of the same names and shapes, than that which was saved."""
+    if saved is None:
+        return
+    for own, other in zip_longest(_text(model).splitlines(), saved.splitlines(), fillvalue=""):
+        if own != other:
+            warnings.warn(
+                f"{name} was written for a model that differs: it had {other.strip()!r}, this one has "
+                f"{own.strip()!r}",
+                RuntimeWarning,
+                stacklevel=stacklevel,  # the caller of Trainer's method
+            )
+            return
 
 
 def _restore_optimizer(engine: Engine, settings: dict[str, Any], tensors: dict[str, Array]) -> None:

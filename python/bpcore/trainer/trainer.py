@@ -428,8 +428,9 @@ class Trainer:
                 hold, must be given again here: loss, objective, metrics, and an optimizer whose learning rate
                 was one (it gets back its `scale`, too).
 
-        Raises ValueError, before the model is changed, if the file is damaged, belongs to another model, or
-        lacks something that must be given again.
+        Raises ValueError, before the model is changed, if the file is damaged, belongs to a model with other
+        names or shapes, or lacks something that must be given again. A model that differs otherwise, as in an
+        activation, is a RuntimeWarning.
         """
         arguments, restore = checkpoint.read(path, model, overrides)
         trainer = cls(model, **arguments)

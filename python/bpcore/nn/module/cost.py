@@ -115,10 +115,11 @@ def flops_of(graph: Graph, node: int) -> int:
     if op in ("dense", "conv2d"):
         inner = math.prod(shapes[1][:-1])  # weights (inputs, units), (height, width, channels, filters)
         return (2 * inner + (len(shapes) == 3) + _is_activated(graph, node)) * size
+    if op.startswith("sparse_dense"):  # what a sparse input has room for, times the width
+        others = (len(shapes) == 5) + _is_activated(graph, node) if op == "sparse_dense" else 0
+        return 2 * sizes[1] * shape[-1] + others * size
     if op == "matmul":
         return 2 * (math.prod(shapes[0][-2:]) // shape[-2]) * size
-    if op in ("sparse_dense", "sparse_dense_gradient"):
-        return 2 * sizes[2] * shape[-1]  # of as many elements as there is room for
     if op == "conv2d_input_gradient":
         return 2 * math.prod(shapes[1][:-1]) * sizes[0]
     if op == "conv2d_weight_gradient":
