@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -97,6 +96,8 @@ def shift(path: str | os.PathLike[str], keep: int) -> None:
     try:
         os.link(target, temporary)
     except OSError:  # a file system without links
+        import shutil  # slow to load, and hardly ever needed
+
         shutil.copyfile(target, temporary)
     os.replace(temporary, f"{target}.1")
 

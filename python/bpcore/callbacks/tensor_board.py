@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +93,8 @@ class _Writer:
 
     def __init__(self, folder: str, first: int) -> None:
         """Begins at step `first`: what older files of the folder have from there on is no longer shown."""
+        import socket  # slow to load
+
         self._messages, record_writer = _library()
         os.makedirs(folder, exist_ok=True)
         now = time.time_ns()
