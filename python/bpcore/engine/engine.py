@@ -12,6 +12,7 @@ from bpcore.engine import fullbatch
 from bpcore.engine.control import layers_of
 from bpcore.engine.fullbatch import FullBatchSession, FullBatchUpdates
 from bpcore.engine.pace import Pace
+from bpcore.engine.repeated import RepeatedStep
 from bpcore.engine.sessions import Sessions
 from bpcore.engine.streaming import Opened, StreamSession
 from bpcore.intake import Samples
@@ -22,7 +23,7 @@ from bpcore.symbolic import sparse, tracing
 from bpcore.symbolic.tensor import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from bpcore._core import Plan, Session
     from bpcore.basics.arrays import Array
@@ -51,6 +52,7 @@ class Engine(Sessions):
     ) -> None:
         super().__init__(task, optimizer, control, seed, dtype, threads)
         self._quick: tuple[int, Quick | None] = 0, None  # rows and way of the last prediction
+        self._repeated: RepeatedStep | None = None  # the last step
 
     def training(
         self,
@@ -161,9 +163,29 @@ class Engine(Sessions):
 
         return evaluate
 
-    def step(self, data: Samples, rates: Array) -> tuple[float, str | None]:
-        """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
+    def repeated(self, inputs: Sequence[Any]) -> RepeatedStep | None:
+        """The last step, with these arrays in it, if they are a batch as its was; for `step`."""
+        repeated = self._repeated
+        return repeated if repeated is not None and repeated.takes(inputs) else None
+
+    def step(self, data: Samples | RepeatedStep, rates: Array) -> tuple[float, str | None]:
+        """One update on a batch: its mean loss, and why it was refused, None if it wasn't."""
+        session: Session | FullBatchSession
+        if isinstance(data, RepeatedStep):
+            session = data.session
+            self.task.check_labels("step", data.data)
+        else:
+            session = self._prepared(data)
+        session.begin_epoch(0, False)
+        with self.turn("step"):
+            done = session.run(1, rates)
+        refused = None if done and not session.skipped else self.refusal(session)
+        return float(session.last[0]), refused
+
+    def _prepared(self, data: Samples) -> Session | FullBatchSession:
+        """A session whose only step is on `data`; kept for others like it."""
         signature = data.signature(data.rows, self._dtype)
+        watch = Watch(self.task.model)
 
         def make() -> tuple[Session | FullBatchSession, list[Any], Plan]:
             buffers = [sparse.buffer_for([array]) for array in data.arrays]
@@ -177,15 +199,18 @@ class Engine(Sessions):
         with self.first_use():
             storage = self.ready(signature)
             key = ("step", signature, tuple(array.dtype.str for array in data.arrays), self._trainable())
+            session: Session | FullBatchSession
             session, buffers, plan = self._plans.get(key, make)
             self._check_labels("step", plan, data)
         for buffer, array in zip(buffers, data.arrays, strict=True):
             buffer[:] = array
-        session.begin_epoch(0, False)
-        with self.turn("step"):
-            done = session.run(1, rates)
-        refused = None if done and not session.skipped else self.refusal(session)
-        return float(session.last[0]), refused
+        self._repeated = None
+        simple = data.inputs is None and data.outputs is None and not data.weighted
+        if simple and tracing.mode() is None and all(type(buffer) is np.ndarray for buffer in buffers):
+            assert not isinstance(session, FullBatchSession)
+            own = data._replace(arrays=tuple(buffers))
+            self._repeated = RepeatedStep(watch, self._parameters, own, session, plan, self._dtype)
+        return session
 
     def refusal(self, session: Session | FullBatchSession | StreamSession) -> str:
         """What was not finite where `session` refused an update last."""

@@ -309,7 +309,10 @@ class Trainer:
         that is not finite is returned only where such steps are skipped.
         """
         with self._alone("step"):
-            data = self._reader.batch("step", inputs)
+            repeated = self._engine.repeated(inputs)
+            if repeated is not None and self._reader.has_rule(repeated.data):
+                self._reader.check_targets("step", repeated.data)
+            data = repeated or self._reader.batch("step", inputs)
             loss, refused = self._engine.step(data, self.optimizer.group_rates(self.steps, 1))
             if refused is not None and self.control.nonfinite == "skip":
                 self.skipped += 1
