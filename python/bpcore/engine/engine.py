@@ -206,8 +206,8 @@ class Engine(Sessions):
             buffer[:] = array
         self._repeated = None
         simple = data.inputs is None and data.outputs is None and not data.weighted
-        if simple and tracing.mode() is None and all(type(buffer) is np.ndarray for buffer in buffers):
-            assert not isinstance(session, FullBatchSession)
+        arrays = all(type(buffer) is np.ndarray for buffer in buffers)
+        if simple and arrays and tracing.mode() is None and not isinstance(session, FullBatchSession):
             own = data._replace(arrays=tuple(buffers))
             self._repeated = RepeatedStep(watch, self._parameters, own, session, plan, self._dtype)
         return session
