@@ -93,8 +93,8 @@ class Pass final : public ElementwiseOptimizer {
     T* __restrict theta = static_cast<T*>(parameters);
     std::array<T*, count> slots;
     for (size_t k = 0; k < count; ++k) slots[k] = this->template slot<T>(k);
-    Vec<T> weight[n];
-    std::array<Vec<T>, count> state[n];
+    Vec<T> weight[n] = {};  // GCC doesn't see in every rule that all of it is loaded before it is used
+    std::array<Vec<T>, count> state[n] = {};
     int64_t i = begin;
     for (; i + n * width <= end; i += n * width) {
 #pragma GCC unroll 4
