@@ -83,7 +83,7 @@ class StreamSession:
             self._begin(epoch, shuffle)
         elif (epoch, shuffle) != self._epoch:
             if self._feed.rewind():
-                self._begin(epoch, shuffle)
+                self._begin(self._epoch[0] if self._feed.continues else epoch, shuffle)
             if self._feed.continues:
                 self._feed.skip(-self._taken, epoch - self._epoch[0])
                 self._ready, self._taken = None, 0
@@ -103,7 +103,7 @@ class StreamSession:
         wanted = position * self._accumulate
         if wanted:
             self._feed.skip(wanted - self._taken)
-            self._ready, self._taken = None, wanted
+            self._ready, self._taken, self._fresh = None, wanted, False
         self.position, self.skipped = position, skipped
         self.totals = np.array(totals, np.float64)
         self._collected = {number: [rows] for number, rows in (collected or {}).items()}
