@@ -122,13 +122,14 @@ class StreamSession:
         return self._ready is None
 
     def run(self, steps: int, rates: Array) -> int:
-        """Runs up to `steps` steps, each with its row of `rates`, and returns how many were done.
+        """Runs up to `steps` steps and returns how many were done; each update takes the next row of `rates`.
 
         It stops early before an update that is not finite, as a native session does, and where `finished` is
         true or raises.
         """
         self.wrong_layer = -1
         self._losses, self._watched = [], []
+        skipped = self.skipped
         for done in range(steps):
             try:
                 if self.finished:
@@ -137,7 +138,8 @@ class StreamSession:
                 if done:  # these are told about first
                     return done
                 raise
-            if not self._step(rates[done : done + 1]):
+            update = done - (self.skipped - skipped)
+            if not self._step(rates[update : update + 1]):
                 return done
         return steps
 
