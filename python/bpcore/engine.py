@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -186,7 +187,10 @@ class Engine(TrainingState):
         data = first._replace(arrays=tuple(buffers))
         plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage, by_rows)
         session = self._session(kind, plan, tail, outputs, storage, data, first.rows, **options)
-        return Opened(session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch))
+        writing = storage.writing if kind == "training" else nullcontext()
+        return Opened(
+            session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch), writing
+        )
 
     def step(self, data: Samples, rates: Array) -> tuple[float, str | None]:
         """One update on the batch `data`: its mean loss, and why it was refused, None if it wasn't."""
@@ -209,7 +213,7 @@ class Engine(TrainingState):
         for buffer, array in zip(buffers, data.arrays, strict=True):
             buffer[:] = array
         session.begin_epoch(0, False)
-        with self.turn("step"):
+        with self.turn("step"), storage.writing:
             done = session.run(1, rates)
         refused = None if done and not session.skipped else self.refusal(session)
         return float(session.last[0]), refused

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bpcore import interrupts
@@ -80,6 +82,8 @@ class Run:
         self._callbacks = callbacks
         self._pausing = [each for each in callbacks if overrides(each, "on_pause")]
         self._pace = Pace()
+        self._writing = trainer._engine.writing()
+        self.thread = get_ident()
         self._values: dict[str, Any] = {}  # of the last epoch
         self._lr = trainer.optimizer.config()["lr"]
         self._began: float | None = None  # when the epoch at hand did; None between two
@@ -100,8 +104,7 @@ class Run:
             try:
                 self._tell("on_train_begin", {})
                 if resumed is None:
-                    for callback in self._callbacks:
-                        callback._before_steps(trainer, self._session, self._outputs, self._data.shuffle)
+                    self._before_steps()
                 going = resumed is None or self._resume(resumed)
                 while going and trainer.epochs < last and not trainer.stop_training:
                     going = self._epoch()
@@ -114,6 +117,12 @@ class Run:
             finally:
                 self._bar.close()
         return trainer.history
+
+    def _before_steps(self) -> None:
+        trainer = self._trainer
+        with self._writing:  # parameters are tried, and put back
+            for callback in self._callbacks:
+                callback._before_steps(trainer, self._session, self._outputs, self._data.shuffle)
 
     def state(self) -> RunState:
         """Where it stands now."""
@@ -198,7 +207,8 @@ class Run:
         values = self._outputs.values(session)
         if self._validate is not None:
             values.update({f"val_{name}": value for name, value in self._validate().items()})
-        trainer.history.append(time.perf_counter() - self._began, values)
+        with self._writing:
+            trainer.history.append(time.perf_counter() - self._began, values)
         self._began = None
         self._values = values
         self._bar.epoch_done(trainer.epochs - self._before, values)
@@ -230,8 +240,11 @@ class Run:
                 steps = min(steps, session.steps_per_epoch - before)
             for _, every in intervals:
                 steps = min(steps, every - step % every)
-            done = self._pace.run(session, steps, trainer.optimizer.group_rates(step, steps))
-            trainer.skipped += session.skipped - skipped
+            rates = trainer.optimizer.group_rates(step, steps)
+            # A stream's session takes a turn for each step: its batches may be long in coming.
+            with nullcontext() if isinstance(session, StreamSession) else self._writing:
+                done = self._pace.run(session, steps, rates)
+                trainer.skipped += session.skipped - skipped
             if trainer.health is not None:
                 trainer.health.add(cast("Session", session))  # LBFGS's steps can't be watched
             refused = done < steps and not session.finished  # which raises what stopped a stream of batches

@@ -10,6 +10,7 @@ from bpcore.sparse import room_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from bpcore._core import Session
     from bpcore.arrays import Array
@@ -22,12 +23,13 @@ _MOST_SHAPES = 16  # of which native sessions are kept
 
 
 class Opened(NamedTuple):
-    """A native session of one step, the arrays that it reads, its outputs, and what looks at labels first."""
+    """A native session of one step, the arrays that it reads, its outputs, and what belongs around a step."""
 
     session: Session
     buffers: list[Array]
     outputs: Outputs
-    check: Callable[[str, Samples], None]
+    check: Callable[[str, Samples], None]  # of labels, before it
+    writing: AbstractContextManager[None]  # around a step
 
 
 class StreamSession:
@@ -232,7 +234,8 @@ class StreamSession:
         assert opened is not None
         session = opened.session
         session.begin_epoch(0, False)
-        done = session.run(1, rates)
+        with opened.writing:
+            done = session.run(1, rates)
         self.last = session.last
         self.wrong_layer = session.wrong_layer
         if not done:

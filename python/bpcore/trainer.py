@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -399,16 +399,18 @@ class Trainer:
         if self.control.ema is None or self.steps == 0:
             missing = "ema is None" if self.control.ema is None else "there was no step yet"
             raise RuntimeError(f"averaged_model: there is no average, since {missing}")
-        averages = self._engine.averages()
-        twin = self.model.copy()
-        for name, value in twin.parameters.items():
-            value[...] = averages[name]
+        with self._engine.writing():
+            averages = self._engine.averages()
+            twin = self.model.copy()
+            for name, value in twin.parameters.items():
+                value[...] = averages[name]
         return twin
 
     def snapshot(self) -> tuple[Array, Array]:
         """A copy of all parameters and states, for `restore`."""
-        store = self._engine.ready(None).store
-        return store.flat_parameters.copy(), store.flat_states.copy()
+        with self._engine.writing():
+            store = self._engine.ready(None).store
+            return store.flat_parameters.copy(), store.flat_states.copy()
 
     def restore(self, snapshot: tuple[Array, Array]) -> None:
         """Puts the values of a `snapshot` of this trainer back; the optimizer's state stays as it is.
@@ -420,8 +422,9 @@ class Trainer:
         given = [np.asarray(each) for each in snapshot]
         if [(each.shape, each.dtype) for each in given] != [(each.shape, each.dtype) for each in own]:
             raise ValueError("restore: this is no snapshot of this trainer: its sizes or dtype are others")
-        for array, value in zip(own, given, strict=True):
-            array[...] = value
+        with self._engine.writing():
+            for array, value in zip(own, given, strict=True):
+                array[...] = value
 
     @property
     def optimizer_state(self) -> dict[str, Array]:
@@ -434,11 +437,15 @@ class Trainer:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
         The file is replaced at once or not at all. Called by a callback, it also holds where the run stands,
-        for ``fit(resume=path)``. Functions (a loss, a partial of a known one too, a metric, an objective, a
-        learning rate) are not in it, only their names; schedules are, unless a function is a part of them.
+        for ``fit(resume=path)``. Called by another thread, it waits until steps that are under way are done,
+        which takes about 50 ms or one step. Functions (a loss, a partial of a known one too, a metric, an
+        objective, a learning rate) are not in it, only their names; schedules are, unless a function is a
+        part of them.
         """
-        self._engine.ready(None)
-        checkpoint.save(self, self._engine, path, None if self._run is None else self._run.state())
+        run = self._run
+        state = run.state() if run is not None and run.thread == get_ident() else None
+        with self._engine.writing():
+            checkpoint.save(self, self._engine, path, state)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: Module, **overrides: Any) -> Trainer:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bpcore.intake import Signature
     from bpcore.nn.parameter import Parameter, Storage
     from bpcore.optim import Optimizer
+    from bpcore.turns import Turns
 
 __all__ = ["TrainingState"]
 
@@ -186,6 +187,10 @@ class TrainingState:
             yield
         finally:
             busy.release()
+
+    def writing(self) -> Turns:
+        """For what changes values, or needs all of them as they are between two steps."""
+        return self.ready(None).writing
 
     def _pack(self, signature: Signature | None, predicting: bool) -> Storage:
         model = self.task.model
