@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from bpcore.callbacks import Callback, TimeLimit
 from bpcore.callbacks.base import check_events, overrides
 from bpcore.callbacks.tolerance import Tolerance
-from bpcore.settings import count, number
+from bpcore.settings import count, flag, number
 
 if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
-__all__ = ["callback_list", "count", "order_is_free"]
+__all__ = ["callback_list", "count", "flag", "order_is_free"]
 
 
 def order_is_free(who: str, model: Module) -> None:

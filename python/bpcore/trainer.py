@@ -244,6 +244,8 @@ class Trainer:
         with self._alone("fit"):
             epochs = checks.count("fit", "epochs", epochs, 0)
             accumulate = checks.count("fit", "accumulate", accumulate, 1)
+            shuffle = checks.flag("fit", "shuffle", shuffle)
+            check_finite = checks.flag("fit", "check_finite", check_finite)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
             progress_.check("fit", progress)
             data, held_out, rows, batch_size = self._reader.training(
@@ -272,7 +274,7 @@ class Trainer:
                 )
                 if held_out is not None:
                     validate = engine.evaluation("fit: validation", held_out, 256)
-                going = Data(rows, batch_size, accumulate, bool(shuffle))
+                going = Data(rows, batch_size, accumulate, shuffle)
                 run = Run(self, session, outputs, going, validate, listeners)
                 resumed = None
                 if resume is not None:

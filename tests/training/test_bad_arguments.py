@@ -62,6 +62,9 @@ def trainer() -> bp.Trainer:
         ({"callbacks": [EarlyStopping]}, TypeError, "callbacks must be objects"),
         ({"callbacks": [print]}, TypeError, "callbacks must be objects"),
         ({"callbacks": None}, TypeError, "callbacks must be objects"),
+        ({"shuffle": "no"}, TypeError, "shuffle must be True or False, got 'no'"),
+        ({"shuffle": ONES}, TypeError, "shuffle must be True or False"),
+        ({"check_finite": "skip"}, TypeError, "check_finite must be True or False, got 'skip'"),
     ],
 )
 def test_bad_arguments_of_fit(
