@@ -57,6 +57,16 @@ def trainer() -> bp.Trainer:
         ({"sample_weight": NAN * ONES}, ValueError, "sample_weight[0] is nan"),
         ({"sample_weight": INF * ONES}, ValueError, "sample_weight[0] is inf"),
         ({"sample_weight": ONES[:, None]}, ValueError, "must have shape (samples,), got (40, 1)"),
+        (
+            {"sample_weight": np.arange(40) >= 30, "validation_split": 0.25},
+            ValueError,
+            "leaves no sample to train on whose sample_weight is above 0",
+        ),
+        (
+            {"sample_weight": np.arange(40) < 30, "validation_split": 0.25},
+            ValueError,
+            "leaves no sample to validate with whose sample_weight is above 0",
+        ),
         ({"sample_weight": ["1"] * 40}, TypeError, "sample_weight: expected numbers"),
         ({"sample_weight": 1j * ONES}, TypeError, "sample_weight: expected numbers"),
         ({"callbacks": [EarlyStopping]}, TypeError, "callbacks must be objects"),
