@@ -248,6 +248,8 @@ class Trainer:
             check_finite = checks.flag("fit", "check_finite", check_finite)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
             progress_.check("fit", progress)
+            if resume is not None:
+                checks.path("fit", "resume", resume)
             data, held_out, rows, batch_size = self._reader.training(
                 x,
                 y,

@@ -74,6 +74,9 @@ def trainer() -> bp.Trainer:
         ({"callbacks": None}, TypeError, "callbacks must be objects"),
         ({"shuffle": "no"}, TypeError, "shuffle must be True or False, got 'no'"),
         ({"shuffle": ONES}, TypeError, "shuffle must be True or False"),
+        ({"resume": ""}, TypeError, "fit: resume must be the name of a file, got ''"),
+        ({"resume": True}, TypeError, "fit: resume must be the name of a file, got True"),
+        ({"resume": "/"}, IsADirectoryError, "/ is a folder; give the name of a file in it"),
         ({"check_finite": "skip"}, TypeError, "check_finite must be True or False, got 'skip'"),
     ],
 )

@@ -35,8 +35,8 @@ def split(data: Samples, fraction: Any, stratify: Any, loss: Resolved) -> tuple[
     for part, what in zip(parts, ("train on", "validate with"), strict=True):
         if part.weight is not None and not (part.chosen(part.weight) > 0).any():
             raise ValueError(
-                f"fit: validation_split leaves no sample to {what} whose sample_weight is above 0; shuffle the "
-                "samples, or leave out those that don't count"
+                f"fit: validation_split leaves no sample to {what} whose sample_weight is above 0; shuffle "
+                "the samples, or leave out those that don't count"
             )
     return parts
 
