@@ -280,7 +280,7 @@ class Engine(TrainingState):
     def _compile_prediction(self, signature: Signature, storage: Storage) -> Compiled:
         def predict(*arrays: Tensor) -> Any:
             call = signature.call(arrays)
-            output = self.task.model(*call.inputs, **call.named)
+            output = call.given_to(self.task.model)
             if output is None:
                 raise TypeError("predict: the model returned None; is there no return in its __call__?")
             for leaf in tree.leaves(output):

@@ -198,7 +198,7 @@ class TrainingState:
             with build.sizing(model, self._dtype) as trace:
                 if predicting:
                     call = signature.call([sparse.symbolic(trace, *spec) for spec in signature.specs()])
-                    model(*call.inputs, **call.named)
+                    call.given_to(model)
                 else:
                     self.task.describe(trace, signature)
         storage = build.packed(model)
