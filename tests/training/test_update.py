@@ -279,6 +279,20 @@ def test_steps_that_are_not_finite_can_be_skipped() -> None:
 
 
 @pytest.mark.parametrize("batches", [False, True], ids=["arrays", "batches"])
+def test_an_epoch_of_skipped_steps_has_no_loss(batches: bool) -> None:
+    """It was 0, the least that there is: the best epoch for whoever looks at it."""
+    x, y = regression(n=8)
+    trainer = _trainer(nonfinite="skip", metrics=["mae"])
+    data: dict[str, Any] = {"x": [(x, y)] * 2} if batches else {"x": x, "y": y, "batch_size": 4}
+    trainer.fit(**data, epochs=1, progress=False)
+    trainer.parameters["0.weight"][...] = np.nan
+    history = trainer.fit(**data, epochs=2, progress=False)
+    assert trainer.skipped == 4
+    assert np.isnan(history["loss"]).all()
+    assert np.isnan(history["mae"]).all()
+
+
+@pytest.mark.parametrize("batches", [False, True], ids=["arrays", "batches"])
 def test_a_skipped_step_uses_up_no_learning_rate(batches: bool) -> None:
     """Wherever native calls end, which is a matter of time."""
     x, y = regression(n=32)
