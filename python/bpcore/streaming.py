@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ class Opened(NamedTuple):
     buffers: list[Array]
     outputs: Outputs
     check: Callable[[str, Samples], None]  # of labels, before it
-    writing: AbstractContextManager[None]  # around a step
+    writing: AbstractContextManager[None] = nullcontext()  # around a step
 
 
 class StreamSession:
