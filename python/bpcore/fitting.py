@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bpcore import interrupts
 from bpcore.callbacks.base import overrides
-from bpcore.checkpoint.run import RunState
+from bpcore.checkpoint.run import RunState, state_of
 from bpcore.history import History
 from bpcore.streaming import StreamSession
 
@@ -132,7 +132,7 @@ class Run:
             names=self.names,
             stopped=self._reason(None) if trainer.stop_training and trainer._stop_reason != "time" else None,
             lr=self._lr,
-            callbacks=[(type(each).__name__, each.state()) for each in self._callbacks],
+            callbacks=[state_of(each) for each in self._callbacks],
         )
         if self._began is not None:
             state.position, state.skipped = session.position, session.skipped
