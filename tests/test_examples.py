@@ -172,7 +172,7 @@ def test_the_example_of_sparse_text_finds_the_telling_words(tmp_path: Path) -> N
         others = rng.integers(0, 30, (200, 9))
         lines = [" ".join([*(f"word{n}" for n in row), word, "film"]) for row in others]
         (tmp_path / f"rt-polarity.{kind}").write_text("\n".join(lines) + "\n", "utf-8")
-    out = run_example(tmp_path, "text_sparse.py", tmp_path, "--epochs", "8", "--out", tmp_path)
+    out = run_example(tmp_path, "text_sparse.py", tmp_path, "--epochs", "30", "--out", tmp_path)
     assert re.search(r"^360 sentences, \d+ words and pairs, \d+ in a sentence", out), out
     accuracy = re.search(r"test accuracy (\d\.\d+)", out)
     assert accuracy is not None

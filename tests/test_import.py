@@ -22,6 +22,7 @@ LAZY = [
     "safetensors",
     "scipy",
     "sklearn",
+    "socket",
     "tensorboard",
     "torch",
     "tqdm",

@@ -9,8 +9,9 @@
                             core
 
 An arrow may be followed downwards, to any depth, never upwards. What a room may include, and which words
-belong to one room alone, stands in the two tables below; a new room or a new exception is a line there, to be
-argued for in review. In Python only `_native.py` knows the compiled modules.
+belong to one room alone, stands in the tables below; a new room or a new exception is a line there, to be
+argued for in review. In Python only `_native.py` knows the compiled modules; the rooms, the packages and
+single modules of python/bpcore/, have an order too: MAY_IMPORT.
 """
 
 from __future__ import annotations
@@ -49,6 +50,66 @@ MAY_INCLUDE = {
     "training": ["training/", "graph/", "optim/", "core/"],
     "bindings": ["bindings/", "training/", "graph/", "optim/", "core/"],
     "cpu": [],
+}
+
+# Python's rooms, from the lowest up: each knows itself and some of those before it. Imports within functions
+# count; those for types alone don't, since they aren't there at run time.
+MAY_IMPORT = {
+    "_native": [],
+    "runtime": ["_native"],
+    "basics": [],
+    "plotting": [],  # its arguments are asked for what they have
+    "schedules": ["basics"],
+    "optim": ["basics", "schedules"],
+    "symbolic": ["_native", "basics", "runtime"],
+    "ops": ["basics", "symbolic"],
+    "activations": ["basics", "ops", "symbolic"],
+    "losses": ["basics", "ops", "symbolic"],
+    "metrics": ["basics", "losses", "ops", "symbolic"],
+    "decoding": ["basics", "losses"],
+    "data": ["basics", "ops", "symbolic"],
+    "intake": ["_native", "basics", "losses", "symbolic"],
+    "nn": ["_native", "activations", "basics", "ops", "runtime", "symbolic"],
+    "watching": ["basics", "ops", "plotting", "symbolic"],
+    "callbacks": ["basics", "metrics", "plotting", "watching"],
+    "engine": [
+        "_native",
+        "basics",
+        "intake",
+        "losses",
+        "metrics",
+        "nn",
+        "ops",
+        "optim",
+        "runtime",
+        "symbolic",
+        "watching",
+    ],
+    "checkpoint": ["basics", "engine", "metrics", "nn", "optim", "watching"],
+    "trainer": [
+        "basics",
+        "callbacks",
+        "checkpoint",
+        "engine",
+        "intake",
+        "nn",
+        "optim",
+        "symbolic",
+        "watching",
+    ],
+    "pytorch": ["activations", "basics", "nn"],
+    "sklearn": [
+        "activations",
+        "basics",
+        "callbacks",
+        "engine",
+        "losses",
+        "nn",
+        "ops",
+        "optim",
+        "trainer",
+        "watching",
+    ],
 }
 
 
@@ -169,6 +230,36 @@ def python_violations(path: str, text: str) -> list[str]:
     ]
 
 
+def _imported_rooms(text: str) -> Iterator[str]:
+    """The rooms of bpcore that a file imports at run time, as often as it does; "bpcore" for all of it."""
+    for node in _run_time_nodes(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == "bpcore":
+            modules = [f"bpcore.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            modules = [node.module]
+        else:
+            continue
+        parts = [module.split(".") for module in modules]
+        yield from (part[min(1, len(part) - 1)] for part in parts if part[0] == "bpcore")
+
+
+def order_violations(path: str, text: str) -> list[str]:
+    """The rooms that the file at `path` (below python/bpcore/) imports against the order, as sentences."""
+    room = path.split("/")[0].removesuffix(".py")
+    if room == "__init__":
+        return []
+    if room not in MAY_IMPORT:
+        return [f"python/bpcore/{room} is not a room of the design; add it to MAY_IMPORT in {__name__}"]
+    allowed = ", ".join(MAY_IMPORT[room]) or "nothing of bpcore"
+    return [
+        f"python/bpcore/{path} imports {found}; {room} may import: {allowed}"
+        for found in sorted({*_imported_rooms(text)} - {room, *MAY_IMPORT[room]})
+        if not COMPILED.fullmatch(found)  # of which python_violations speaks
+    ]
+
+
 CPP_FILES = sorted(p.relative_to(CPP).as_posix() for p in CPP.rglob("*") if p.suffix in {".h", ".cpp", ".cu"})
 PYTHON_FILES = sorted(p.relative_to(PYTHON).as_posix() for p in PYTHON.rglob("*.py"))
 
@@ -181,6 +272,18 @@ def test_cpp_file_knows_only_rooms_below(path: str) -> None:
 @pytest.mark.parametrize("path", PYTHON_FILES)
 def test_python_file_knows_no_compiled_module(path: str) -> None:
     assert python_violations(path, (PYTHON / path).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("path", PYTHON_FILES)
+def test_python_file_knows_only_rooms_before_its_own(path: str) -> None:
+    assert order_violations(path, (PYTHON / path).read_text(encoding="utf-8")) == []
+
+
+def test_python_rooms_are_in_an_order() -> None:
+    before: set[str] = set()
+    for room, known in MAY_IMPORT.items():
+        assert before.issuperset(known), room
+        before.add(room)
 
 
 def test_sources_were_found() -> None:
@@ -234,6 +337,28 @@ def test_python_check_finds(text: str) -> None:
     assert python_violations("_native.py", text) == []
 
 
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("nn/dense.py", "from bpcore.trainer.checks import order_is_free"),
+        ("nn/dense.py", "from bpcore import optim"),
+        ("nn/dense.py", "def call():\n    import bpcore.engine.task"),
+        ("basics/tree.py", "import bpcore"),
+        ("elsewhere.py", ""),
+    ],
+)
+def test_order_check_finds(path: str, text: str) -> None:
+    assert len(order_violations(path, text)) == 1
+
+
+def test_order_check_passes_own_room_rooms_before_and_types() -> None:
+    text = (
+        "import numpy\nfrom bpcore import nn, ops\nfrom bpcore.basics.settings import count\n"
+        "if TYPE_CHECKING:\n    from bpcore.trainer import Trainer"
+    )
+    assert order_violations("nn/dense.py", text) == []
+
+
 def test_python_check_passes_types() -> None:
     text = "from bpcore._native import core\nif TYPE_CHECKING:\n    from bpcore._core import Graph"
-    assert python_violations("tracing.py", text) == []
+    assert python_violations("symbolic/tracing.py", text) == []

@@ -27,7 +27,7 @@ from bpcore import (
     plotting,
     schedules,
 )
-from bpcore.control import GradientControl
+from bpcore.engine.control import GradientControl
 from bpcore.nn.activations import resolve as resolve_activation
 from tests.training.schedule_cases import EVERY
 from tests.training.test_optimizer import FORMULAS

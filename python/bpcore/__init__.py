@@ -13,13 +13,13 @@ from bpcore import (
     runtime,
     schedules,
 )
-from bpcore.autodiff import grad, value_and_grad
-from bpcore.gradcheck import GradientError, check_gradients
-from bpcore.health import Health, HealthWarning
-from bpcore.history import History
-from bpcore.tensor import Tensor
-from bpcore.tracing import training
+from bpcore.symbolic.autodiff import grad, value_and_grad
+from bpcore.symbolic.gradcheck import GradientError, check_gradients
+from bpcore.symbolic.tensor import Tensor
+from bpcore.symbolic.tracing import training
 from bpcore.trainer import Trainer
+from bpcore.watching.health import Health, HealthWarning
+from bpcore.watching.history import History
 
 __version__ = "0.1.0"
 

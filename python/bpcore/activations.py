@@ -15,10 +15,10 @@ import math
 from typing import Any, Literal
 
 from bpcore import ops
-from bpcore.arrays import FLOATS
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import integer, number
 from bpcore.ops import identity, log_softmax, relu, sigmoid, softmax, tanh
-from bpcore.settings import integer, number
-from bpcore.tensor import apply, getitem, operand, unify
+from bpcore.symbolic.operators import apply, getitem, operand, unify
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hard_sigmoid", "hard_swish", "hard_tanh", "identity", "leaky_relu",

@@ -10,7 +10,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import losses, nn, ops, optim
-from bpcore.fullbatch import FullBatchSession
+from bpcore.engine.fullbatch import FullBatchSession
 from bpcore.optim.wolfe import Trial, strong_wolfe
 from tests.support.scripts import constant
 

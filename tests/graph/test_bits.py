@@ -9,7 +9,7 @@ import pytest
 
 from bpcore import ops
 from bpcore._native import core
-from bpcore.tensor import apply
+from bpcore.symbolic.operators import apply
 from tests.support.draw import integers, normal
 from tests.support.graphs import Graph
 from tests.support.networks import Network

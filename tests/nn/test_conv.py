@@ -11,9 +11,9 @@ import pytest
 import bpcore as bp
 from bpcore import nn, ops, optim
 from bpcore._native import core
-from bpcore.activity import activities
-from bpcore.tensor import Tensor
-from bpcore.tracing import Trace
+from bpcore.symbolic.tensor import Tensor
+from bpcore.symbolic.tracing import Trace
+from bpcore.watching.activity import activities
 from tests.support.draw import normal
 from tests.training.problems import bits
 

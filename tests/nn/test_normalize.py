@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 import bpcore as bp
 from bpcore import nn
-from bpcore.nn import statistics
+from bpcore.nn.normalization import statistics
 
 RNG = np.random.default_rng(7)
 TABLE = RNG.normal([5, -3, 1e5], [0.1, 20, 3], size=(40, 3))

@@ -9,8 +9,8 @@ import pytest
 
 import bpcore as bp
 from bpcore import nn, ops
-from bpcore.tensor import Tensor
-from bpcore.tracing import Trace
+from bpcore.symbolic.tensor import Tensor
+from bpcore.symbolic.tracing import Trace
 from tests.support.draw import normal
 
 X = normal((3, 5, 4)).astype("float32")

@@ -10,7 +10,7 @@ import pytest
 import bpcore as bp
 from bpcore import nn, ops
 from bpcore._native import core
-from bpcore.nn import cost
+from bpcore.nn.module import cost
 from tests.nn.models import Plain, Tied, sequential
 
 
@@ -74,6 +74,16 @@ def test_summary_counts_frozen_parameters_and_states() -> None:
 
 def test_every_op_is_counted() -> None:
     assert set(core.op_names()) == cost.COUNTED
+
+
+def test_a_sparse_product_counts_what_the_input_has_room_for() -> None:
+    graph = core.Graph()
+    parts = [graph.input((4,), "int64"), graph.input((10,), "int64"), graph.input((10,), "float32")]
+    weight, bias = graph.input((50, 6), "float32"), graph.input((6,), "float32")
+    forward = graph.add("sparse_dense", [*parts, weight, bias], {"activation": "relu"})
+    gradient = graph.add("sparse_dense_gradient", [*parts, forward], {"size": 50})
+    assert cost.flops_of(graph, forward) == 2 * 10 * 6 + 2 * 3 * 6
+    assert cost.flops_of(graph, gradient) == 2 * 10 * 6
 
 
 def _conv(positions: int, kernel: int, filters: int) -> int:

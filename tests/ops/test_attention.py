@@ -12,7 +12,7 @@ import bpcore as bp
 from bpcore import ops
 from bpcore._native import core
 from bpcore.ops.attention import packed_attention
-from bpcore.tensor import apply
+from bpcore.symbolic.operators import apply
 from tests.support.check_op import Case, check_op
 from tests.support.draw import integers, mask, normal
 from tests.support.graphs import f32, f64, i64, infer

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from bpcore.tensor import apply
+from bpcore.symbolic.operators import apply
 from tests.support import convolution
 from tests.support.check_op import Case
 from tests.support.draw import normal, positive

@@ -9,7 +9,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import ops
-from bpcore.tensor import getitem
+from bpcore.symbolic.operators import getitem
 from tests.support import references
 from tests.support.check_op import Case
 from tests.support.draw import VECTOR_SHAPES, integers, mask, normal

@@ -7,7 +7,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import ops
-from bpcore.tensor import apply
+from bpcore.symbolic.operators import apply
 from tests.support import references
 from tests.support.check_op import Case, check_op
 from tests.support.draw import VECTOR_SHAPES, integers, normal

@@ -10,7 +10,7 @@ import pytest
 import bpcore as bp
 from bpcore import ops
 from bpcore.ops import windows
-from bpcore.tensor import apply
+from bpcore.symbolic.operators import apply
 from tests.support import pooling
 from tests.support.check_op import Case
 from tests.support.draw import distinct, normal

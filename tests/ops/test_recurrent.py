@@ -9,7 +9,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import ops
-from bpcore.tensor import apply
+from bpcore.symbolic.operators import apply
 from tests.support.check_op import Case
 from tests.support.draw import normal
 from tests.support.graphs import f32, f64, i64, infer

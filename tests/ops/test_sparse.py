@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bpcore import ops
 from bpcore._native import core
-from bpcore.tensor import apply
+from bpcore.symbolic.operators import apply
 from tests.support.check_op import Case
 from tests.support.draw import normal
 from tests.support.graphs import f64, i64, infer

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import bpcore as bp
-from bpcore.tensor import Tensor, apply
-from bpcore.tracing import Trace
+from bpcore.symbolic.operators import apply
+from bpcore.symbolic.tensor import Tensor
+from bpcore.symbolic.tracing import Trace
 from tests.support.draw import normal
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import files, losses, nn, ops, optim
+from bpcore import losses, nn, ops, optim
+from bpcore.basics import files
 from tests.training.problems import bits, blobs, network
 
 OPTIMIZERS = {
@@ -365,3 +366,8 @@ def test_a_float64_file_is_not_loaded_as_float32(tmp_path: Path, in_features: in
         bp.Trainer.load(tmp_path / "run", model, dtype="float32")
     assert all(variable.storage is None for _, variable in model.named_variables())
     assert bits(bp.Trainer.load(tmp_path / "run", model)) == bits(trainer)
+
+
+def test_another_model_of_the_same_shapes_is_noticed(saved: Path) -> None:
+    with pytest.warns(RuntimeWarning, match=r"it had .*activation=tanh.*, this one has .*activation=relu"):
+        bp.Trainer.load(saved, network(8, 3, activation="relu"))

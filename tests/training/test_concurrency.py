@@ -16,8 +16,8 @@ import pytest
 
 import bpcore as bp
 from bpcore import nn, optim
+from bpcore.basics.turns import Turns
 from bpcore.callbacks import Callback
-from bpcore.turns import Turns
 from tests.training.problems import bits, blobs, child_environment, forward, network
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import nn, optim, tracing
+from bpcore import nn, optim
 from bpcore._native import core
+from bpcore.symbolic import tracing
 from tests.training.problems import LinearSgd, bits, blobs, network, regression, xor
 
 

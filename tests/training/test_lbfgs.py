@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import callbacks, files, nn, ops, optim, schedules
+from bpcore import callbacks, nn, ops, optim, schedules
 from bpcore._native import core
-from bpcore.fullbatch import FullBatchSession
+from bpcore.basics import files
+from bpcore.engine.fullbatch import FullBatchSession
 from tests.support.draw import normal
 from tests.training.problems import bits, blobs, network, regression
 

@@ -11,7 +11,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import nn, ops, optim
-from bpcore.fullbatch import FullBatchSession
+from bpcore.engine.fullbatch import FullBatchSession
 from bpcore.optim.lbfgs import Memory, Pair, Point
 from bpcore.optim.wolfe import Trial, interpolate, strong_wolfe
 from tests.training.problems import bits, network, regression

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import optim, progress
+from bpcore import optim
 from bpcore.callbacks import Callback
+from bpcore.watching import progress
 from tests.training.problems import blobs, network
 
 

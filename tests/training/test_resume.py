@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import files, nn, ops, optim
+from bpcore import nn, ops, optim
+from bpcore.basics import files
 from bpcore.callbacks import Callback, Checkpoint, EarlyStopping
 from tests.training.problems import bits, blobs, child_environment, network
 from tests.training.resume_child import KINDS, run

@@ -12,7 +12,7 @@ import bpcore as bp
 from bpcore import nn, ops, optim
 from bpcore._native import core
 from bpcore.callbacks import Callback
-from bpcore.engine import Engine
+from bpcore.engine.engine import Engine
 from tests.training.problems import bits
 
 Array = np.ndarray

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import files, optim, schedules
+from bpcore import optim, schedules
+from bpcore.basics import files
 from tests.training.problems import bits, blobs, network
 from tests.training.schedule_cases import DESCRIBED, EVERY, fit, halving
 

@@ -15,7 +15,7 @@ import bpcore as bp
 from bpcore import callbacks, nn, optim
 from bpcore.callbacks import Callback, EarlyStopping, LambdaCallback, TerminateOnNaN, TimeLimit, time_limit
 from bpcore.callbacks.tolerance import Tolerance
-from bpcore.checks import callback_list
+from bpcore.trainer.checks import callback_list
 from tests.training.problems import bits, blobs, network
 from tests.training.refusal import assert_refused, trained
 

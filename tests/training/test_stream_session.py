@@ -9,9 +9,9 @@ import pytest
 
 from bpcore import metrics
 from bpcore._native import core
+from bpcore.engine.outputs import Measured, Outputs
+from bpcore.engine.streaming import Opened, StreamSession
 from bpcore.intake import Batches, Samples
-from bpcore.outputs import Measured, Outputs
-from bpcore.streaming import Opened, StreamSession
 from tests.graph.test_session import NO_RATES, plan_of, samples, session_of
 
 OUTPUTS = Outputs((Measured("columns", None, ((3,),)), Measured("rows", metrics.ROCAUC(), ((3,),))))

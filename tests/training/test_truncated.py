@@ -9,7 +9,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import nn, ops, optim
-from bpcore.compile import Task
+from bpcore.engine.task import Task
 from tests.support.draw import normal
 from tests.training.problems import bits
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from bpcore import metrics, settings, texts
-from bpcore.names import nearest
+from bpcore import metrics
+from bpcore.basics import settings, texts
+from bpcore.basics.names import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bpcore._core import Session
-    from bpcore.fullbatch import FullBatchSession
-    from bpcore.outputs import Outputs
-    from bpcore.streaming import StreamSession
+    from bpcore.engine.fullbatch import FullBatchSession
+    from bpcore.engine.outputs import Outputs
+    from bpcore.engine.streaming import StreamSession
     from bpcore.trainer import Trainer
 
 __all__ = ["EVENTS", "Callback", "Monitoring", "check_event", "check_events", "last_rate", "overrides"]

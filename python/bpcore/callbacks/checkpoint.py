@@ -7,7 +7,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
-from bpcore import files, settings
+from bpcore.basics import files, settings
 from bpcore.callbacks.base import Callback, Monitoring
 
 if TYPE_CHECKING:

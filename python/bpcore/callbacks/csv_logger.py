@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.callbacks.base import Callback, last_rate
 
 if TYPE_CHECKING:

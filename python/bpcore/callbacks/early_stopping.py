@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.callbacks.base import Monitoring
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.trainer import Trainer
 
 __all__ = ["EarlyStopping"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.callbacks.base import Callback, check_event
 
 if TYPE_CHECKING:

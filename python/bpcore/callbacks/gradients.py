@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.callbacks.base import Callback
-from bpcore.health import HealthWarning
+from bpcore.watching.health import HealthWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bpcore import interrupts, settings
+from bpcore.basics import interrupts, settings
 from bpcore.callbacks.base import Callback
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bpcore._core import Session
-    from bpcore.arrays import Array
-    from bpcore.fullbatch import FullBatchSession
-    from bpcore.outputs import Outputs
-    from bpcore.streaming import StreamSession
+    from bpcore.basics.arrays import Array
+    from bpcore.engine.fullbatch import FullBatchSession
+    from bpcore.engine.outputs import Outputs
+    from bpcore.engine.streaming import StreamSession
     from bpcore.trainer import Trainer
 
 __all__ = ["LearningRateFinder"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.callbacks.base import Monitoring, last_rate
 
 if TYPE_CHECKING:

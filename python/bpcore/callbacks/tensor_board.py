@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.callbacks.base import Callback, last_rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.trainer import Trainer
 
 __all__ = ["TensorBoard"]
@@ -94,6 +93,8 @@ class _Writer:
 
     def __init__(self, folder: str, first: int) -> None:
         """Begins at step `first`: what older files of the folder have from there on is no longer shown."""
+        import socket  # slow to load
+
         self._messages, record_writer = _library()
         os.makedirs(folder, exist_ok=True)
         now = time.time_ns()

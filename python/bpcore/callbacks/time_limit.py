@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.callbacks.base import Callback
 
 if TYPE_CHECKING:

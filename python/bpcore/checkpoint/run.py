@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.callbacks import Callback
 
 __all__ = ["PREFIX", "RunState", "pack", "state_of", "unpack"]

@@ -9,52 +9,32 @@ same file.
 from __future__ import annotations
 
 import json
-import math
 import os
+import re
+import warnings
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import files, fullbatch, metrics, optim
-from bpcore.arrays import check_float_dtype
+from bpcore import optim
+from bpcore.basics import files
+from bpcore.basics.arrays import check_float_dtype
+from bpcore.checkpoint import header
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
-from bpcore.fullbatch import FullBatchUpdates
-from bpcore.history import History
-from bpcore.nn import penalties, weights
+from bpcore.engine import fullbatch
+from bpcore.engine.fullbatch import FullBatchUpdates
+from bpcore.nn import penalties
+from bpcore.nn.module import weights
+from bpcore.watching.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bpcore.arrays import Array
-    from bpcore.engine import Engine
+    from bpcore.basics.arrays import Array
+    from bpcore.engine.engine import Engine
     from bpcore.nn import Module
     from bpcore.trainer import Trainer
 
 __all__ = ["Resumed", "read", "read_run", "save"]
-
-_VERSION = 1
-
-# What a file's settings hold, and of which types.
-_SETTINGS = {
-    "format_version": (int,),
-    "dtype": (str,),
-    "seed": (int,),
-    "loss": (str, dict, list, type(None)),
-    "loss_is_known": (bool,),
-    "objective": (bool,),
-    "loss_weights": (dict, list, type(None)),  # older files don't have it
-    "metrics": (list, dict),
-    "own_metrics": (bool,),
-    "optimizer": (dict,),
-    "optimizer_slots": (list,),
-    "optimizer_memory": (dict, type(None)),  # what LBFGS has besides slots; older files don't have it
-    "control": (dict,),
-    "regularizer": (dict, str, type(None)),
-    "steps": (int,),
-    "epochs": (int,),
-    # Older files don't have these.
-    "skipped": (int, type(None)),
-    "history": (dict, type(None)),
-    "run": (dict, type(None)),
-}
 
 
 def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: RunState | None = None) -> None:
@@ -62,7 +42,8 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: Ru
     updates = engine.updates
     state, tensors = (None, {}) if run is None else run.packed()
     settings = {
-        "format_version": _VERSION,
+        "format_version": header.VERSION,
+        "model": _text(trainer.model),
         "dtype": trainer.dtype,
         "seed": trainer.seed,
         "loss": trainer.loss,
@@ -95,7 +76,7 @@ def read(
     """
     name = os.fspath(path)
     tensors, settings = _read(name, model)
-    arguments = _arguments(name, settings, overrides)
+    arguments = header.arguments(name, settings, overrides)
     arguments["dtype"] = check_float_dtype(arguments["dtype"], "Trainer.load")
     if arguments["dtype"] == "float32" and any(
         array.dtype == "float64" for key, array in tensors.items() if not key.startswith(PREFIX)
@@ -106,6 +87,7 @@ def read(
     def restore(trainer: Trainer) -> None:
         engine, optimizer = trainer._engine, settings["optimizer"]
         weights.restore(model, tensors, name)
+        _compare(model, settings["model"], name, 4)
         if engine.optimizer.name == optimizer["name"]:  # another kind begins anew
             _restore_optimizer(engine, settings, tensors)
             if not optim.Optimizer.is_whole(optimizer):  # it had to be given again, and goes on
@@ -157,6 +139,7 @@ def read_run(
 
     def restore() -> None:
         weights.restore(model, tensors, name)
+        _compare(model, settings["model"], name, 5)
         _restore_optimizer(engine, settings, tensors)
         optimizer, config = trainer.optimizer, settings["optimizer"]
         saved = optim.from_config(config)
@@ -172,10 +155,30 @@ def read_run(
 def _read(name: str, model: Module) -> tuple[dict[str, Array], dict[str, Any]]:
     """The tensors and settings of a file that fits `model`."""
     tensors, metadata = files.read(name)
-    settings = _settings(name, metadata)
+    settings = header.read(name, metadata)
     weights.check(model, tensors, name)
     _check_optimizer(model, tensors, settings, name)
     return tensors, settings
+
+
+def _text(model: Module) -> str:
+    """What the model says of itself, without the addresses of its functions."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(model))
+
+
+def _compare(model: Module, saved: str | None, name: str, stacklevel: int) -> None:
+    """RuntimeWarning if the model is another one, of the same names and shapes, than that which was saved."""
+    if saved is None:
+        return
+    for own, other in zip_longest(_text(model).splitlines(), saved.splitlines(), fillvalue=""):
+        if own != other:
+            warnings.warn(
+                f"{name} was written for a model that differs: it had {other.strip()!r}, this one has "
+                f"{own.strip()!r}",
+                RuntimeWarning,
+                stacklevel=stacklevel,  # the caller of Trainer's method
+            )
+            return
 
 
 def _restore_optimizer(engine: Engine, settings: dict[str, Any], tensors: dict[str, Array]) -> None:
@@ -202,84 +205,6 @@ def _history(name: str, settings: dict[str, Any], tensors: dict[str, Array]) -> 
             f"{name}: its history is damaged: it ends with epoch {history.last_epoch} of {settings['epochs']}"
         )
     return history
-
-
-def _settings(name: str, metadata: dict[str, str]) -> dict[str, Any]:
-    """The settings in a file's metadata; ValueError unless they are all there and make sense."""
-    if "trainer" not in metadata:
-        raise ValueError(f"{name} holds weights but no trainer; use model.load_weights for it")
-    try:
-        settings = json.loads(metadata["trainer"])
-    except ValueError as error:
-        raise ValueError(f"{name}: its settings are damaged: {error}") from None
-    version = settings.get("format_version") if isinstance(settings, dict) else None
-    if isinstance(version, int) and version > _VERSION:
-        raise ValueError(f"{name} was written by a newer bpcore; this one reads up to version {_VERSION}")
-    wrong = [
-        key for key, kinds in _SETTINGS.items() if version is None or type(settings.get(key)) not in kinds
-    ]
-    wrong += [key for key in ("steps", "epochs") if key not in wrong and settings[key] < 0]
-    if "optimizer" not in wrong and not _is_scale(settings["optimizer"].get("scale")):
-        wrong.append("optimizer")
-    if wrong:
-        raise ValueError(f"{name}: its settings are damaged: {', '.join(wrong)}")
-    checked: dict[str, Any] = {**dict.fromkeys(_SETTINGS), **settings}
-    return checked
-
-
-def _is_scale(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf
-
-
-def _arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of `Trainer`: the saved ones, then what was given again."""
-    arguments = {
-        "dtype": settings["dtype"],
-        "seed": settings["seed"],
-        "loss_weights": settings.get("loss_weights"),
-    }
-    missing = []
-    if settings["objective"]:
-        missing += ["objective"]
-    elif settings["loss_is_known"]:
-        arguments["loss"] = settings["loss"]
-    else:
-        missing += ["loss"]
-    if settings["own_metrics"]:
-        missing += ["metrics"]
-    else:
-        try:
-            arguments["metrics"] = _metrics(settings["metrics"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{name}: its settings are damaged: metrics: {error}") from None
-    try:
-        arguments["optimizer"] = optim.from_config(settings["optimizer"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{name}: its settings are damaged: optimizer: {error}") from None
-    if arguments["optimizer"] is None:
-        missing += ["optimizer"]
-    arguments.update(settings["control"])
-    if isinstance(settings["regularizer"], str):
-        missing += ["regularizer"]
-    else:
-        arguments["regularizer"] = penalties.from_config(settings["regularizer"])
-    missing = [each for each in missing if each not in overrides]
-    if missing:
-        names = ", ".join(f"{each}=" for each in missing)
-        raise ValueError(f"{name}: functions are not saved; give {names} to Trainer.load again")
-    if "objective" in overrides:
-        arguments.pop("loss", None)
-        arguments.update(metrics=(), loss_weights=None)
-    return {**arguments, **overrides}
-
-
-def _metrics(saved: Any) -> Any:
-    """Names of metrics, and objects that configs describe, in the structure they were given in."""
-    if isinstance(saved, dict) and isinstance(saved.get("metric"), str):
-        return metrics.from_config(saved)
-    if isinstance(saved, dict):
-        return {output: _metrics(each) for output, each in saved.items()}
-    return [_metrics(each) for each in saved] if isinstance(saved, list) else saved
 
 
 def _check_optimizer(model: Module, tensors: dict[str, Array], settings: dict[str, Any], name: str) -> None:

@@ -9,9 +9,9 @@
 
 from bpcore.data.augment import compose, random_flip, random_shift
 from bpcore.data.idx import Mnist, load_mnist, read_idx
+from bpcore.data.mixing import mixup
 from bpcore.data.sequences import bucket_by_length, pad_sequences, sliding_windows
 from bpcore.data.vocabulary import Vocabulary
-from bpcore.mixing import mixup
 
 __all__ = [
     "Mnist",

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore.settings import count, number
+from bpcore.basics.settings import count, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["compose", "random_flip", "random_shift"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore.arrays import Array, as_array
-from bpcore.settings import choice, count, flag
+from bpcore.basics.arrays import Array, as_array
+from bpcore.basics.settings import choice, count, flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

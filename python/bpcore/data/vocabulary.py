@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore.arrays import Array, as_array
-from bpcore.settings import count
+from bpcore.basics.arrays import Array, as_array
+from bpcore.basics.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bpcore.basics.settings import count
 from bpcore.decoding.common import Decoded, frames_of, padded
 from bpcore.losses.targets import PADDING
-from bpcore.settings import count
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["ctc_beam_search", "ctc_greedy"]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import tree
+from bpcore.basics import tree
+from bpcore.basics.settings import count, number
 from bpcore.decoding.common import Decoded, Step, next_scores, padded, settings, starts
-from bpcore.settings import count, number
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["beam_search"]
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bpcore.arrays import Array, as_array
-from bpcore.settings import count, integer
+from bpcore.basics.arrays import Array, as_array
+from bpcore.basics.settings import count, integer
 
 __all__ = ["Decoded", "Step", "frames_of", "log_softmax", "next_scores", "padded", "settings", "starts"]
 

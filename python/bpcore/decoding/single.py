@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bpcore.basics.settings import count, number
 from bpcore.decoding.common import Decoded, Step, next_scores, settings, starts
-from bpcore.settings import count, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["greedy", "sample"]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore._native import core
-from bpcore.sparse import SparseMatrix
+from bpcore.symbolic.sparse import SparseMatrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.intake.groups import Keys
     from bpcore.intake.samples import Samples
 

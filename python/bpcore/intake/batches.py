@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from bpcore import interrupts
+from bpcore.basics import interrupts
 from bpcore.intake.groups import has_axes, several
 
 if TYPE_CHECKING:

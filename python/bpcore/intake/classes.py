@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore.arrays import Array, as_numbers
-from bpcore.settings import number
+from bpcore.basics.arrays import Array, as_numbers
+from bpcore.basics.settings import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,13 +6,13 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from bpcore import names
-from bpcore.arrays import is_sparse
+from bpcore.basics import names
+from bpcore.basics.arrays import is_sparse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bpcore.goals import Goals
+    from bpcore.engine.goals import Goals
 
 __all__ = [
     "Group",

@@ -11,7 +11,7 @@ from bpcore.intake.mapped import in_memory
 
 if TYPE_CHECKING:
     from bpcore._core import Plan
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.intake.samples import Samples
 
 __all__ = ["check_indices", "check_labels"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from bpcore.basics.settings import count
 from bpcore.intake.augmented import Augmented
 from bpcore.intake.batches import Batches, check_alone, is_batches, parts, unlisted
 from bpcore.intake.classes import class_weighted
@@ -14,12 +15,11 @@ from bpcore.intake.samples import Samples, samples
 from bpcore.intake.samples import check_finite as check_values
 from bpcore.intake.split import split
 from bpcore.losses import targets
-from bpcore.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bpcore.goals import Goals
+    from bpcore.engine.goals import Goals
     from bpcore.intake.batches import Feed
     from bpcore.nn.module import Module
 
@@ -65,10 +65,11 @@ class Reader:
         weights = weights_of(who, weight, self._goals)
         group = self._given(who, x)
         data = samples(who, group, target, weights, self._dtype, check_finite, one_of_many=one_of_many)
-        self._check_targets(who, data)
+        self.check_targets(who, data)
         return data
 
-    def _check_targets(self, who: str, data: Samples) -> None:
+    def check_targets(self, who: str, data: Samples) -> None:
+        """ValueError for targets that a loss can't have."""
         own = {goal.key: goal for goal in self._goals.each}
         for key, array in data.targets.items():
             if key in own:
@@ -76,6 +77,11 @@ class Reader:
                 for begin, part in in_memory(array):
                     where = f"{place}: rows from {begin} on" if begin else place
                     targets.check(where, own[key].loss, part)
+
+    def has_rule(self, data: Samples) -> bool:
+        """Whether `check_targets` looks at the values of targets like these."""
+        own = {goal.key: goal for goal in self._goals.each}
+        return any(key in own and targets.has_rule(own[key].loss, each) for key, each in data.targets.items())
 
     def is_batches(self, x: Any, y: Any = None) -> bool:
         """Whether `x` gives batches, with all that belongs to them."""
@@ -173,7 +179,7 @@ class Reader:
             weights = Group(weight, data.weights) if data.weighted else None
             inputs = Group(x, data.inputs)
             batch = samples(place, inputs, target, weights, self._dtype, check_finite, one_of_many=True)
-            self._check_targets(place, batch)
+            self.check_targets(place, batch)
             return batch
 
         return Augmented(data, batch_size, function, read, seed)

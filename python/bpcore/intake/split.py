@@ -9,7 +9,7 @@ import numpy as np
 from bpcore.intake.classes import classes_of, listed
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.intake.samples import Samples
     from bpcore.losses import Resolved
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bpcore import ops
+from bpcore.basics.settings import number
 from bpcore.losses import targets
 from bpcore.losses.common import (
     Reduction,
@@ -15,7 +16,6 @@ from bpcore.losses.common import (
     constant,
     reduced,
 )
-from bpcore.settings import number
 
 __all__ = ["binary_cross_entropy", "focal", "hinge", "squared_hinge"]
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bpcore import ops
+from bpcore.basics.settings import number
 from bpcore.losses.common import (
     Reduction,
     check_not_activated,
@@ -15,8 +16,7 @@ from bpcore.losses.common import (
     one,
     reduced,
 )
-from bpcore.settings import number
-from bpcore.tensor import operand, unify
+from bpcore.symbolic.operators import operand, unify
 
 __all__ = ["cross_entropy", "multi_margin", "nll"]
 

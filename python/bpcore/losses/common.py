@@ -7,9 +7,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bpcore import ops, tree
-from bpcore.arrays import FLOATS, Array, as_array
-from bpcore.tensor import WITH_ACTIVATION, Tensor, operand, unify
+from bpcore import ops
+from bpcore.basics import tree
+from bpcore.basics.arrays import FLOATS, Array, as_array
+from bpcore.symbolic.operators import WITH_ACTIVATION, operand, unify
+from bpcore.symbolic.tensor import Tensor
 
 __all__ = [
     "PARTS",

@@ -6,6 +6,7 @@ import math
 from typing import Any, Literal
 
 from bpcore import ops
+from bpcore.basics.settings import number
 from bpcore.losses.common import (
     Reduction,
     aligned,
@@ -15,8 +16,7 @@ from bpcore.losses.common import (
     matched,
     reduced,
 )
-from bpcore.settings import number
-from bpcore.tensor import is_symbolic, operand
+from bpcore.symbolic.operators import is_symbolic, operand
 
 __all__ = ["gaussian_nll", "kl_divergence", "poisson_nll"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bpcore import ops
+from bpcore.basics.settings import number
 from bpcore.losses.common import Reduction, aligned, norm, reduced
-from bpcore.settings import number
 
 __all__ = ["cosine_similarity", "triplet_margin"]
 

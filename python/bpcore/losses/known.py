@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
-from bpcore import names
+from bpcore.basics import names
 from bpcore.losses.binary import binary_cross_entropy, focal, hinge, squared_hinge
 from bpcore.losses.classes import cross_entropy, multi_margin, nll
 from bpcore.losses.common import PARTS
@@ -17,7 +17,7 @@ from bpcore.losses.embedding import cosine_similarity, triplet_margin
 from bpcore.losses.regression import huber, log_cosh, mae, mse, quantile, smooth_l1
 from bpcore.losses.sequences import ctc
 from bpcore.losses.targets import PADDING
-from bpcore.tensor import Tensor
+from bpcore.symbolic.tensor import Tensor
 
 __all__ = ["Loss", "Resolved", "resolve"]
 

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from bpcore import ops
+from bpcore.basics.settings import number
 from bpcore.losses.common import Reduction, aligned, reduced
-from bpcore.settings import number
 
 __all__ = ["huber", "log_cosh", "mae", "mse", "quantile", "smooth_l1"]
 

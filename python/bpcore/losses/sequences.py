@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from bpcore import ops
+from bpcore.basics.settings import flag, integer
 from bpcore.losses.common import Reduction, check_not_activated, is_float, one, reduced
 from bpcore.losses.targets import PADDING, check_label_sequences
-from bpcore.settings import flag, integer
-from bpcore.tensor import operand
+from bpcore.symbolic.operators import operand
 
 __all__ = ["ctc"]
 

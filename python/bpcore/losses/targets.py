@@ -9,10 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.losses.known import Resolved
 
-__all__ = ["PADDING", "check", "check_label_sequences", "check_signs"]
+__all__ = ["PADDING", "check", "check_label_sequences", "check_signs", "has_rule"]
 
 PADDING = -1  # what stands behind the last label of a sequence
 _SUM_TOLERANCE = 1e-3  # how far from 1 the sum of probabilities may lie
@@ -28,6 +28,15 @@ def check(who: str, loss: Resolved, target: Array) -> None:
     known = _CHECKS.get(loss.name or "")
     if known is not None:
         known(who, loss.name or "", target)
+
+
+def has_rule(loss: Resolved, target: Array) -> bool:
+    """Whether `check` looks at the values of a target like this one."""
+    if not loss.known or loss.options.get("log_target"):
+        return False
+    if loss.name == "cross_entropy" and target.dtype.kind != "f":
+        return False  # classes, whose range the prediction says
+    return loss.name == "ctc" or loss.name in _CHECKS
 
 
 def check_signs(who: str, loss: str, target: Array) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
-from bpcore.arrays import FLOATS
+from bpcore.basics.arrays import FLOATS
 from bpcore.losses import Weighted, matched
-from bpcore.tensor import operand
+from bpcore.symbolic.operators import operand
 
 if TYPE_CHECKING:
     from bpcore.metrics.base import Function

@@ -11,10 +11,11 @@ import numpy as np
 
 from bpcore import ops
 from bpcore.losses import Resolved
-from bpcore.tensor import Tensor, operand
+from bpcore.symbolic.operators import operand
+from bpcore.symbolic.tensor import Tensor
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Described", "Function", "Metric", "read", "spread", "statistics_of"]
 

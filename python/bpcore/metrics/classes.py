@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bpcore import ops, settings
+from bpcore import ops
+from bpcore.basics import settings
 from bpcore.metrics.base import Described, spread
 from bpcore.metrics.decisions import class_counts, decided, histogram, targets_of, weights_of_classes
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["F1", "Average", "ConfusionMatrix", "Precision", "Recall", "TopKAccuracy"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from bpcore import ops
 from bpcore.losses.common import is_float, matched, one
 from bpcore.metrics.base import spread
-from bpcore.tensor import apply, operand
+from bpcore.symbolic.operators import apply, operand
 
 if TYPE_CHECKING:
     from bpcore.losses import Resolved

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bpcore.basics.names import lookup
 from bpcore.metrics.accuracy import accuracy, binary_accuracy, without
 from bpcore.metrics.base import Described, Function, Metric
 from bpcore.metrics.classes import F1, ConfusionMatrix, Precision, Recall, TopKAccuracy
 from bpcore.metrics.ranking import ROCAUC, AveragePrecision
 from bpcore.metrics.regression import MAE, MAPE, MSE, R2, RMSE
-from bpcore.names import lookup
-from bpcore.tensor import Tensor
+from bpcore.symbolic.tensor import Tensor
 
 if TYPE_CHECKING:
     from bpcore.losses import Resolved

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, settings
+from bpcore import ops
+from bpcore.basics import settings
 from bpcore.metrics.base import Described, spread
 from bpcore.metrics.decisions import targets_of
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["ROCAUC", "AveragePrecision"]
 

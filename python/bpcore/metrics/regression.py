@@ -12,7 +12,7 @@ from bpcore.losses.common import aligned
 from bpcore.metrics.base import Described, spread
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["MAE", "MAPE", "MSE", "R2", "RMSE"]
 

@@ -35,7 +35,6 @@ from bpcore.nn.attention import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from bpcore.nn.batch_norm import BatchNorm
 from bpcore.nn.containers import Concatenate, Lambda, Residual, Sequential, TimeDistributed
 from bpcore.nn.convolution import (
     Conv1D,
@@ -47,12 +46,20 @@ from bpcore.nn.convolution import (
 )
 from bpcore.nn.dense import Dense
 from bpcore.nn.embedding import Embedding
-from bpcore.nn.folding import fold_batch_norm
 from bpcore.nn.module import Module
+from bpcore.nn.module.parameter import Parameter, State
 from bpcore.nn.noise import AlphaDropout, Dropout, GaussianNoise
-from bpcore.nn.norm import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
-from bpcore.nn.normalize import Normalize, Rescaling
-from bpcore.nn.parameter import Parameter, State
+from bpcore.nn.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    Normalize,
+    Rescaling,
+    RMSNorm,
+    WeightNorm,
+    fold_batch_norm,
+)
 from bpcore.nn.penalties import L1, L1L2, L2, MaxNorm, NonNegative
 from bpcore.nn.pooling import (
     AvgPool1D,
@@ -77,7 +84,6 @@ from bpcore.nn.shaping import (
     ZeroPadding1D,
     ZeroPadding2D,
 )
-from bpcore.nn.weight_norm import WeightNorm
 
 __all__ = [
     "CELU",

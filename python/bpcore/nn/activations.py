@@ -8,11 +8,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from bpcore import activations as functions
-from bpcore.checks import count
-from bpcore.names import lookup
+from bpcore.basics.names import lookup
+from bpcore.basics.settings import count, integer, number
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
-from bpcore.settings import integer, number
+from bpcore.nn.module.parameter import Parameter
 
 __all__ = [
     "CELU", "ELU", "GELU", "GLU", "SELU", "Activation", "HardSigmoid", "HardSwish", "HardTanh", "Identity",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import ops, texts
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics import texts
+from bpcore.basics.arrays import FLOATS
 from bpcore.nn import activations
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
+from bpcore.nn.module.parameter import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

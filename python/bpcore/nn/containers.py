@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from bpcore import ops, tensor, texts
+from bpcore import ops
+from bpcore.basics import texts
+from bpcore.basics.settings import integer
 from bpcore.nn.module import Module
-from bpcore.settings import integer
+from bpcore.symbolic import operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bpcore.nn.parameter import Variable
+    from bpcore.nn.module.parameter import Variable
 
 __all__ = ["Concatenate", "Lambda", "Residual", "Sequential", "TimeDistributed"]
 
@@ -121,7 +123,7 @@ class Residual(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x`, or what the shortcut makes of it, plus what the layers make of it."""
-        past = tensor.operand(x if self.shortcut is None else self.shortcut(x), "Residual")
+        past = operators.operand(x if self.shortcut is None else self.shortcut(x), "Residual")
         y = x
         for module in self.modules:
             y = module(y)
@@ -156,7 +158,7 @@ class TimeDistributed(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, time, ...), result (batch, time, ...)."""
-        x = tensor.operand(x, "TimeDistributed")
+        x = operators.operand(x, "TimeDistributed")
         if x.ndim < 3:
             raise ValueError(f"{self._title()}: expected input of shape (batch, time, ...), got {x.shape}")
         batch, time = x.shape[:2]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import ops, tensor, texts
-from bpcore.arrays import is_sparse
+from bpcore import ops
+from bpcore.basics import texts
+from bpcore.basics.arrays import is_sparse
+from bpcore.basics.settings import count
 from bpcore.nn.affine import Affine
-from bpcore.settings import count
-from bpcore.sparse import SparseMatrix, SparseTensor, as_matrix
+from bpcore.symbolic import operators
+from bpcore.symbolic.sparse import SparseMatrix, SparseTensor, as_matrix
 
 if TYPE_CHECKING:
     from bpcore.nn.penalties import Constraint, Regularizer
@@ -81,7 +83,7 @@ class Dense(Affine):
         if is_sparse(x):
             x = as_matrix(x, "Dense")
         elif not isinstance(x, SparseTensor):
-            x = tensor.operand(x, "Dense")
+            x = operators.operand(x, "Dense")
         if x.ndim == 0:
             raise ValueError(f"{self._title()}: expected input of shape (..., features), got a number")
         if self.in_features is None:

@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from bpcore import ops, tensor, tracing
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import count as checked_count
+from bpcore.basics.settings import integer
 from bpcore.nn import init as initializers
 from bpcore.nn.init import resolve
 from bpcore.nn.init.common import Initializer, Settings
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
-from bpcore.settings import count as checked_count
-from bpcore.settings import integer
+from bpcore.nn.module.parameter import Parameter
+from bpcore.symbolic import operators, tracing
 
 __all__ = ["Embedding"]
 
@@ -57,7 +58,7 @@ class Embedding(Module):
 
     def __call__(self, tokens: Any) -> Any:
         """`tokens` (...), result (..., width)."""
-        tokens = tensor.operand(tokens, "Embedding")
+        tokens = operators.operand(tokens, "Embedding")
         trace = tracing.current()
         if trace is not None and trace.building and str(tokens.dtype) in FLOATS:
             tokens = ops.cast(tokens, "int64")  # `Module.build` knows shapes only

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bpcore import ops, randomness
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import number
 from bpcore.nn.module import Module
-from bpcore.settings import number
-from bpcore.tensor import operand
+from bpcore.symbolic import randomness
+from bpcore.symbolic.operators import operand
 
 __all__ = ["AlphaDropout", "Dropout", "GaussianNoise"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from bpcore import ops
-from bpcore.settings import number
+from bpcore.basics.settings import number
 
 __all__ = ["L1", "L1L2", "L2", "Constraint", "MaxNorm", "NonNegative", "Regularizer"]
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, tensor, tracing
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import flag
 from bpcore.nn.module import Module
 from bpcore.nn.shaping import with_axes
 from bpcore.ops import windows
-from bpcore.settings import flag
+from bpcore.symbolic import operators, tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,7 +211,7 @@ def _check_steps(layer: Module, x: Any) -> None:
 def _valid_steps(layer: Module, x: Any, lengths: Any) -> Any:
     """Which steps of x (batch, time, channels) count, as bools (batch, time, 1)."""
     who = layer._title()
-    lengths = tensor.operand(lengths, who)
+    lengths = operators.operand(lengths, who)
     batch, time = x.shape[:2]
     if str(lengths.dtype) in FLOATS:
         raise TypeError(f"{who}: lengths must be integers or bools, not {lengths.dtype}")

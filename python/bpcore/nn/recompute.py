@@ -6,13 +6,15 @@ import functools
 import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore import ops, texts, tracing, tree
+from bpcore import ops
 from bpcore._native import core
-from bpcore.autodiff import gradients_of
-from bpcore.nn.calling import storage_of
+from bpcore.basics import texts, tree
 from bpcore.nn.module import Module
-from bpcore.tensor import Tensor
-from bpcore.tracing import Trace
+from bpcore.nn.module.calling import storage_of
+from bpcore.symbolic import tracing
+from bpcore.symbolic.autodiff import gradients_of
+from bpcore.symbolic.tensor import Tensor
+from bpcore.symbolic.tracing import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

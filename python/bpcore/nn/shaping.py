@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, tensor
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import choice, integer
 from bpcore.nn.module import Module
 from bpcore.ops import windows
-from bpcore.settings import choice, integer
+from bpcore.symbolic import operators
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ _LAYOUTS = {1: "(batch, time, channels)", 2: "(batch, height, width, channels)"}
 
 def with_axes(layer: Module, x: Any, axes: int) -> Any:
     """`x` as an operand; ValueError naming the layer unless it has `axes` axes between batch and channels."""
-    x = tensor.operand(x, type(layer).__name__)
+    x = operators.operand(x, type(layer).__name__)
     if x.ndim != axes + 2:
         raise ValueError(f"{layer._title()}: expected input of shape {_LAYOUTS[axes]}, got {x.shape}")
     return x
@@ -47,7 +48,7 @@ class Flatten(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ...), result (batch, features)."""
-        x = tensor.operand(x, "Flatten")
+        x = operators.operand(x, "Flatten")
         if x.ndim == 0:
             raise ValueError(f"{self._title()}: expected input of shape (batch, ...), got a number")
         features = x.size // x.shape[0] if x.shape[0] else int(np.prod(x.shape[1:]))
@@ -74,7 +75,7 @@ class Reshape(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ...), result (batch, *shape)."""
-        x = tensor.operand(x, "Reshape")
+        x = operators.operand(x, "Reshape")
         if x.ndim == 0:
             raise ValueError(f"{self._title()}: expected input of shape (batch, ...), got a number")
         have, known = 1, 1
@@ -110,7 +111,7 @@ class Permute(Module):
 
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ...), result the same with its axes in the new order."""
-        x = tensor.operand(x, "Permute")
+        x = operators.operand(x, "Permute")
         if x.ndim != len(self.order) + 1:
             raise ValueError(
                 f"{self._title()}: expected {len(self.order) + 1} axes, got input of shape {x.shape}"

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bpcore import randomness, tensor
-from bpcore.settings import flag, number
+from bpcore.basics.settings import flag, number
+from bpcore.symbolic import operators, randomness
 
 __all__ = ["packed_attention", "scaled_dot_product_attention"]
 
@@ -47,7 +47,7 @@ def scaled_dot_product_attention(
     Source: A. Vaswani et al., Attention is all you need (2017); the blocks: M. N. Rabe and C. Staats,
     Self-attention does not need O(n²) memory (2021), T. Dao et al., FlashAttention (2022).
     """
-    items = tensor.unify(_WHO, q, k, v)
+    items = operators.unify(_WHO, q, k, v)
     if any(item.ndim != 4 for item in items):
         shapes = ", ".join(str(item.shape) for item in items)
         raise ValueError(f"{_WHO}: expected q, k and v of shape (batch, time, heads, width), got {shapes}")
@@ -62,11 +62,11 @@ def packed_attention(
     `qkv` (batch, time, 3 · features), as one product makes it, result (batch, time, features), each the
     `heads` side by side; for the module at `path`.
     """
-    item = tensor.operand(qkv, _WHO)
+    item = operators.operand(qkv, _WHO)
     batch, time, size = item.shape
     shape = (batch, time, heads, size // (3 * heads))
     y = attend([item], heads, shape, mask, causal, None, dropout, lengths, path)
-    return tensor.reshape(y, (batch, time, size // 3))
+    return operators.reshape(y, (batch, time, size // 3))
 
 
 def attend(
@@ -95,13 +95,13 @@ def attend(
     if lengths is not None:
         extra.append(_of_kind("lengths", lengths, "int64"))
     items, random = randomness.dropout_inside(rate, [*items, *extra], path)
-    record = tensor.add("attention", items, {**options, **random})
-    return tensor.add("part", [record], {"offset": 0, "shape": list(shape)})
+    record = operators.add("attention", items, {**options, **random})
+    return operators.add("part", [record], {"offset": 0, "shape": list(shape)})
 
 
 def _of_kind(name: str, value: Any, dtype: str) -> Any:
     """`value` as an operand of `dtype`, TypeError if it is of another."""
-    item = tensor.operand(value, _WHO)
+    item = operators.operand(value, _WHO)
     if isinstance(item, np.ndarray) and dtype == "int64" and item.dtype.kind in "iu":
         item = item.astype("int64")
     if str(item.dtype) != dtype:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import tensor
+from bpcore.basics.settings import count
 from bpcore.ops import windows
 from bpcore.ops.elementwise import relu, sigmoid, tanh
-from bpcore.settings import count
+from bpcore.symbolic import operators
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,7 +192,7 @@ def transposed_size(
 
 def _operands(who: str, axes: int, x: Any, weight: Any, bias: Any, names: tuple[str, str]) -> list[Any]:
     """The operands as images and their weight: a signal is an image of height 1."""
-    items = list(tensor.unify(who, *((x, weight) if bias is None else (x, weight, bias))))
+    items = list(operators.unify(who, *((x, weight) if bias is None else (x, weight, bias))))
     image, kernel = _LAYOUTS[axes]
     if items[0].ndim != axes + 2:
         raise ValueError(f"{who}: expected input of shape {image}, got {items[0].shape}")
@@ -205,7 +205,7 @@ def _operands(who: str, axes: int, x: Any, weight: Any, bias: Any, names: tuple[
 
 def _as_image(axes: int, item: Any, place: int) -> Any:
     """A signal, or its weight, with one more axis of size 1 at `place`, as images have it."""
-    return item if axes == 2 else tensor.reshape(item, (*item.shape[:place], 1, *item.shape[place:]))
+    return item if axes == 2 else operators.reshape(item, (*item.shape[:place], 1, *item.shape[place:]))
 
 
 def _attributes(
@@ -247,8 +247,8 @@ def _conv(
     )
     attributes = _attributes(steps, sides, apart, count(who, "groups", groups, 1))
     items[0], items[1] = _as_image(axes, items[0], 1), _as_image(axes, items[1], 0)
-    y = tensor.add("conv2d", items, {**attributes, "activation": activation or ""})
-    return y if axes == 2 else tensor.reshape(y, (y.shape[0], *y.shape[2:]))
+    y = operators.add("conv2d", items, {**attributes, "activation": activation or ""})
+    return y if axes == 2 else operators.reshape(y, (y.shape[0], *y.shape[2:]))
 
 
 def _transposed(
@@ -281,11 +281,11 @@ def _transposed(
     attributes = _attributes(steps, sides, apart, count(who, "groups", groups, 1))
     image, kernels = _as_image(axes, items[0], 1), _as_image(axes, items[1], 0)
     attributes["size"] = [1, *size] if axes == 1 else list(size)
-    y = tensor.add("conv2d_input_gradient", [image, kernels], attributes)
+    y = operators.add("conv2d_input_gradient", [image, kernels], attributes)
     if axes == 1:
-        y = tensor.reshape(y, (y.shape[0], *y.shape[2:]))
+        y = operators.reshape(y, (y.shape[0], *y.shape[2:]))
     if bias is not None:
         if items[2].shape != y.shape[-1:]:
             raise ValueError(f"{who}: bias must be of shape {y.shape[-1:]}, got {items[2].shape}")
-        y = tensor.binary("add", y, items[2])
+        y = operators.binary("add", y, items[2])
     return y if activation is None else _ACTIVATIONS[activation](y)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import tensor
-from bpcore.tensor import apply, binary
+from bpcore.symbolic import operators
+from bpcore.symbolic.operators import apply, binary
 
 __all__ = [
     "abs",
@@ -82,7 +82,7 @@ def sqrt(x: Any) -> Any:
 
 def square(x: Any) -> Any:
     """Each element of `x` (number) times itself."""
-    return tensor.power(x, 2)
+    return operators.power(x, 2)
 
 
 def relu(x: Any) -> Any:
@@ -132,7 +132,7 @@ def stop_gradient(x: Any) -> Any:
 
 def cast(x: Any, dtype: Any) -> Any:
     """`x` in another `dtype`: "float32", "float64", "int64" (towards zero) or "bool" (not equal to 0)."""
-    return tensor.cast(x, dtype)
+    return operators.cast(x, dtype)
 
 
 def add(a: Any, b: Any) -> Any:
@@ -157,7 +157,7 @@ def divide(a: Any, b: Any) -> Any:
 
 def power(a: Any, b: Any) -> Any:
     """`a` to the power of `b` (float; a square also of integers)."""
-    return tensor.power(a, b)
+    return operators.power(a, b)
 
 
 def maximum(a: Any, b: Any) -> Any:
@@ -212,4 +212,6 @@ def logical_or(a: Any, b: Any) -> Any:
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """`a` where `condition` (bool), `b` elsewhere; the derivative goes to what was chosen."""
-    return tensor.add("where", [tensor.operand(condition, "where"), *tensor.unify("where", a, b)], {})
+    return operators.add(
+        "where", [operators.operand(condition, "where"), *operators.unify("where", a, b)], {}
+    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore.settings import integer
-from bpcore.tensor import apply, binary
+from bpcore.basics.settings import integer
+from bpcore.symbolic.operators import apply, binary
 
 __all__ = ["binary_cross_entropy", "cross_entropy", "ctc", "squared_error"]
 

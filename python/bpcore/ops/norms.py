@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import tensor
-from bpcore.settings import count, number
+from bpcore.basics.settings import count, number
+from bpcore.symbolic import operators
 
 __all__ = ["layer_norm", "rms_norm"]
 
@@ -31,5 +31,7 @@ def rms_norm(x: Any, weight: Any = None, *, axes: int = 1, eps: float = 1e-5) ->
 
 
 def _norm(op: str, values: list[Any], axes: int, eps: float) -> Any:
-    items = tensor.unify(op, *(value for value in values if value is not None))
-    return tensor.add(op, items, {"axes": count(op, "axes", axes, 1), "eps": number(op, "eps", eps, least=0)})
+    items = operators.unify(op, *(value for value in values if value is not None))
+    return operators.add(
+        op, items, {"axes": count(op, "axes", axes, 1), "eps": number(op, "eps", eps, least=0)}
+    )

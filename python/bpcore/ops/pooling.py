@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import tensor
+from bpcore.basics.settings import flag
 from bpcore.ops import windows
-from bpcore.settings import flag
+from bpcore.symbolic import operators
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 
@@ -48,7 +48,7 @@ def avg_pool2d(
 
 
 def _pool(who: str, x: Any, size: Any, strides: Any, padding: Any, dilation: Any, **attributes: bool) -> Any:
-    item = tensor.operand(x, who)
+    item = operators.operand(x, who)
     if item.ndim != 4:
         raise ValueError(f"{who}: expected input of shape (batch, height, width, channels), got {item.shape}")
     window = windows.per_axis(who, "size", size, 2)
@@ -63,4 +63,4 @@ def _pool(who: str, x: Any, size: Any, strides: Any, padding: Any, dilation: Any
         "padding": windows.flat(sides),
         "dilation": list(apart),
     }
-    return tensor.add(who, [item], {**settings, **attributes})
+    return operators.add(who, [item], {**settings, **attributes})

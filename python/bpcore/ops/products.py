@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import sparse, tensor
-from bpcore.arrays import is_sparse
+from bpcore.basics.arrays import is_sparse
+from bpcore.symbolic import operators, sparse
 
 __all__ = ["dense", "matmul"]
 
@@ -17,7 +17,7 @@ def matmul(a: Any, b: Any) -> Any:
     """
     if _sparse(a) or _sparse(b):
         return sparse.dense("matmul", a, b)
-    return tensor.matmul(a, b)
+    return operators.matmul(a, b)
 
 
 def dense(x: Any, weight: Any, bias: Any = None, activation: str | None = None) -> Any:
@@ -28,7 +28,7 @@ def dense(x: Any, weight: Any, bias: Any = None, activation: str | None = None) 
     if _sparse(x) or _sparse(weight):
         return sparse.dense("dense", x, weight, bias, activation or "")
     values = (x, weight) if bias is None else (x, weight, bias)
-    return tensor.add("dense", tensor.unify("dense", *values), {"activation": activation or ""})
+    return operators.add("dense", operators.unify("dense", *values), {"activation": activation or ""})
 
 
 def _sparse(value: Any) -> bool:

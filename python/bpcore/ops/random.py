@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import randomness
+from bpcore.symbolic import randomness
 
 __all__ = ["dropout", "random_normal", "random_uniform"]
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import tensor
+from bpcore.symbolic import operators
+from bpcore.symbolic.tensor import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,23 +62,23 @@ def _run(
     op: str, values: Sequence[Any], lengths: Any, states: int, attributes: Mapping[str, Any]
 ) -> list[Any]:
     """The outputs and the last `states`, parts of the op's record, each at a multiple of 16 elements."""
-    inputs = tensor.unify(op, *values)
+    inputs = operators.unify(op, *values)
     if lengths is not None:
         inputs.append(_checked_lengths(op, lengths, inputs[0]))
-    record = tensor.add(op, inputs, attributes)
+    record = operators.add(op, inputs, attributes)
     batch, steps, _ = inputs[0].shape
     units = inputs[1].shape[0]
     parts, offset = [], 0
     for shape in [(batch, steps, units), *[(batch, units)] * states]:
-        parts.append(tensor.add("part", [record], {"offset": offset, "shape": list(shape)}))
+        parts.append(operators.add("part", [record], {"offset": offset, "shape": list(shape)}))
         offset += -(-int(np.prod(shape)) // 16) * 16
     return parts
 
 
 def _checked_lengths(op: str, lengths: Any, x: Any) -> Any:
     """`lengths` as int64; an array's values are checked now, a tensor's when it runs."""
-    found = tensor.operand(lengths, op)
-    if isinstance(found, tensor.Tensor):
+    found = operators.operand(lengths, op)
+    if isinstance(found, Tensor):
         return found
     if found.dtype != np.int64:
         raise TypeError(f"{op}: lengths must be integers, got {found.dtype}")

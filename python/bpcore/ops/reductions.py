@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore import tensor
-from bpcore.settings import integer
-from bpcore.tensor import apply
+from bpcore.basics.settings import integer
+from bpcore.symbolic import operators
+from bpcore.symbolic.operators import apply
 
 __all__ = ["argmax", "argmin", "log_softmax", "max", "mean", "min", "softmax", "sum"]
 
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Sum of `x` (number) over `axis`."""
-    return tensor.reduce("sum", x, axis, keepdims)
+    return operators.reduce("sum", x, axis, keepdims)
 
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Mean of `x` (float) over `axis`."""
-    return tensor.reduce("mean", x, axis, keepdims)
+    return operators.reduce("mean", x, axis, keepdims)
 
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Largest element of `x` (number) over `axis`; equal ones share the derivative evenly."""
-    return tensor.reduce("max", x, axis, keepdims)
+    return operators.reduce("max", x, axis, keepdims)
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Smallest element of `x` (number) over `axis`; equal ones share the derivative evenly."""
-    return tensor.reduce("min", x, axis, keepdims)
+    return operators.reduce("min", x, axis, keepdims)
 
 
 def argmax(x: Any, axis: int = -1, keepdims: bool = False) -> Any:

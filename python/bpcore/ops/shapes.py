@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import tensor, tracing
-from bpcore.arrays import FLOATS
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import count, integer
 from bpcore.ops import windows
-from bpcore.settings import count, integer
-from bpcore.tensor import apply
+from bpcore.symbolic import operators, tracing
+from bpcore.symbolic.operators import apply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def pad(x: Any, padding: Sequence[Any], value: float = 0.0) -> Any:
     ValueError for another number of entries, negative ones, and a `value` that the dtype of `x` does not
     have; TypeError for entries that are no integers and a `value` that is no number.
     """
-    item = tensor.operand(x, "pad")
+    item = operators.operand(x, "pad")
     sides = windows.check_sides("pad", "padding", list(padding), item.ndim)
     if not isinstance(value, (bool, int, float, np.number, np.bool_)):
         raise TypeError(f"pad: value must be a number, got {value!r}")
@@ -46,35 +46,35 @@ def pad(x: Any, padding: Sequence[Any], value: float = 0.0) -> Any:
     shape = [before + size + after for size, (before, after) in zip(item.shape, sides, strict=True)]
     start = [before for before, _ in sides]
     box = {"start": start, "size": list(item.shape), "step": [1] * item.ndim, "shape": shape}
-    return tensor.add("unslice", [item], {**box, "value": float(value)})
+    return operators.add("unslice", [item], {**box, "value": float(value)})
 
 
 def reshape(x: Any, shape: Any) -> Any:
     """The elements of `x` in `shape`, an integer or several, one of which may be -1."""
-    return tensor.reshape(x, shape)
+    return operators.reshape(x, shape)
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """`x` with its axes in the order `axes`, reversed if None."""
-    return tensor.transpose(x, axes)
+    return operators.transpose(x, axes)
 
 
 def expand_dims(x: Any, axis: int) -> Any:
     """`x` with a new axis of size 1 at position `axis` of the result."""
-    item = tensor.operand(x, "expand_dims")
+    item = operators.operand(x, "expand_dims")
     if not -item.ndim - 1 <= axis <= item.ndim:
         raise ValueError(f"expand_dims: axis {axis} is out of range for shape {item.shape}")
     at = axis % (item.ndim + 1)
-    return tensor.reshape(item, (*item.shape[:at], 1, *item.shape[at:]))
+    return operators.reshape(item, (*item.shape[:at], 1, *item.shape[at:]))
 
 
 def squeeze(x: Any, axis: int) -> Any:
     """`x` without its axis `axis`, whose size must be 1."""
-    item = tensor.operand(x, "squeeze")
+    item = operators.operand(x, "squeeze")
     if not -item.ndim <= axis < item.ndim or item.shape[axis] != 1:
         raise ValueError(f"squeeze: axis {axis} of shape {item.shape} is not an axis of size 1")
     at = axis % item.ndim
-    return tensor.reshape(item, item.shape[:at] + item.shape[at + 1 :])
+    return operators.reshape(item, item.shape[:at] + item.shape[at + 1 :])
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
@@ -85,7 +85,7 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
 def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
     """The `parts` one after the other along `axis`; their other axes agree."""
     who = "concatenate"
-    return tensor.add(who, tensor.unify(who, *_some(parts, who)), {"axis": integer(who, "axis", axis)})
+    return operators.add(who, operators.unify(who, *_some(parts, who)), {"axis": integer(who, "axis", axis)})
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Any:
@@ -121,7 +121,7 @@ def sequence_mask(lengths: Any, size: int) -> Any:
     It is true at the first `lengths` of `size` places: what padded sequences are made of, and padding is not.
     """
     who = "sequence_mask"
-    places, ends = count(who, "size", size, 0), tensor.operand(lengths, who)
+    places, ends = count(who, "size", size, 0), operators.operand(lengths, who)
     if str(ends.dtype) != "int64":
         raise TypeError(f"{who}: lengths must be int64, got {ends.dtype}")
-    return tensor.binary("less", np.arange(places), expand_dims(ends, -1))
+    return operators.binary("less", np.arange(places), expand_dims(ends, -1))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from bpcore.settings import count
+from bpcore.basics.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import schedules
-from bpcore.names import lookup
+from bpcore.basics.names import lookup
 from bpcore.optim.adagrad import Adadelta, Adagrad, RMSprop
 from bpcore.optim.adam import LAMB, Adam, Adamax, AdamW, NAdam, RAdam
 from bpcore.optim.base import Optimizer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bpcore.basics.settings import flag
 from bpcore.optim.base import LearningRate, Optimizer, check_number
-from bpcore.settings import flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from bpcore import settings as checks
-from bpcore import texts
-from bpcore.names import lookup
+from bpcore.basics import settings as checks
+from bpcore.basics import texts
+from bpcore.basics.names import lookup
 from bpcore.optim.groups import Group
 from bpcore.schedules.base import Schedule, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["LearningRate", "Optimizer", "check_number", "check_pair"]
 

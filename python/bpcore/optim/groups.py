@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from bpcore.settings import count
+from bpcore.basics.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

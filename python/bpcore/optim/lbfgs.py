@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from bpcore.basics.settings import count
 from bpcore.optim.base import LearningRate, Optimizer, check_number
 from bpcore.optim.wolfe import Trial, strong_wolfe
-from bpcore.settings import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.optim.groups import Group
 
 __all__ = ["LBFGS", "Memory", "Pair", "Point"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Trial", "interpolate", "strong_wolfe"]
 

@@ -11,7 +11,7 @@ from bpcore.plotting.common import TRAINING, panels_of, titled, written
 if TYPE_CHECKING:
     import os
 
-    from bpcore.health import Health
+    from bpcore.watching.health import Health
 
 __all__ = ["plot_health"]
 

@@ -12,7 +12,7 @@ from bpcore.plotting.common import MUTED, TRAINING, VALIDATION, grid_of, titled,
 if TYPE_CHECKING:
     import os
 
-    from bpcore.history import History
+    from bpcore.watching.history import History
 
 __all__ = ["plot_history"]
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bpcore.arrays import FLOATS
-from bpcore.nn import build
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import flag
+from bpcore.nn.module import build
 from bpcore.pytorch.links import links
 from bpcore.pytorch.tensors import read
-from bpcore.settings import flag
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.nn import Module
-    from bpcore.nn.parameter import Variable
+    from bpcore.nn.module.parameter import Variable
     from bpcore.pytorch.layouts import Sizes
     from bpcore.pytorch.links import Link
 

@@ -20,7 +20,7 @@ from bpcore.nn.recurrent.layers import Recurrent
 from bpcore.pytorch.layouts import Order
 
 if TYPE_CHECKING:
-    from bpcore.nn.parameter import Variable
+    from bpcore.nn.module.parameter import Variable
 
 __all__ = ["orders"]
 

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Axes", "Column", "Counter", "GRUBiases", "Layout", "Order", "Sizes", "SummedBiases"]
 

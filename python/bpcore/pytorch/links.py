@@ -14,7 +14,7 @@ from bpcore.pytorch.table import Piece, parts_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bpcore.nn.parameter import Variable
+    from bpcore.nn.module.parameter import Variable
 
 __all__ = ["Link", "links"]
 

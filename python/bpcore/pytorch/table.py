@@ -14,7 +14,7 @@ from bpcore.pytorch.layouts import Axes, Column, Counter, GRUBiases, Layout, Sum
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bpcore.nn.parameter import Variable
+    from bpcore.nn.module.parameter import Variable
 
 __all__ = ["Piece", "parts_of"]
 

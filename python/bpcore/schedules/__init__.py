@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bpcore.names import lookup
+from bpcore.basics.names import lookup
 from bpcore.schedules.base import Described, Schedule
 from bpcore.schedules.composed import Lambda, Product, Sequential, Warmup
 from bpcore.schedules.decay import (

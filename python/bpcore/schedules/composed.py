@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.schedules.base import Described, Schedule, span, tabulate
 from bpcore.schedules.decay import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Lambda", "Product", "Sequential", "Warmup"]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.schedules.base import Formula
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = [
     "Constant",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from bpcore.basics.settings import flag
 from bpcore.schedules.base import Formula
-from bpcore.settings import flag
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Cosine", "CosineRestarts", "Cyclic", "OneCycle"]
 

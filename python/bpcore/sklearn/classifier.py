@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.nn import Module
 
 __all__ = ["BackpropClassifier"]

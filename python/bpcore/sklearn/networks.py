@@ -9,14 +9,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bpcore import nn
-from bpcore.fullbatch import FullBatchUpdates
-from bpcore.history import History
-from bpcore.nn import Module, activations, init, weights
+from bpcore.engine.fullbatch import FullBatchUpdates
+from bpcore.nn import Module, activations, init
+from bpcore.nn.module import weights
+from bpcore.watching.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.trainer import Trainer
 
 __all__ = ["Network", "Recipe", "dense_layers"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bpcore import losses, ops
+from bpcore.basics.names import lookup
 from bpcore.losses import Resolved, Weighted, binary_cross_entropy, cross_entropy, matched, targets
-from bpcore.names import lookup
 from bpcore.nn import Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.nn import Module
 
 __all__ = ["Objective", "check_outputs", "mean_loss", "of_classes", "of_numbers"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bpcore import activations, optim
-from bpcore import settings as checks
-from bpcore.names import lookup
+from bpcore.basics import settings as checks
+from bpcore.basics.names import lookup
 from bpcore.nn import Module
 from bpcore.optim import LBFGS, SGD, Adam, Optimizer
 

@@ -15,7 +15,7 @@ from bpcore.sklearn.objectives import Objective, of_numbers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.nn import Module
 
 __all__ = ["BackpropRegressor"]

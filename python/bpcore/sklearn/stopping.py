@@ -11,7 +11,7 @@ from bpcore.callbacks import Callback
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.sklearn.base import BaseBackprop
     from bpcore.trainer import Trainer
 

@@ -15,8 +15,8 @@ from bpcore.sklearn.stopping import Progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bpcore.arrays import Array
-    from bpcore.fullbatch import FullBatchUpdates
+    from bpcore.basics.arrays import Array
+    from bpcore.engine.fullbatch import FullBatchUpdates
     from bpcore.sklearn.base import BaseBackprop
     from bpcore.trainer import Trainer
 

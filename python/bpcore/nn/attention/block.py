@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import activations as functions
-from bpcore import settings
+from bpcore.basics import settings
 from bpcore.nn import activations
 from bpcore.nn.attention.sequences import sequence
 from bpcore.nn.dense import Dense
 from bpcore.nn.module import Module
 from bpcore.nn.noise import Dropout
-from bpcore.nn.norm import LayerNorm
+from bpcore.nn.normalization.per_sample import LayerNorm
 
 if TYPE_CHECKING:
     from collections.abc import Callable

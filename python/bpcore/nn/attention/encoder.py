@@ -7,7 +7,7 @@ from typing import Any
 from bpcore.nn.attention.block import Block, Stack
 from bpcore.nn.attention.multi_head import MultiHeadAttention
 from bpcore.nn.attention.sequences import sequence
-from bpcore.nn.norm import LayerNorm
+from bpcore.nn.normalization.per_sample import LayerNorm
 
 __all__ = ["TransformerEncoder", "TransformerEncoderLayer"]
 

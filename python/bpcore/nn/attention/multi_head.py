@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from bpcore import ops
+from bpcore.basics.settings import count, flag, number
 from bpcore.nn.attention.positions import rotated
 from bpcore.nn.attention.sequences import sequence
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
+from bpcore.nn.module.parameter import Parameter
 from bpcore.ops.attention import attend, packed_attention
-from bpcore.settings import count, flag, number
 
 __all__ = ["MultiHeadAttention"]
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from bpcore import ops, tensor
+from bpcore import ops
+from bpcore.basics.settings import count
 from bpcore.nn.attention.sequences import sequence
 from bpcore.nn.init import Normal
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
-from bpcore.settings import count
+from bpcore.nn.module.parameter import Parameter
+from bpcore.symbolic import operators
 
 __all__ = ["LearnedPositions", "SinusoidalPositions", "rotated"]
 
@@ -79,7 +80,7 @@ class SinusoidalPositions(Module):
 
 def rotated(x: Any) -> Any:
     """`x` (batch, time, heads, width), each pair of features i and i + width / 2 turned by its angle."""
-    item = tensor.operand(x, "rotary positions")
+    item = operators.operand(x, "rotary positions")
     half = item.shape[3] // 2
     angles = _angles(item.shape[1], half, half)[:, None]
     cosine, sine = np.cos(angles).astype(str(item.dtype)), np.sin(angles).astype(str(item.dtype))

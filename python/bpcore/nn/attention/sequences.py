@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bpcore import ops, tensor, tracing
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.symbolic import operators, tracing
 
 if TYPE_CHECKING:
     from bpcore.nn.module import Module
@@ -15,7 +16,7 @@ __all__ = ["sequence"]
 
 def sequence(layer: Module, name: str, x: Any, width: int | None) -> Any:
     """`x` as a float tensor (batch, time, width); ValueError, naming `layer`, if it is of another shape."""
-    item = tensor.operand(x, type(layer).__name__)
+    item = operators.operand(x, type(layer).__name__)
     if item.ndim != 3 or (width is not None and item.shape[2] != width):
         expected = "features" if width is None else width
         raise ValueError(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from bpcore import tensor, texts
+from bpcore.basics import texts
+from bpcore.basics.settings import count
 from bpcore.nn.affine import Affine
 from bpcore.ops import windows
-from bpcore.settings import count
+from bpcore.symbolic import operators
 
 __all__ = ["Sliding", "check_groups", "short"]
 
@@ -42,7 +43,7 @@ class Sliding(Affine):
 
     def _checked(self, x: Any) -> Any:
         """`x` with all axes and channels that it needs, as a float tensor."""
-        x = tensor.operand(x, type(self).__name__)
+        x = operators.operand(x, type(self).__name__)
         if x.ndim != self._axes + 2:
             raise ValueError(
                 f"{self._title()}: expected input of shape {_LAYOUTS[self._axes]}, got {x.shape}"

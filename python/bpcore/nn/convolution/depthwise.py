@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics.settings import count
 from bpcore.nn.convolution.common import Sliding
-from bpcore.settings import count
 
 if TYPE_CHECKING:
     from bpcore.nn.penalties import Constraint, Regularizer

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics.settings import count
 from bpcore.nn.convolution.common import Sliding, check_groups
 from bpcore.ops import windows
 from bpcore.ops.convolution import check_output_padding, transposed_size
-from bpcore.settings import count
 
 if TYPE_CHECKING:
     from bpcore.nn.penalties import Constraint, Regularizer

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore.names import lookup
+from bpcore.basics.names import lookup
 from bpcore.nn.init.common import Initializer, fans
 from bpcore.nn.init.constants import Constant, Identity, Ones, Zeros
 from bpcore.nn.init.distributions import Normal, TruncatedNormal, Uniform

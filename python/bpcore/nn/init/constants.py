@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bpcore.basics.settings import number
 from bpcore.nn.init.common import Settings
-from bpcore.settings import number
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Constant", "Identity", "Ones", "Zeros"]
 

@@ -10,7 +10,7 @@ from bpcore.nn.init.common import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
     from bpcore.nn.init.common import Initializer
 
 __all__ = ["OfShape", "from_function"]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bpcore._native import core
+from bpcore.basics.settings import number
 from bpcore.nn.init.common import Settings
-from bpcore.settings import number
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Orthogonal"]
 

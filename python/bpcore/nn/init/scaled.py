@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from bpcore._native import core
+from bpcore.basics.settings import choice, number
 from bpcore.nn.init.common import Settings, fans
-from bpcore.settings import choice, number
 
 if TYPE_CHECKING:
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform"]
 

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, tensor
-from bpcore.arrays import FLOATS
+from bpcore import ops
+from bpcore.basics.arrays import FLOATS
+from bpcore.basics.settings import choice, count, flag
 from bpcore.nn.init import resolve
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import Parameter
-from bpcore.settings import choice, count, flag
+from bpcore.nn.module.parameter import Parameter
+from bpcore.symbolic import operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bpcore.arrays import Array
+    from bpcore.basics.arrays import Array
 
 __all__ = ["Cell", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -64,7 +65,7 @@ class Cell(Module):
 
     def checked(self, x: Any, form: str, axes: int) -> Any:
         """`x` as a float tensor of `axes` axes whose last one fits; in_features becomes known."""
-        x = tensor.operand(x, type(self).__name__)
+        x = operators.operand(x, type(self).__name__)
         if x.ndim != axes:
             raise ValueError(f"{self._title()}: expected input of shape {form}, got {x.shape}")
         if self.in_features is None:
@@ -228,7 +229,7 @@ def checked_states(who: str, state: Any, number: int, shape: tuple[int, ...], x:
         found = list(state) if several else [state]
         if len(found) != number:
             raise ValueError(f"{who}: expected a state of {number} tensors of shape {shape}, a tuple (h, c)")
-    values = [tensor.operand(value, who) for value in found]
+    values = [operators.operand(value, who) for value in found]
     for value in values:
         if value.shape != shape:
             raise ValueError(f"{who}: expected a state of shape {shape}, got {value.shape}")

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from bpcore import ops, randomness, tensor
+from bpcore import ops
+from bpcore.basics.settings import count, flag
 from bpcore.nn.module import Module
-from bpcore.nn.parameter import State
+from bpcore.nn.module.parameter import State
 from bpcore.nn.recurrent.cells import Cell, GRUCell, LSTMCell, RNNCell, checked_states
 from bpcore.nn.recurrent.scan import reverse
-from bpcore.settings import count, flag
+from bpcore.symbolic import operators, randomness
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -128,7 +129,7 @@ class Recurrent(Module):
         if mask is None:
             if lengths is None:
                 return None
-            found = tensor.operand(lengths, self._title())
+            found = operators.operand(lengths, self._title())
             if str(found.dtype) != "int64":
                 raise TypeError(f"{self._title()}: lengths must be integers, got {found.dtype}")
             if found.shape != x.shape[:1]:
@@ -138,7 +139,7 @@ class Recurrent(Module):
             return found
         if lengths is not None:
             raise ValueError(f"{self._title()}: expected lengths or a mask, got both")
-        found = tensor.operand(mask, self._title())
+        found = operators.operand(mask, self._title())
         if str(found.dtype) != "bool":
             raise TypeError(f"{self._title()}: a mask must be bool, got {found.dtype}")
         if found.shape != x.shape[:2]:

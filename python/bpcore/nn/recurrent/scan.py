@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bpcore import ops, tensor
-from bpcore.settings import flag
+from bpcore import ops
+from bpcore.basics.settings import flag
+from bpcore.symbolic import operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ def scan(
 
     Raises ValueError if `x` has no steps, TypeError if `function` returns no pair.
     """
-    x = tensor.operand(x, "scan")
+    x = operators.operand(x, "scan")
     if x.ndim < 2 or x.shape[1] == 0:
         raise ValueError(f"scan: expected input of shape (batch, steps, ...), got {x.shape}")
     backward = flag("scan", "reverse", reverse)

@@ -1,0 +1,133 @@
+"""safetensors files: written so that a reader never finds half of one, read so that a damaged one says so."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bpcore.basics.arrays import Array
+
+__all__ = ["check_writable", "read", "remove_stale", "shift", "write"]
+
+
+def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+    """Writes `tensors` and `metadata` to a new file beside `path`, syncs it to the disk, and renames it.
+
+    OSError, saying why, if that can't be.
+    """
+    import numpy as np
+    from safetensors.numpy import save
+
+    target = _target(path)
+    contents = save({name: np.asarray(value, order="C") for name, value in tensors.items()}, dict(metadata))
+    temporary = _temporary(target)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _target(path: str | os.PathLike[str]) -> str:
+    """The whole path; OSError if it is a folder, or if there is none that it could lie in."""
+    target = os.path.abspath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, f"{target} is a folder; give the name of a file in it")
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder}; make it first")
+    return target
+
+
+def _temporary(target: str) -> str:
+    """A name beside `target` that nobody else uses and `remove_stale` knows."""
+    return f"{target}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """OSError, saying why, unless a file can be written to `path`."""
+    target = _target(path)
+    temporary = _temporary(target)
+    try:
+        with open(temporary, "xb"):
+            pass
+        os.unlink(temporary)
+    except OSError as error:
+        message = f"nothing can be written to {os.path.dirname(target)}: {error.strerror}"
+        raise type(error)(error.errno, message) from None
+
+
+def remove_stale(path: str | os.PathLike[str]) -> None:
+    """Removes what processes of this machine that don't run any more have left half written beside `path`."""
+    target = os.path.abspath(path)
+    pattern = re.compile(re.escape(os.path.basename(target)) + r"\.(\d+)-[0-9a-f]{8}\.tmp")
+    for name in os.listdir(os.path.dirname(target)):
+        found = pattern.fullmatch(name)
+        if found and not _runs(int(found[1])):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(os.path.dirname(target), name))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # somebody else's
+    return True
+
+
+def shift(path: str | os.PathLike[str], keep: int) -> None:
+    """Before `path` is written anew: keeps what it was as ``path.1``, that as ``path.2``, up to `keep` files.
+
+    At every moment there is a whole file at `path`, if there was one.
+    """
+    target = os.path.abspath(path)
+    if keep < 2 or not os.path.exists(target):
+        return
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samefile(target, f"{target}.1"):
+            return  # a process was killed between this and its write
+    for number in range(keep - 1, 1, -1):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{target}.{number - 1}", f"{target}.{number}")
+    temporary = _temporary(target)
+    try:
+        os.link(target, temporary)
+    except OSError:  # a file system without links
+        import shutil  # slow to load, and hardly ever needed
+
+        shutil.copyfile(target, temporary)
+    os.replace(temporary, f"{target}.1")
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file.
+
+    Raises FileNotFoundError, IsADirectoryError, and ValueError if the file is damaged, cut short or of
+    another format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, f"{os.fspath(path)} is a folder; give the name of a file in it")
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            return tensors, dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"{os.fspath(path)} is not a complete safetensors file: {error}") from None
+    except TypeError as error:  # a dtype that NumPy doesn't have
+        raise ValueError(f"{os.fspath(path)} holds a tensor that NumPy can't: {error}") from None

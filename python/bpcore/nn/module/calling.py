@@ -1,0 +1,231 @@
+"""What a call of a module does: on symbolic tensors its own Python, on arrays a plan made of it and kept."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bpcore import runtime
+from bpcore.basics import tree
+from bpcore.basics.arrays import FLOATS, Array, as_array, is_sparse
+from bpcore.nn.module.build import build_for, dtype_of
+from bpcore.nn.module.changes import Watch
+from bpcore.symbolic import sparse, tracing
+from bpcore.symbolic.sparse import SparseTensor
+from bpcore.symbolic.tensor import Operand, Tensor
+from bpcore.symbolic.tracing import Runner, Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bpcore._core import Evaluator, Plan
+    from bpcore.nn.module import Module
+    from bpcore.nn.module.parameter import Storage
+
+__all__ = ["Compiled", "Quick", "callable_on_arrays", "compile_call", "storage_of"]
+
+_ARRAYS = (np.ndarray, np.generic, list, tuple, Operand)
+
+_QUICK_NANOSECONDS = 2e5  # beyond it, what a call costs around the run doesn't matter
+
+
+def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Makes a module's `__call__`, written for tensors, take NumPy arrays as well."""
+
+    @functools.wraps(call)
+    def wrapper(self: Module, *inputs: Any, **options: Any) -> Any:
+        trace = tracing.current()
+        if trace is None:
+            quick = self._bpcore.quick
+            if quick is not None and len(inputs) == 1 and not options and tracing.mode() is None:
+                result = quick(inputs[0], False)
+                if result is not None:
+                    return result
+            if not any(_is_symbolic(each) for each in inputs):
+                return _call_on_arrays(self, *_by_position(call, inputs, options))
+        if trace is not None and not trace.building and not self._bpcore.built:
+            arrays = (Operand, np.ndarray, SparseTensor)
+            specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, arrays)]
+            dtype = next((kind for _, kind in specs if kind in FLOATS), trace.dtype)
+            places = [isinstance(x, arrays) for x in inputs]
+            build_for(self, specs, dtype, call=_filled(self, inputs, places, {}))
+        begin = 0 if trace is None else len(trace.graph)
+        output = call(self, *inputs, **options)
+        if trace is not None:
+            trace.calls.append((self._bpcore.path, begin, len(trace.graph)))
+        self._bpcore.output = tree.rebuild(output, lambda leaf: getattr(leaf, "shape", ()))
+        plain = not options and all(isinstance(x, Tensor) for x in inputs)
+        self._bpcore.inputs = [(x.shape, str(x.dtype)) for x in inputs] if plain else []
+        return output
+
+    return wrapper
+
+
+def _by_position(
+    call: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with those positions filled that arrays given by name have, and those before them."""
+    if not any(_is_array(each) for each in options.values()):
+        return inputs, options
+    found, rest = list(inputs), dict(options)
+    for parameter in list(inspect.signature(call).parameters.values())[1 + len(inputs) :]:
+        given = parameter.name in rest or parameter.default is not parameter.empty
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD or not given:
+            break
+        found.append(rest.pop(parameter.name, parameter.default))
+    return tuple(found), rest
+
+
+def _filled(
+    model: Module, inputs: tuple[Any, ...], places: list[bool], options: dict[str, Any]
+) -> Callable[..., Any]:
+    """A call of `model` on tensors, which come where `places` says, and on what else `inputs` holds."""
+    fixed = tuple(each for each, is_array in zip(inputs, places, strict=True) if not is_array)
+
+    def call(*tensors: Tensor) -> Any:
+        rest, others = iter(tensors), iter(fixed)
+        return model(*(next(rest) if is_array else next(others) for is_array in places), **options)
+
+    return call
+
+
+def _is_symbolic(value: Any) -> bool:
+    """Whether `value` is a tensor, or a sequence that begins with one."""
+    return isinstance(value, (Tensor, SparseTensor)) or (
+        isinstance(value, (tuple, list)) and bool(value) and _is_symbolic(value[0])
+    )
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, _ARRAYS) or is_sparse(value)
+
+
+class Compiled:
+    """A traced call: what runs it, and its result, with stand-ins for the outputs of the plan."""
+
+    def __init__(
+        self, runner: Runner, result: Any, storage: Storage | None, stamps: tuple[object, ...] = ()
+    ) -> None:
+        self._runner = runner
+        self._result = result
+        self.storage = storage
+        self.stamps = stamps  # of the module, when it was traced
+        self._evaluator: Evaluator | None = None
+
+    @property
+    def plan(self) -> Plan:
+        """What is run."""
+        return self._runner.plan
+
+    def __call__(self, arrays: list[Array], threads: int) -> Any:
+        """The result for what the plan reads: see `sparse.plan_inputs`."""
+        outputs = self._runner(arrays, threads=threads)
+        return tree.rebuild(
+            self._result, lambda leaf: outputs[leaf.at] if isinstance(leaf, _Output) else leaf
+        )
+
+    def quick(self, watch: Watch) -> Quick | None:
+        """The short way to the result, if that is one array made of one other, and soon."""
+        if not isinstance(self._result, _Output) or self.plan.cost > _QUICK_NANOSECONDS:
+            return None
+        if self._evaluator is None:
+            self._evaluator = self._runner.evaluator()
+        return None if self._evaluator is None else Quick(watch, self._evaluator)
+
+
+class Quick:
+    """A call without ceremony: of an unchanged model, on the very kind of array it was traced for."""
+
+    __slots__ = ("_evaluator", "_watch")
+
+    def __init__(self, watch: Watch, evaluator: Evaluator) -> None:
+        self._watch = watch
+        self._evaluator = evaluator
+
+    def __call__(self, x: Any, finite: bool) -> Array | None:
+        """The result; None where the long way has to be taken, or to say what is wrong.
+
+        With `finite`, an array with NaN or infinity in it is such a case.
+        """
+        return self._evaluator(x, finite) if self._watch.unchanged() else None
+
+
+class _Output:
+    """Stands in a result for an output of the plan."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+
+def compile_call(
+    call: Callable[..., Any],
+    inputs: list[tuple[Any, ...]],
+    storage: Storage | None,
+    stamps: tuple[object, ...] = (),
+) -> Compiled:
+    """Traces `call` on symbolic inputs, by specs as `sparse.symbolic` takes them, and plans it."""
+    outputs: list[int] = []
+
+    def number(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        outputs.append(leaf.node)
+        return _Output(len(outputs) - 1)
+
+    with Trace(storage=storage) as trace:
+        tensors = [sparse.symbolic(trace, *spec) for spec in inputs]
+        result = tree.rebuild(call(*tensors), number)
+        runner = trace.runner(outputs)
+    return Compiled(runner, result, storage, stamps)
+
+
+def storage_of(model: Module) -> Storage | None:
+    """Where parameters of `model` lie, None if they don't exist; a part's lie in the whole's storage."""
+    found = (variable.storage for _, variable in model.named_variables())
+    return next((storage for storage in found if storage is not None), None)
+
+
+def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    who = type(model).__name__
+    dynamic = [_is_array(each) for each in inputs]
+    call = _filled(model, inputs, dynamic, options)
+    arrays: list[Any] = [
+        sparse.as_matrix(each, who) if is_sparse(each) else as_array(each, who)
+        for each, is_array in zip(inputs, dynamic, strict=True)
+        if is_array
+    ]
+    storage = storage_of(model)
+    has_variables = storage is not None or next(model.named_variables(), None) is not None
+    dtype = storage.dtype if storage is not None else dtype_of(model) or "float32"
+    if has_variables:
+        arrays = [sparse.narrowed(array, dtype, who) for array in arrays]
+    if not model._bpcore.built:
+        build_for(model, [(array.shape, array.dtype.name) for array in arrays], call=call)
+        storage = storage_of(model)
+    fixed = tuple(each for each, is_array in zip(inputs, dynamic, strict=True) if not is_array)
+    specs = [sparse.spec_of(array, dtype) for array in arrays]
+    kinds = tuple(map(type, (*fixed, *options.values())))  # 1 and True are one key otherwise
+    key = (tuple(specs), tuple(dynamic), fixed, tuple(options.items()), kinds, tracing.mode() is None)
+    try:
+        hash(key)
+    except TypeError:
+        raise TypeError(
+            f"{who}: what is not an array must be hashable, and arrays are passed by position"
+        ) from None
+
+    def make() -> Compiled:
+        return compile_call(call, specs, storage, stamps)
+
+    watch, stamps = Watch(model), model._stamps()
+    compiled = model._bpcore.plans.get(key, make)
+    # Packed anew, by a trainer or into a larger model, or made of other parts than before.
+    if compiled.storage is not storage or compiled.stamps != stamps:
+        model._bpcore.plans.clear()
+        compiled = model._bpcore.plans.get(key, make)
+    result = compiled(sparse.plan_inputs(arrays, specs), runtime.threads())
+    if len(inputs) == 1 and dynamic[0] and not options and tracing.mode() is None:
+        model._bpcore.quick = compiled.quick(watch)
+    return result

@@ -1,0 +1,57 @@
+"""Arguments of `Trainer`'s methods, checked before anything is changed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from bpcore.basics.settings import count, number
+from bpcore.callbacks import Callback, TimeLimit
+from bpcore.callbacks.base import check_events, overrides
+from bpcore.callbacks.tolerance import Tolerance
+
+if TYPE_CHECKING:
+    from bpcore.nn.module import Module
+
+__all__ = ["callback_list", "order_is_free", "path"]
+
+
+def order_is_free(who: str, model: Module) -> None:
+    """ValueError if a layer, told by ``stateful``, goes on in a batch where the one before has ended."""
+    for at, module in model.named_modules():
+        if getattr(module, "stateful", False) is True:
+            place = f" layer {at!r}" if at else ""  # which a module knows only once it is trained
+            raise ValueError(
+                f"{who}: {type(module).__name__}{place} carries its state from batch to batch, so samples "
+                "must keep their order; pass shuffle=False"
+            )
+
+
+def path(who: str, name: str, value: Any) -> None:
+    """TypeError unless `value` can be the name of a file."""
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise TypeError(f"{who}: {name} must be the name of a file, got {value!r}")
+
+
+def callback_list(given: Any, max_seconds: Any, tol: Any) -> list[Callback]:
+    """`given`, one callback or several, with those that keep two arguments of `fit`, in the order of telling.
+
+    TypeError for what is no callback, and for methods that would never be called.
+    """
+    found = list(given) if isinstance(given, (list, tuple)) else [given]
+    for callback in found:
+        if isinstance(callback, type) or not isinstance(callback, Callback):
+            raise TypeError(f"fit: callbacks must be objects of bpcore.callbacks.Callback, got {callback!r}")
+        check_events(callback)
+        if callback.every_steps is not None:
+            count(type(callback).__name__, "every_steps", callback.every_steps, 1)
+        elif overrides(callback, "on_step") and "every_steps" not in vars(callback):
+            raise ValueError(
+                f"fit: {type(callback).__name__} has an on_step, but its every_steps is None, so it would "
+                "never be called; set every_steps"
+            )
+    if tol is not None:
+        found.append(Tolerance(number("fit", "tol", tol, least=0)))
+    if max_seconds is not None:
+        found.append(TimeLimit(number("fit", "max_seconds", max_seconds, above=0)))
+    return sorted(found, key=lambda callback: callback.runs_last)

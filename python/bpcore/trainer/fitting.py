@@ -1,0 +1,61 @@
+"""One call of `Trainer.fit`, whose arguments are checked: what it runs, where it begins, who shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bpcore import checkpoint
+from bpcore.trainer.run import Run
+from bpcore.watching.progress import Progress
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from bpcore.callbacks import Callback
+    from bpcore.intake import Feed, Samples
+    from bpcore.trainer.run import Data
+    from bpcore.trainer.trainer import Trainer
+    from bpcore.watching.history import History
+
+__all__ = ["fit"]
+
+
+def fit(
+    trainer: Trainer,
+    data: Samples | Feed,
+    held_out: Samples | Feed | None,
+    going: Data,
+    callbacks: Sequence[Callback],
+    epochs: int,
+    progress: bool | str,
+    resume: str | os.PathLike[str] | None,
+) -> History:
+    """Trains for `epochs` more epochs, or up to so many where it resumes. Raises as `Trainer.fit` does."""
+    engine, validate = trainer._engine, None
+    with engine.first_use():
+        intervals = [each.watch_every for each in callbacks if each.watch_every is not None]
+        session, outputs, trainer.health = engine.training(
+            "fit",
+            data,
+            going.batch_size,
+            going.accumulate,
+            min(intervals, default=None),
+            (trainer.epochs, going.shuffle),
+        )
+        if held_out is not None:
+            validate = engine.evaluation("fit: validation", held_out, 256)
+        run = Run(trainer, session, outputs, going, validate, callbacks)
+        resumed = None
+        if resume is not None:
+            resumed = checkpoint.read_run(resume, trainer, going._asdict(), run.names)
+    with engine.turn("fit"):
+        if resumed is not None:
+            resumed.restore()
+        last = epochs if resume is not None else trainer.epochs + epochs
+        bar = Progress(max(0, last - trainer.epochs), going.samples, progress)
+        trainer._run = run
+        try:
+            return run.epochs(last, bar, None if resumed is None else resumed.state)
+        finally:
+            trainer._run = None
