@@ -145,6 +145,43 @@ class Killed(Checkpoint):
         """Not reached."""
 
 
+class Fails(Callback):
+    """Ends a run that is resumed on its way to the place where it goes on."""
+
+    def __init__(self, event: str) -> None:
+        self.event = event
+
+    def state(self) -> dict[str, Any]:
+        return {"event": self.event}
+
+    def restore_state(self, state: Any) -> None:  # noqa: ARG002 - the protocol
+        if self.event == "restore_state":
+            raise Stop
+
+    def on_epoch_begin(self, trainer: bp.Trainer, logs: Any) -> None:  # noqa: ARG002 - the protocol
+        if self.event == "on_epoch_begin":
+            raise Stop
+
+
+@pytest.mark.parametrize("event", ["restore_state", "on_epoch_begin"])
+@pytest.mark.parametrize("step", [11, 16])
+def test_a_run_that_never_got_to_where_it_goes_on_leaves_the_place_in_the_file(
+    event: str, step: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.safetensors"
+    whole = _dense()
+    _fit(whole, [], {})
+    every = {"every_steps": 1} if step == 11 else {"every_epochs": 1}
+    with pytest.raises(Stop):
+        _fit(_dense(), [Fails(""), Checkpoint(path, **every), StopAt(step)], {})  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(Stop):
+            _fit(_dense(), [Fails(event), Checkpoint(path)], {"resume": path})
+    resumed = _dense()
+    _fit(resumed, [Checkpoint(path)], {"resume": path})
+    assert everything(resumed) == everything(whole)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_exception_leaves_a_file_of_that_very_step(kind: str, tmp_path: Path) -> None:
     whole = run(_folder(tmp_path / "whole"), kind, every_steps=1000)

@@ -66,6 +66,7 @@ class Run:
         self._values: dict[str, Any] = {}  # of the last epoch
         self._lr = trainer.optimizer.config()["lr"]
         self._began: float | None = None  # when the epoch at hand did; None between two
+        self._awaited: RunState | None = None  # where it will go on, until it is there
         names = trainer._task.names
         self.names = [*names, *([] if validate is None else [f"val_{name}" for name in names])]
 
@@ -75,6 +76,7 @@ class Run:
         With `resumed`, it goes on from there; the trainer has the values of that place already.
         """
         trainer, self._bar, self._before = self._trainer, bar, self._trainer.epochs
+        self._awaited = resumed
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
         trainer.history.stopped, trainer.stop_training, trainer._stop_reason = None, False, None
@@ -104,7 +106,9 @@ class Run:
                 callback._before_steps(trainer, self._session, self._outputs, self._data.shuffle)
 
     def state(self) -> RunState:
-        """Where it stands now."""
+        """Where it stands now; where it should go on, if it did not come to that."""
+        if self._awaited is not None:
+            return self._awaited
         session, trainer = self._session, self._trainer
         state = RunState(
             settings=self._data._asdict(),
@@ -131,12 +135,14 @@ class Run:
             self._trainer.stop(state.stopped)
             return False
         if state.position is None:
+            self._awaited = None
             return True
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
         session.seek(state.position, state.totals, state.skipped, state.collected)
         self._bar.advance(self._done())
         self._began = time.perf_counter() - state.seconds
+        self._awaited = None
         self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()
 
