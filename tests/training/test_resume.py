@@ -412,12 +412,22 @@ def _edit(path: Path, **changes: Any) -> None:
     files.write(path, tensors, {"trainer": json.dumps(settings)})
 
 
+def _edit_run(path: Path, changes: dict[str, Any]) -> None:
+    _, metadata = files.read(path)
+    _edit(path, run={**json.loads(metadata["trainer"])["run"], **changes})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (_cut, "is not a complete safetensors file"),
         (lambda path: _edit(path, run=None), "holds a trainer outside of a run"),
         (lambda path: _edit(path, run={"position": -1}), "the state of its run is damaged"),
+        (lambda path: _edit_run(path, {"position": 99}), "an epoch of other steps or other sums of metrics"),
+        (lambda path: _edit_run(path, {"totals": [1.0]}), "an epoch of other steps or other sums of metrics"),
+        (lambda path: _edit_run(path, {"skipped": 9}), "the state of its run is damaged"),
+        (lambda path: _edit_run(path, {"seconds": "1 s"}), "the state of its run is damaged"),
+        (lambda path: _edit_run(path, {"stopped": 3}), "the state of its run is damaged"),
         (lambda path: _edit(path, run={"settings": {}, "names": 3}), "the state of its run is damaged"),
         (lambda path: _edit(path, history={}), "its history is damaged"),
         (lambda path: _edit(path, epochs=7), "its history is damaged: it ends with epoch 1 of 7"),

@@ -60,9 +60,16 @@ class RunState:
             state.collected = {int(key): np.asarray(rows) for key, rows in state.collected.items()}
             state.callbacks = [(str(kind), dict(each)) for kind, each in state.callbacks]
             state.totals = [float(each) for each in state.totals]
-            place = state.position
-            well = isinstance(state.settings, dict) and isinstance(state.names, list)
-            if not well or (place is not None and (type(place) is not int or place < 0)):
+            state.seconds = float(state.seconds)
+            well = (
+                isinstance(state.settings, dict)
+                and isinstance(state.names, list)
+                and isinstance(state.stopped, (str, type(None)))
+                and type(state.skipped) is int
+                and (state.position is None or type(state.position) is int)
+                and 0 <= state.skipped <= (state.position or 0)
+            )
+            if not well:
                 raise ValueError("its values make no sense")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the state of its run is damaged: {error}") from None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from bpcore.basics import interrupts
 from bpcore.callbacks.base import overrides
 from bpcore.checkpoint.run import RunState, state_of
+from bpcore.engine.fullbatch import FullBatchSession
 from bpcore.engine.pace import Pace
 from bpcore.engine.streaming import StreamSession
 from bpcore.watching.history import History
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from bpcore._core import Session
     from bpcore.callbacks import Callback
-    from bpcore.engine.fullbatch import FullBatchSession
     from bpcore.engine.outputs import Outputs
     from bpcore.trainer import Trainer
     from bpcore.watching.progress import Progress
@@ -123,6 +123,20 @@ class Run:
             state.collected = {number: session.collected(number) for number in self._outputs.collected}
             state.seconds = time.perf_counter() - self._began
         return state
+
+    def check(self, who: str, state: RunState) -> None:
+        """ValueError, beginning with `who`, unless the epoch in `state` has steps and sums as this run's."""
+        session = self._session
+        if state.position is None:
+            return
+        steps = session.steps_per_epoch
+        sums = isinstance(session, FullBatchSession) or len(state.totals) == session.totals.size
+        rows = sorted(state.collected) == self._outputs.collected
+        if not (sums and rows and (steps is None or state.position <= steps)):
+            raise ValueError(
+                f"{who} is in the middle of an epoch of other steps or other sums of metrics than this run; "
+                "use the same data and metrics, or another path"
+            )
 
     def _resume(self, state: RunState) -> bool:
         """Callbacks remember what they did, and an epoch that was begun is ended. Whether more may follow."""
