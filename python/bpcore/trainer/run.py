@@ -16,7 +16,7 @@ from bpcore.engine.streaming import StreamSession
 from bpcore.watching.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bpcore._core import Session
     from bpcore.callbacks import Callback
@@ -76,14 +76,16 @@ class Run:
         With `resumed`, it goes on from there; the trainer has the values of that place already.
         """
         trainer, self._bar, self._before = self._trainer, bar, self._trainer.epochs
-        self._awaited = resumed
+        self._awaited, before, begun = resumed, self._trainer.history, False
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
         trainer.history.stopped, trainer.stop_training, trainer._stop_reason = None, False, None
         error: BaseException | None = None
         with interrupts.deferred():
             try:
-                self._tell("on_train_begin", {})
+                for callback in self._callbacks:
+                    callback.on_train_begin(trainer, {})
+                begun = True
                 if resumed is None:
                     self._before_steps()
                 going = resumed is None or self._resume(resumed)
@@ -97,6 +99,8 @@ class Run:
                 self._end(error)
             finally:
                 self._bar.close()
+                if not begun:
+                    trainer.history = before
         return trainer.history
 
     def _before_steps(self) -> None:
@@ -171,22 +175,26 @@ class Run:
 
     def _end(self, error: BaseException | None) -> None:
         """Tells every callback that the run is over, then raises what ended it, or the first they raise."""
-        for callback in self._callbacks:
-            try:
-                callback.on_run_over(self._trainer, error)
-            except BaseException as raised:  # noqa: BLE001, PERF203 - the others must be told, too
-                error = raised if error is None else error
-        for callback in self._callbacks:
-            try:
-                callback.on_train_end(self._trainer, self._values)
-            except BaseException as raised:  # noqa: BLE001, PERF203
-                error = raised if error is None else error
+        for event, news in (("on_run_over", error), ("on_train_end", self._values)):
+            raised = self._told(self._callbacks, event, news)
+            error = raised if error is None else error
         if error is not None:
             raise error
 
-    def _tell(self, event: str, logs: dict[str, Any]) -> None:
-        for callback in self._callbacks:
-            getattr(callback, event)(self._trainer, logs)
+    def _told(self, callbacks: Iterable[Callback], event: str, news: Any) -> BaseException | None:
+        """Tells all of them, whatever one raises: what is written then is of one moment. The first error."""
+        error: BaseException | None = None
+        for callback in callbacks:
+            try:
+                getattr(callback, event)(self._trainer, news)
+            except BaseException as raised:  # noqa: BLE001, PERF203 - the caller raises it
+                error = raised if error is None else error
+        return error
+
+    def _tell(self, event: str, logs: dict[str, Any], callbacks: Iterable[Callback] | None = None) -> None:
+        error = self._told(self._callbacks if callbacks is None else callbacks, event, logs)
+        if error is not None:
+            raise error
 
     def _epoch(self) -> bool:
         """Whether the epoch came to its end."""
@@ -261,8 +269,7 @@ class Run:
             forward = trainer.steps > step  # not if all were skipped
             due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
             logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}
-            for callback in due:
-                callback.on_step(trainer, logs)
+            self._tell("on_step", logs, due)
             self._pause()
             interrupts.check()
 
