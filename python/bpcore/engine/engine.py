@@ -27,12 +27,9 @@ if TYPE_CHECKING:
 
     from bpcore._core import Plan, Session
     from bpcore.basics.arrays import Array
-    from bpcore.engine.control import GradientControl
     from bpcore.engine.outputs import Outputs
-    from bpcore.engine.task import Task
     from bpcore.intake import Feed, Signature
     from bpcore.nn.module.parameter import Storage
-    from bpcore.optim import Optimizer
     from bpcore.watching.health import Health
 
 __all__ = ["Engine"]
@@ -41,18 +38,8 @@ __all__ = ["Engine"]
 class Engine(Sessions):
     """Trains, evaluates and predicts on checked samples."""
 
-    def __init__(
-        self,
-        task: Task,
-        optimizer: Optimizer,
-        control: GradientControl,
-        seed: int,
-        dtype: str,
-        threads: int | None,
-    ) -> None:
-        super().__init__(task, optimizer, control, seed, dtype, threads)
-        self._quick: tuple[int, Quick | None] = 0, None  # rows and way of the last prediction
-        self._repeated: RepeatedStep | None = None  # the last step
+    _quick: tuple[int, Quick | None] = 0, None  # rows and way of the last prediction
+    _repeated: RepeatedStep | None = None  # the last step
 
     def training(
         self,
