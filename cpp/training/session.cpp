@@ -193,8 +193,11 @@ bool Session::step(Team& team, const double* rates) {
 
 void Session::program(Team& team) {
   row_updates_.begin_run();
+  const double* rates = rates_;
   for (int64_t i = 0; i < wanted_; ++i) {
-    if (!step(team, rates_ + static_cast<size_t>(i) * groups())) {
+    if (step(team, rates)) {
+      rates += groups();  // of the next update: a step that is left out uses up none
+    } else {
       if (!options_.skip || !clean_ || !status_.ok()) break;
       ++skipped_;
     }

@@ -45,11 +45,11 @@ class Session {
   // `skipped`. Throws ValueError where that can't be.
   void seek(int64_t position, const std::vector<double>& totals, int64_t skipped);
 
-  // Runs up to `steps` steps, each with a learning rate for each group of the optimizer (rates, step by
-  // step), and returns how many were done. It stops early only before an update whose loss or gradient is not
-  // finite. Throws ValueError before the update of a batch with an index out of range, or with data that is
-  // not finite where that is looked for. Allocates nothing, unless steps are watched and this is the longest
-  // run so far.
+  // Runs up to `steps` steps and returns how many were done. Each update takes the next learning rate for
+  // each group of the optimizer (rates, update by update). It stops early only before an update whose loss or
+  // gradient is not finite. Throws ValueError before the update of a batch with an index out of range, or
+  // with data that is not finite where that is looked for. Allocates nothing, unless steps are watched and
+  // this is the longest run so far.
   int64_t run(int64_t steps, const double* rates);
 
   int64_t position() const { return position_; }  // steps of this epoch

@@ -57,11 +57,27 @@ def trainer() -> bp.Trainer:
         ({"sample_weight": NAN * ONES}, ValueError, "sample_weight[0] is nan"),
         ({"sample_weight": INF * ONES}, ValueError, "sample_weight[0] is inf"),
         ({"sample_weight": ONES[:, None]}, ValueError, "must have shape (samples,), got (40, 1)"),
+        (
+            {"sample_weight": np.arange(40) >= 30, "validation_split": 0.25},
+            ValueError,
+            "leaves no sample to train on whose sample_weight is above 0",
+        ),
+        (
+            {"sample_weight": np.arange(40) < 30, "validation_split": 0.25},
+            ValueError,
+            "leaves no sample to validate with whose sample_weight is above 0",
+        ),
         ({"sample_weight": ["1"] * 40}, TypeError, "sample_weight: expected numbers"),
         ({"sample_weight": 1j * ONES}, TypeError, "sample_weight: expected numbers"),
         ({"callbacks": [EarlyStopping]}, TypeError, "callbacks must be objects"),
         ({"callbacks": [print]}, TypeError, "callbacks must be objects"),
         ({"callbacks": None}, TypeError, "callbacks must be objects"),
+        ({"shuffle": "no"}, TypeError, "shuffle must be True or False, got 'no'"),
+        ({"shuffle": ONES}, TypeError, "shuffle must be True or False"),
+        ({"resume": ""}, TypeError, "fit: resume must be the name of a file, got ''"),
+        ({"resume": True}, TypeError, "fit: resume must be the name of a file, got True"),
+        ({"resume": "/"}, IsADirectoryError, "/ is a folder; give the name of a file in it"),
+        ({"check_finite": "skip"}, TypeError, "check_finite must be True or False, got 'skip'"),
     ],
 )
 def test_bad_arguments_of_fit(

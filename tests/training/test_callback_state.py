@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bpcore as bp
@@ -133,3 +134,55 @@ def test_the_reason_of_a_run_that_had_ended_stays(tmp_path: Path) -> None:
 def test_a_callback_without_state_has_none() -> None:
     assert Callback().state() == {}
     Callback().restore_state({})
+
+
+class _Kept(Callback):
+    """A callback whose state is what it was given."""
+
+    def __init__(self, given: Any = None) -> None:
+        self.given = given
+
+    def state(self) -> dict[str, Any]:
+        kept: dict[str, Any] = self.given
+        return kept
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        self.given = state
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (None, r"_Kept.state must return a dict, got NoneType"),
+        ([1], r"_Kept.state must return a dict, got list"),
+        ({"seen": {1, 2}}, r"_Kept.state\(\)\['seen'\] must be made of dicts, .* got set"),
+        ({"a": [0, b"x"]}, r"_Kept.state\(\)\['a'\]\[1\] must be made of dicts, .* got bytes"),
+        ({1: 2}, r"_Kept.state\(\): the keys of a dict must be strings, .* got 1"),
+        ({"a": {"__tensor__": "b"}}, r"\['a'\]: the keys of a dict must be strings, '__tensor__' is taken"),
+        ({"a": np.array(["b"])}, r"\['a'\] must be an array of numbers, got one of dtype <U1"),
+        ({"a": np.array(1j)}, r"\['a'\] must be an array of numbers, got one of dtype complex128"),
+    ],
+)
+def test_a_state_that_would_not_come_back_is_refused(state: Any, message: str, tmp_path: Path) -> None:
+    x, y = blobs()
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(TypeError, match=message):
+        bp.Trainer(network(3), "cross_entropy").fit(
+            x, y, epochs=1, callbacks=[_Kept(state), Checkpoint(path)], progress=False
+        )
+    assert not path.exists()
+
+
+def test_arrays_of_a_state_are_told_apart_whatever_their_keys(tmp_path: Path) -> None:
+    x, y = blobs()
+    path = tmp_path / "run.safetensors"
+    state = {"a.b": np.ones(2), "a": {"b": np.zeros(2)}, "a_": [np.float32(0.5), None, (1, True)]}
+    trainer = bp.Trainer(network(3), "cross_entropy")
+    trainer.fit(x, y, epochs=1, callbacks=[_Kept(state), Checkpoint(path)], progress=False)
+    found = _Kept({})
+    bp.Trainer(network(3), "cross_entropy").fit(
+        x, y, epochs=1, callbacks=[found], resume=path, progress=False
+    )
+    assert found.given["a.b"].tolist() == [1, 1]
+    assert found.given["a"]["b"].tolist() == [0, 0]
+    assert found.given["a_"] == [0.5, None, [1, True]]

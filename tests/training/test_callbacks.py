@@ -171,13 +171,19 @@ def test_an_exception_in_a_callback_comes_through_and_leaves_the_trainer_usable(
 
     setattr(Failing, event, fail)
     trainer, recorder = _trainer(), Recorder()
+    before = trainer.history
     with pytest.raises(ZeroDivisionError, match="mine"):
         _fit(trainer, Failing(), recorder)
     assert recorder.events[-1][0] == "train end"
+    if event == "on_epoch_end":
+        assert recorder.events[-2][0] == "epoch end", "the others are told what has happened"
     done = {"on_step": 2, "on_pause": 1, "on_epoch_end": 3, "on_train_end": 6}.get(event, 0)
     assert trainer.steps == done
     assert len(trainer.history) == done // 3
-    assert trainer.history.stopped == ("epochs" if event == "on_train_end" else "ZeroDivisionError: mine")
+    if event == "on_train_begin":
+        assert trainer.history is before, "no run has begun"
+    else:
+        assert trainer.history.stopped == ("epochs" if event == "on_train_end" else "ZeroDivisionError: mine")
 
     x, y = blobs(40)
     assert np.isfinite(trainer.predict(x)).all()

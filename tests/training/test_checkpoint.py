@@ -334,10 +334,20 @@ def test_a_failed_save_leaves_the_old_file_whole(saved: Path, monkeypatch: pytes
     assert saved.read_bytes() != old
 
 
-def test_saving_to_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_path_that_can_hold_no_file_is_an_error(tmp_path: Path) -> None:
     trainer = bp.Trainer(network(3, in_features=4), "cross_entropy")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="there is no folder .*none; make it first"):
         trainer.save(tmp_path / "none" / "run")
+    for call in (
+        lambda: trainer.save(tmp_path),
+        lambda: trainer.save(""),
+        lambda: trainer.model.save_weights(tmp_path),
+        lambda: bp.Trainer.load(tmp_path, trainer.model),
+        lambda: trainer.model.load_weights(tmp_path),
+    ):
+        with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
+            call()
+    assert not os.listdir(tmp_path)
 
 
 def test_a_saved_file_has_ordinary_permissions(saved: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import nn, optim
+from bpcore.basics.turns import Turns
 from bpcore.callbacks import Callback
 from tests.training.problems import bits, blobs, child_environment, forward, network
 
@@ -53,6 +55,63 @@ def test_a_second_fit_or_step_at_the_same_time_raises_and_the_first_goes_on() ->
     assert not first.is_alive()
     assert len(trainer.history) == trainer.epochs >= 1
     assert len(trainer.fit(x, y, epochs=1, progress=False)) == 1
+
+
+@pytest.mark.parametrize("data", ["arrays", "batches", "steps"])
+def test_what_another_thread_saves_is_of_one_step(data: str, tmp_path: Path) -> None:
+    """Equal columns keep weights equal, and momentum with them, but in the middle of a step."""
+    x, y = np.ones((4, 1 << 17), np.float32), np.full((4, 1), 3, np.float32)
+
+    def made() -> bp.Trainer:
+        model = nn.Sequential(nn.Dense(1, in_features=x.shape[1], kernel_init="zeros"))
+        return bp.Trainer(model, "mse", optim.SGD(1e-7, momentum=0.9), threads=1)
+
+    trainer, done = made(), threading.Event()
+
+    def train() -> None:
+        while not done.is_set():
+            if data == "steps":
+                trainer.step(x, y)
+            elif data == "arrays":
+                trainer.fit(x, y, epochs=50, batch_size=1, progress=False)
+            else:
+                trainer.fit(lambda: iter([(x, y)] * 4), epochs=20, progress=False)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    try:
+        for number in range(20):
+            trainer.save(tmp_path / "trainer.safetensors")
+            trainer.model.save_weights(tmp_path / "weights.safetensors")
+            loaded, parts = bp.Trainer.load(tmp_path / "trainer.safetensors", made().model), made().model
+            parts.load_weights(tmp_path / "weights.safetensors")
+            copied = trainer.snapshot()[0][: x.shape[1]]
+            arrays = [loaded.parameters["0.weight"], parts.parameters["0.weight"], copied]
+            arrays.append(loaded.optimizer_state["optimizer.momentum_buffer.0.weight"])
+            assert all((each == each.flat[0]).all() for each in arrays), number
+            assert thread.is_alive()
+    finally:
+        done.set()
+        thread.join(60)
+
+
+def test_threads_take_turns_in_the_order_of_coming() -> None:
+    turns, waits, got = Turns(), threading.Event(), threading.Event()
+
+    def other() -> None:
+        waits.set()
+        with turns:
+            got.set()
+
+    thread = threading.Thread(target=other)
+    with turns, turns:  # again by who is inside
+        thread.start()
+        assert waits.wait(60)
+        time.sleep(0.05)
+        assert not got.is_set()
+    with turns:
+        assert got.is_set(), "who comes back at once waits behind who waited"
+    thread.join(60)
 
 
 def _printed_by_a_child(code: str, wait_policy: str | None = None) -> str:

@@ -275,6 +275,28 @@ def test_without_a_standard_error_nothing_is_shown(monkeypatch: pytest.MonkeyPat
     _fit()
 
 
+class _Gone(io.StringIO):
+    """A terminal that was closed while a program runs on."""
+
+    def write(self, text: str) -> int:  # noqa: ARG002 - the protocol
+        raise OSError(5, "Input/output error")
+
+
+def _closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("show", [True, "log", "bar"])
+@pytest.mark.parametrize("stream", [_Gone(), _closed()], ids=["gone", "closed"])
+def test_a_standard_error_that_is_gone_does_not_end_training(
+    stream: io.StringIO, show: bool | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert len(_fit(progress=show).history) == 3
+
+
 def test_a_run_without_epochs_shows_nothing(log: Log) -> None:
     _fit(epochs=0)
     assert log.getvalue() == ""

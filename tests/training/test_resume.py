@@ -145,6 +145,43 @@ class Killed(Checkpoint):
         """Not reached."""
 
 
+class Fails(Callback):
+    """Ends a run that is resumed on its way to the place where it goes on."""
+
+    def __init__(self, event: str) -> None:
+        self.event = event
+
+    def state(self) -> dict[str, Any]:
+        return {"event": self.event}
+
+    def restore_state(self, state: Any) -> None:  # noqa: ARG002 - the protocol
+        if self.event == "restore_state":
+            raise Stop
+
+    def on_epoch_begin(self, trainer: bp.Trainer, logs: Any) -> None:  # noqa: ARG002 - the protocol
+        if self.event == "on_epoch_begin":
+            raise Stop
+
+
+@pytest.mark.parametrize("event", ["restore_state", "on_epoch_begin"])
+@pytest.mark.parametrize("step", [11, 16])
+def test_a_run_that_never_got_to_where_it_goes_on_leaves_the_place_in_the_file(
+    event: str, step: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.safetensors"
+    whole = _dense()
+    _fit(whole, [], {})
+    every = {"every_steps": 1} if step == 11 else {"every_epochs": 1}
+    with pytest.raises(Stop):
+        _fit(_dense(), [Fails(""), Checkpoint(path, **every), StopAt(step)], {})  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(Stop):
+            _fit(_dense(), [Fails(event), Checkpoint(path)], {"resume": path})
+    resumed = _dense()
+    _fit(resumed, [Checkpoint(path)], {"resume": path})
+    assert everything(resumed) == everything(whole)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_exception_leaves_a_file_of_that_very_step(kind: str, tmp_path: Path) -> None:
     whole = run(_folder(tmp_path / "whole"), kind, every_steps=1000)
@@ -375,12 +412,22 @@ def _edit(path: Path, **changes: Any) -> None:
     files.write(path, tensors, {"trainer": json.dumps(settings)})
 
 
+def _edit_run(path: Path, changes: dict[str, Any]) -> None:
+    _, metadata = files.read(path)
+    _edit(path, run={**json.loads(metadata["trainer"])["run"], **changes})
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (_cut, "is not a complete safetensors file"),
         (lambda path: _edit(path, run=None), "holds a trainer outside of a run"),
         (lambda path: _edit(path, run={"position": -1}), "the state of its run is damaged"),
+        (lambda path: _edit_run(path, {"position": 99}), "an epoch of other steps or other sums of metrics"),
+        (lambda path: _edit_run(path, {"totals": [1.0]}), "an epoch of other steps or other sums of metrics"),
+        (lambda path: _edit_run(path, {"skipped": 9}), "the state of its run is damaged"),
+        (lambda path: _edit_run(path, {"seconds": "1 s"}), "the state of its run is damaged"),
+        (lambda path: _edit_run(path, {"stopped": 3}), "the state of its run is damaged"),
         (lambda path: _edit(path, run={"settings": {}, "names": 3}), "the state of its run is damaged"),
         (lambda path: _edit(path, history={}), "its history is damaged"),
         (lambda path: _edit(path, epochs=7), "its history is damaged: it ends with epoch 1 of 7"),

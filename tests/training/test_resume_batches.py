@@ -36,6 +36,7 @@ RUNS: dict[str, tuple[Callable[[], dict[str, Any]], int]] = {
     "accumulated": (lambda: {"x": by_epoch, "accumulate": 5}, 3),
     "an endless iterator": (lambda: {"x": itertools.cycle(PARTS), "steps_per_epoch": 5}, 5),
     "an endless function": (lambda: {"x": lambda: itertools.cycle(PARTS), "steps_per_epoch": 5}, 5),
+    "shares by epoch": (lambda: {"x": by_epoch, "steps_per_epoch": 5}, 5),
     "a list in shares": (lambda: {"x": PARTS, "steps_per_epoch": 5, "accumulate": 2}, 5),
     "validation": (lambda: {"x": PARTS, "validation_data": lambda: iter(PARTS[:3])}, 12),
     "augmentation": (lambda: {"x": X, "y": Y, "batch_size": 10, "augment": noise}, 10),
@@ -45,6 +46,20 @@ RUNS: dict[str, tuple[Callable[[], dict[str, Any]], int]] = {
 def trainer() -> bp.Trainer:
     model = nn.Sequential(nn.Dense(8, "relu"), nn.BatchNorm(), nn.Dropout(0.4), nn.Dense(3))
     return bp.Trainer(model, "cross_entropy", optim.Adam(0.02), metrics=["accuracy"])
+
+
+@pytest.mark.parametrize("name", ["an endless iterator", "shares by epoch", "a list in shares"])
+def test_a_stream_that_epochs_share_goes_on_wherever_it_stopped(tmp_path: Path, name: str) -> None:
+    make, steps = RUNS[name]
+    path = tmp_path / "run.safetensors"
+    whole = trainer()
+    whole.fit(**make(), epochs=4, progress=False)
+    for step in range(1, 4 * steps):
+        with pytest.raises(Stop):  # the file is of that very step, also of the last one of an epoch
+            trainer().fit(**make(), epochs=4, callbacks=[Checkpoint(path), StopAt(step)], progress=False)
+        resumed = trainer()
+        resumed.fit(**make(), epochs=4, resume=path, progress=False)
+        assert everything(resumed) == everything(whole), step
 
 
 @pytest.mark.parametrize("where", ["in an epoch", "behind an epoch", "later"])

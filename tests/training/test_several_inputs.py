@@ -173,6 +173,14 @@ def test_bad_inputs(who: str, x: Any, error: type[Exception], fragment: str) -> 
     assert_refused(trainer, lambda: CALLS[who](trainer, x), error, f"{who}: {fragment}")
 
 
+@pytest.mark.parametrize("who", CALLS)
+def test_too_many_inputs(who: str) -> None:
+    trainer = bp.Trainer(Two(), "cross_entropy")
+    trainer.fit((A, B), Y, epochs=1, progress=False)
+    message = "the model takes (left, right, offset), but x has 4 inputs"
+    assert_refused(trainer, lambda: CALLS[who](trainer, (A, B, A, B)), TypeError, message)
+
+
 def test_an_objective_says_what_it_takes() -> None:
     trainer = bp.Trainer(Two(), objective=_objective)
     trainer.fit((A, B, Y), epochs=1, progress=False)

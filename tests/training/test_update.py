@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import nn, ops, optim
+from bpcore import callbacks, nn, ops, optim
 from tests.support.draw import normal
 from tests.training.problems import bits, blobs, network, regression
 
@@ -276,6 +276,40 @@ def test_steps_that_are_not_finite_can_be_skipped() -> None:
     assert bits(skipping) == bits(without)
     assert not np.isfinite(skipping.step(x, y))
     assert (skipping.skipped, skipping.steps) == (4, 21)
+
+
+@pytest.mark.parametrize("batches", [False, True], ids=["arrays", "batches"])
+def test_an_epoch_of_skipped_steps_has_no_loss(batches: bool) -> None:
+    """It was 0, the least that there is: the best epoch for whoever looks at it."""
+    x, y = regression(n=8)
+    trainer = _trainer(nonfinite="skip", metrics=["mae"])
+    data: dict[str, Any] = {"x": [(x, y)] * 2} if batches else {"x": x, "y": y, "batch_size": 4}
+    trainer.fit(**data, epochs=1, progress=False)
+    trainer.parameters["0.weight"][...] = np.nan
+    history = trainer.fit(**data, epochs=2, progress=False)
+    assert trainer.skipped == 4
+    assert np.isnan(history["loss"]).all()
+    assert np.isnan(history["mae"]).all()
+
+
+@pytest.mark.parametrize("batches", [False, True], ids=["arrays", "batches"])
+def test_a_skipped_step_uses_up_no_learning_rate(batches: bool) -> None:
+    """Wherever native calls end, which is a matter of time."""
+    x, y = regression(n=32)
+    y[6] = 1e200  # its square overflows
+
+    def trained(rows: list[int], every_steps: int) -> bytes:
+        trainer = _trainer(optim.SGD(lambda step: 0.2 / (1 + step % 8)), nonfinite="skip")
+        data: dict[str, Any] = {"x": x[rows], "y": y[rows], "batch_size": 4, "shuffle": False}
+        if batches:
+            data = {"x": [(x[rows[i : i + 4]], y[rows[i : i + 4]]) for i in range(0, len(rows), 4)]}
+        stops = callbacks.LambdaCallback(on_step=lambda trainer, logs: None, every_steps=every_steps)  # noqa: ARG005
+        trainer.fit(**data, epochs=20, callbacks=[stops], progress=False)
+        assert trainer.skipped == (20 if len(rows) == 32 else 0)
+        return bits(trainer)
+
+    whole, good = list(range(32)), [*range(4), *range(8, 32)]
+    assert trained(whole, 1) == trained(whole, 1000) == trained(good, 1000)
 
 
 def test_unknown_ways_to_treat_them_are_errors() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from typing import TYPE_CHECKING
@@ -16,12 +17,15 @@ __all__ = ["check_writable", "read", "remove_stale", "shift", "write"]
 
 
 def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
-    """Writes `tensors` and `metadata` to a new file beside `path`, syncs it to the disk, and renames it."""
+    """Writes `tensors` and `metadata` to a new file beside `path`, syncs it to the disk, and renames it.
+
+    OSError, saying why, if that can't be.
+    """
     import numpy as np
     from safetensors.numpy import save
 
+    target = _target(path)
     contents = save({name: np.asarray(value, order="C") for name, value in tensors.items()}, dict(metadata))
-    target = os.path.abspath(path)
     temporary = _temporary(target)
     try:
         with open(temporary, "xb") as file:
@@ -35,6 +39,17 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: 
         raise
 
 
+def _target(path: str | os.PathLike[str]) -> str:
+    """The whole path; OSError if it is a folder, or if there is none that it could lie in."""
+    target = os.path.abspath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, f"{target} is a folder; give the name of a file in it")
+    folder = os.path.dirname(target)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder}; make it first")
+    return target
+
+
 def _temporary(target: str) -> str:
     """A name beside `target` that nobody else uses and `remove_stale` knows."""
     return f"{target}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
@@ -42,19 +57,15 @@ def _temporary(target: str) -> str:
 
 def check_writable(path: str | os.PathLike[str]) -> None:
     """OSError, saying why, unless a file can be written to `path`."""
-    target = os.path.abspath(path)
-    if os.path.isdir(target):
-        raise IsADirectoryError(f"{target} is a folder; give the name of a file in it")
-    folder = os.path.dirname(target)
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"there is no folder {folder}; make it first")
+    target = _target(path)
     temporary = _temporary(target)
     try:
         with open(temporary, "xb"):
             pass
         os.unlink(temporary)
     except OSError as error:
-        raise type(error)(error.errno, f"nothing can be written to {folder}: {error.strerror}") from None
+        message = f"nothing can be written to {os.path.dirname(target)}: {error.strerror}"
+        raise type(error)(error.errno, message) from None
 
 
 def remove_stale(path: str | os.PathLike[str]) -> None:
@@ -105,10 +116,13 @@ def shift(path: str | os.PathLike[str], keep: int) -> None:
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
     """The tensors and the metadata of a safetensors file.
 
-    Raises FileNotFoundError, and ValueError if the file is damaged, cut short or of another format.
+    Raises FileNotFoundError, IsADirectoryError, and ValueError if the file is damaged, cut short or of
+    another format.
     """
     from safetensors import SafetensorError, safe_open
 
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, f"{os.fspath(path)} is a folder; give the name of a file in it")
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict

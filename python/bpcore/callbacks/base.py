@@ -35,6 +35,8 @@ class Callback:
     between run natively without a stop. A callback with an `on_step` must set it; an object whose own
     `every_steps` is None has chosen to be called after no step.
 
+    What one raises is raised by `fit` once all others have been told of the same event.
+
     `fit` refuses a callback with a method ``on_...`` that is none of these, as it would never be called, and
     one whose arguments are others.
     """

@@ -91,7 +91,7 @@ class Checkpoint(Callback):
         try:
             files.check_writable(self.path)
         except OSError as error:
-            raise type(error)(*_with_prefix("Checkpoint: ", error)) from None
+            raise type(error)(error.errno, f"Checkpoint: {error.strerror}") from None
         files.remove_stale(self.path)
         self._writing = True
 
@@ -168,9 +168,3 @@ class _Best(Monitoring):
         if better:
             self.value = value
         return better
-
-
-def _with_prefix(prefix: str, error: OSError) -> tuple[Any, ...]:
-    if error.errno is None:
-        return (prefix + str(error),)
-    return error.errno, prefix + str(error.strerror)

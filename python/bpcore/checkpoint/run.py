@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from bpcore.basics.arrays import Array
     from bpcore.callbacks import Callback
 
-__all__ = ["PREFIX", "RunState", "pack", "unpack"]
+__all__ = ["PREFIX", "RunState", "pack", "state_of", "unpack"]
 
 PREFIX = "run:"  # of the names of tensors that belong to a run
 
 _TENSOR = "__tensor__"  # the only key of what stands for an array in JSON
+_WIDEST = 8  # bytes of a number that a file can hold
 
 
 @dataclass
@@ -59,9 +60,16 @@ class RunState:
             state.collected = {int(key): np.asarray(rows) for key, rows in state.collected.items()}
             state.callbacks = [(str(kind), dict(each)) for kind, each in state.callbacks]
             state.totals = [float(each) for each in state.totals]
-            place = state.position
-            well = isinstance(state.settings, dict) and isinstance(state.names, list)
-            if not well or (place is not None and (type(place) is not int or place < 0)):
+            state.seconds = float(state.seconds)
+            well = (
+                isinstance(state.settings, dict)
+                and isinstance(state.names, list)
+                and isinstance(state.stopped, (str, type(None)))
+                and type(state.skipped) is int
+                and (state.position is None or type(state.position) is int)
+                and 0 <= state.skipped <= (state.position or 0)
+            )
+            if not well:
                 raise ValueError("its values make no sense")
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"the state of its run is damaged: {error}") from None
@@ -96,10 +104,43 @@ class RunState:
                 found.restore_state(state)
 
 
+def state_of(callback: Callback) -> tuple[str, dict[str, Any]]:
+    """The kind of a callback and its state. TypeError for a state that would not come back from a file."""
+    kind, state = type(callback).__name__, callback.state()
+    if not isinstance(state, dict):
+        raise TypeError(f"{kind}.state must return a dict, got {type(state).__name__}")
+    _check(state, f"{kind}.state()")
+    return kind, state
+
+
+def _check(value: Any, place: str) -> None:
+    """TypeError, which says where, for what is neither a value of JSON nor an array of numbers."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if not isinstance(key, str) or key == _TENSOR:
+                raise TypeError(
+                    f"{place}: the keys of a dict must be strings, {_TENSOR!r} is taken; got {key!r}"
+                )
+            _check(each, f"{place}[{key!r}]")
+    elif isinstance(value, (list, tuple)):
+        for i, each in enumerate(value):
+            _check(each, f"{place}[{i}]")
+    elif isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype.kind not in "buif" or value.dtype.itemsize > _WIDEST:
+            raise TypeError(f"{place} must be an array of numbers, got one of dtype {value.dtype}")
+    elif value is not None and not isinstance(value, (bool, int, float, str)):
+        raise TypeError(
+            f"{place} must be made of dicts, lists, numbers, strings, None and arrays, got "
+            f"{type(value).__name__}"
+        )
+
+
 def pack(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     """`value` as JSON, where arrays become references to `tensors`, to which they are added below `name`."""
     if isinstance(value, np.ndarray):
         key = name.rstrip(".")
+        while key in tensors:  # of a key with a dot in it
+            key += "_"
         tensors[key] = value
         return {_TENSOR: key}
     if isinstance(value, dict):

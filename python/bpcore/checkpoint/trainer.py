@@ -136,13 +136,16 @@ def read_run(
         raise ValueError(f"{name}: {error}") from None
     state.check(name, going, names)
     history = _history(name, settings, tensors)
+    try:
+        saved = optim.from_config(settings["optimizer"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}: its settings are damaged: optimizer: {error}") from None
 
     def restore() -> None:
         weights.restore(model, tensors, name)
         _compare(model, settings["model"], name, 5)
         _restore_optimizer(engine, settings, tensors)
         optimizer, config = trainer.optimizer, settings["optimizer"]
-        saved = optim.from_config(config)
         if saved is not None and state.lr == optimizer.config()["lr"] != config["lr"]:
             optimizer.lr = saved.lr  # a callback has changed it since the run began
         optimizer.scale = config["scale"]

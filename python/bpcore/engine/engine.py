@@ -27,12 +27,9 @@ if TYPE_CHECKING:
 
     from bpcore._core import Plan, Session
     from bpcore.basics.arrays import Array
-    from bpcore.engine.control import GradientControl
     from bpcore.engine.outputs import Outputs
-    from bpcore.engine.task import Task
     from bpcore.intake import Feed, Signature
     from bpcore.nn.module.parameter import Storage
-    from bpcore.optim import Optimizer
     from bpcore.watching.health import Health
 
 __all__ = ["Engine"]
@@ -41,18 +38,8 @@ __all__ = ["Engine"]
 class Engine(Sessions):
     """Trains, evaluates and predicts on checked samples."""
 
-    def __init__(
-        self,
-        task: Task,
-        optimizer: Optimizer,
-        control: GradientControl,
-        seed: int,
-        dtype: str,
-        threads: int | None,
-    ) -> None:
-        super().__init__(task, optimizer, control, seed, dtype, threads)
-        self._quick: tuple[int, Quick | None] = 0, None  # rows and way of the last prediction
-        self._repeated: RepeatedStep | None = None  # the last step
+    _quick: tuple[int, Quick | None] = 0, None  # rows and way of the last prediction
+    _repeated: RepeatedStep | None = None  # the last step
 
     def training(
         self,
@@ -177,7 +164,8 @@ class Engine(Sessions):
         else:
             session = self._prepared(data)
         session.begin_epoch(0, False)
-        with self.turn("step"):
+        assert self._storage is not None
+        with self.turn("step"), self._storage.writing:
             done = session.run(1, rates)
         refused = None if done and not session.skipped else self.refusal(session)
         return float(session.last[0]), refused
@@ -274,7 +262,7 @@ class Engine(Sessions):
     def _compile_prediction(self, signature: Signature, storage: Storage) -> Compiled:
         def predict(*arrays: Tensor) -> Any:
             call = signature.call(arrays)
-            output = self.task.model(*call.inputs, **call.named)
+            output = call.given_to(self.task.model)
             if output is None:
                 raise TypeError("predict: the model returned None; is there no return in its __call__?")
             for leaf in tree.leaves(output):

@@ -58,9 +58,10 @@ class Outputs(NamedTuple):
     def values(self, session: Session | FullBatchSession | StreamSession) -> dict[str, Any]:
         """Name -> value of the session's epoch so far, a float or an array.
 
-        Where nothing counts, a loss is 0, as it is for a step; a mean has no value, NaN.
+        Where nothing counts, a loss is 0, as it is for a step; a mean has no value, NaN, and neither has a
+        loss where all steps were skipped.
         """
-        return self._values(session.totals, session, None)
+        return self._values(session.totals, session, None, _nothing(session))
 
     def last(self, session: Session | FullBatchSession | StreamSession, rows: int) -> dict[str, Any]:
         """Name -> value of the session's last step, which had so many samples."""
@@ -70,11 +71,18 @@ class Outputs(NamedTuple):
         self, session: Session | FullBatchSession | StreamSession, of_last_step: bool = False
     ) -> dict[str, Any]:
         """Those of the epoch so far, or of the last step, that add up: without what needs all rows."""
-        return self._values(session.last if of_last_step else session.totals, None, None)
+        if of_last_step:
+            return self._values(session.last, None, None)
+        return self._values(session.totals, None, None, _nothing(session))
 
     def _values(
-        self, sums: Array, session: Session | FullBatchSession | StreamSession | None, rows: int | None
+        self,
+        sums: Array,
+        session: Session | FullBatchSession | StreamSession | None,
+        rows: int | None,
+        nothing: float = 0.0,
     ) -> dict[str, Any]:
+        """`nothing` is what a loss is that has no weight."""
         found: dict[str, Any] = {}
         losses = {"loss", *(name for name, _ in self.terms)}
         begin, number = 1, 1  # the next element of the sums, the next output
@@ -95,10 +103,15 @@ class Outputs(NamedTuple):
                 number += 1
             if each.metric is None:
                 value, weight = map(float, parts)
-                nothing = 0.0 if each.name in losses else math.nan
-                found[each.name] = value / weight if weight else nothing
+                empty = nothing if each.name in losses else math.nan
+                found[each.name] = value / weight if weight else empty
             else:
                 found[each.name] = metrics.base.read(each.metric, parts)
         if self.terms:
             return {"loss": sum(weight * found[name] for name, weight in self.terms), **found}
         return found
+
+
+def _nothing(session: Session | FullBatchSession | StreamSession) -> float:
+    """What a loss without any weight is: of steps that were all skipped, it is unknown, not 0."""
+    return math.nan if 0 < session.skipped == session.position else 0.0

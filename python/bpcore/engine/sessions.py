@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,7 +141,10 @@ class Sessions(TrainingState):
         data = first._replace(arrays=tuple(buffers))
         plan, tail, outputs = self._plan_pair(kind, data, first.rows, storage, by_rows)
         session = self._session(kind, plan, tail, outputs, storage, data, first.rows, **options)
-        return Opened(session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch))
+        writing = storage.writing if kind == "training" else nullcontext()
+        return Opened(
+            session, buffers, outputs, lambda who, batch: self._check_labels(who, plan, batch), writing
+        )
 
     def _watching(self, signature: Signature, storage: Storage) -> tuple[Plan, Health]:
         """The plan of watched steps, and what takes down what they measure."""

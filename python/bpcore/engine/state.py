@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bpcore._core import Optimizer as Updates
     from bpcore.basics.arrays import Array
+    from bpcore.basics.turns import Turns
     from bpcore.engine.control import GradientControl
     from bpcore.engine.task import Task
     from bpcore.intake import Signature
@@ -87,18 +88,21 @@ class TrainingState:
 
     def snapshot(self) -> tuple[Array, Array]:
         """A copy of all parameters and states."""
-        store = self.ready(None).store
-        return store.flat_parameters.copy(), store.flat_states.copy()
+        storage = self.ready(None)
+        with storage.writing:
+            return storage.store.flat_parameters.copy(), storage.store.flat_states.copy()
 
     def restore(self, snapshot: tuple[Array, Array]) -> None:
         """Puts a snapshot back; ValueError unless it has this storage's sizes and dtype."""
-        store = self.ready(None).store
+        storage = self.ready(None)
+        store = storage.store
         own = (store.flat_parameters, store.flat_states)
         given = [np.asarray(each) for each in snapshot]
         if [(each.shape, each.dtype) for each in given] != [(each.shape, each.dtype) for each in own]:
             raise ValueError("restore: this is no snapshot of this trainer: its sizes or dtype are others")
-        for array, value in zip(own, given, strict=True):
-            array[...] = value
+        with storage.writing:
+            for array, value in zip(own, given, strict=True):
+                array[...] = value
 
     # The model's parameters
 
@@ -205,13 +209,17 @@ class TrainingState:
         finally:
             busy.release()
 
+    def writing(self) -> Turns:
+        """For what changes values, or needs all of them as they are between two steps."""
+        return self.ready(None).writing
+
     def _pack(self, signature: Signature | None, predicting: bool) -> Storage:
         model = self.task.model
         if signature is not None and not all(variable.known for _, variable in model.named_variables()):
             with build.sizing(model, self._dtype) as trace:
                 if predicting:
                     call = signature.call([sparse.symbolic(trace, *spec) for spec in signature.specs()])
-                    model(*call.inputs, **call.named)
+                    call.given_to(model)
                 else:
                     self.task.describe(trace, signature)
         storage = build.packed(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from bpcore.symbolic.sparse import room_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from bpcore._core import Session
     from bpcore.basics.arrays import Array
@@ -22,12 +24,13 @@ _MOST_SHAPES = 16  # of which native sessions are kept
 
 
 class Opened(NamedTuple):
-    """A native session of one step, the arrays that it reads, its outputs, and what looks at labels first."""
+    """A native session of one step, the arrays that it reads, its outputs, and what belongs around a step."""
 
     session: Session
     buffers: list[Array]
     outputs: Outputs
-    check: Callable[[str, Samples], None]
+    check: Callable[[str, Samples], None]  # of labels, before it
+    writing: AbstractContextManager[None] = nullcontext()  # around a step
 
 
 class StreamSession:
@@ -83,7 +86,7 @@ class StreamSession:
             self._begin(epoch, shuffle)
         elif (epoch, shuffle) != self._epoch:
             if self._feed.rewind():
-                self._begin(epoch, shuffle)
+                self._begin(self._epoch[0] if self._feed.continues else epoch, shuffle)
             if self._feed.continues:
                 self._feed.skip(-self._taken, epoch - self._epoch[0])
                 self._ready, self._taken = None, 0
@@ -103,7 +106,7 @@ class StreamSession:
         wanted = position * self._accumulate
         if wanted:
             self._feed.skip(wanted - self._taken)
-            self._ready, self._taken = None, wanted
+            self._ready, self._taken, self._fresh = None, wanted, False
         self.position, self.skipped = position, skipped
         self.totals = np.array(totals, np.float64)
         self._collected = {number: [rows] for number, rows in (collected or {}).items()}
@@ -122,13 +125,14 @@ class StreamSession:
         return self._ready is None
 
     def run(self, steps: int, rates: Array) -> int:
-        """Runs up to `steps` steps, each with its row of `rates`, and returns how many were done.
+        """Runs up to `steps` steps and returns how many were done; each update takes the next row of `rates`.
 
         It stops early before an update that is not finite, as a native session does, and where `finished` is
         true or raises.
         """
         self.wrong_layer = -1
         self._losses, self._watched = [], []
+        skipped = self.skipped
         for done in range(steps):
             try:
                 if self.finished:
@@ -137,7 +141,8 @@ class StreamSession:
                 if done:  # these are told about first
                     return done
                 raise
-            if not self._step(rates[done : done + 1]):
+            update = done - (self.skipped - skipped)
+            if not self._step(rates[update : update + 1]):
                 return done
         return steps
 
@@ -230,7 +235,8 @@ class StreamSession:
         assert opened is not None
         session = opened.session
         session.begin_epoch(0, False)
-        done = session.run(1, rates)
+        with opened.writing:
+            done = session.run(1, rates)
         self.last = session.last
         self.wrong_layer = session.wrong_layer
         if not done:

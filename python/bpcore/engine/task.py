@@ -99,7 +99,7 @@ class Task:
                 raise ValueError(f"the objective must return a scalar tensor, got {described(value)}")
             mean, pair = summed("objective", value, None, signature.rows)
             return Description([mean, *pair], Outputs())
-        prediction = self.model(*call.inputs, **call.named)
+        prediction = call.given_to(self.model)
         self._goals.check(prediction)
         means, sums, parts, learned, measured = [], [], [], [], []
         classes = self._classes.setdefault(_kind([shape for shape, *_ in signature.arrays], signature), {})

@@ -143,10 +143,14 @@ class Batches:
 
     def skip(self, batches: int, epochs: int = 0) -> None:
         """Leaves out so many batches of this epoch, behind those of `epochs` others."""
+        epoch, begin, limit = self._epoch, self._number, self._limit
         self._number += batches
-        if self._limit is not None:
-            for _ in range(batches + epochs * self._limit):
+        if limit is not None:
+            first = epoch * limit + begin
+            for place in range(first, first + batches + epochs * limit):
+                self._epoch, self._number = divmod(place, limit)  # what begins anew does so in its epoch
                 self._next()
+            self._epoch, self._number = epoch + epochs, begin + batches
         elif hasattr(self._source, "skip"):
             self._iterator = iter(self._source.skip(self._number))
         elif hasattr(self._source, "__getitem__") and hasattr(self._source, "__len__"):

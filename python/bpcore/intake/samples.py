@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from bpcore.intake.tables import from_table
 from bpcore.symbolic.sparse import SparseMatrix, as_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bpcore.intake.groups import Keys
 
@@ -34,6 +35,19 @@ class Call(NamedTuple):
     named: dict[str, Any]
     target: Any
     weights: dict[int | str | None, Any]
+
+    def given_to(self, model: Callable[..., Any]) -> Any:
+        """What `model` makes of the inputs; TypeError, which says what it takes, where that isn't so many."""
+        try:
+            return model(*self.inputs, **self.named)
+        except TypeError:
+            parameters = inspect.signature(model)
+            try:
+                parameters.bind(*self.inputs, **self.named)
+            except TypeError:
+                takes, count = ", ".join(parameters.parameters), len(self.inputs) + len(self.named)
+                raise TypeError(f"the model takes ({takes}), but x has {count} inputs") from None
+            raise
 
     def weight(self, output: int | str | None) -> Any:
         """The weights of samples in the loss and metrics of an output; None without."""

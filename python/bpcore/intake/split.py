@@ -21,16 +21,24 @@ def split(data: Samples, fraction: Any, stratify: Any, loss: Resolved) -> tuple[
 
     With `stratify`, True for the classes of the target or an array of labels, those are the last ones of each
     class, in the proportions of all. TypeError for a target without classes, ValueError where a class can't
-    be on both sides.
+    be on both sides, and where no sample of a side counts.
     """
     at = split_at(data.rows, fraction)
     if stratify is False or stratify is None:
-        return data.split(at)
-    labels = _labels(data, stratify, loss)
-    held = _last_of_each(labels, data.rows - at)
-    kept = np.ones(data.rows, bool)
-    kept[held] = False
-    return data._replace(selected=np.flatnonzero(kept)), data._replace(selected=held)
+        parts = data.split(at)
+    else:
+        labels = _labels(data, stratify, loss)
+        held = _last_of_each(labels, data.rows - at)
+        kept = np.ones(data.rows, bool)
+        kept[held] = False
+        parts = data._replace(selected=np.flatnonzero(kept)), data._replace(selected=held)
+    for part, what in zip(parts, ("train on", "validate with"), strict=True):
+        if part.weight is not None and not (part.chosen(part.weight) > 0).any():
+            raise ValueError(
+                f"fit: validation_split leaves no sample to {what} whose sample_weight is above 0; shuffle "
+                "the samples, or leave out those that don't count"
+            )
+    return parts
 
 
 def split_at(rows: int, fraction: Any) -> int:

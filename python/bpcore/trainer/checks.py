@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from bpcore.basics.settings import count, number
@@ -12,18 +13,24 @@ from bpcore.callbacks.tolerance import Tolerance
 if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
-__all__ = ["callback_list", "order_is_free"]
+__all__ = ["callback_list", "order_is_free", "path"]
 
 
 def order_is_free(who: str, model: Module) -> None:
     """ValueError if a layer, told by ``stateful``, goes on in a batch where the one before has ended."""
-    for path, module in model.named_modules():
+    for at, module in model.named_modules():
         if getattr(module, "stateful", False) is True:
-            place = f" layer {path!r}" if path else ""  # which a module knows only once it is trained
+            place = f" layer {at!r}" if at else ""  # which a module knows only once it is trained
             raise ValueError(
                 f"{who}: {type(module).__name__}{place} carries its state from batch to batch, so samples "
                 "must keep their order; pass shuffle=False"
             )
+
+
+def path(who: str, name: str, value: Any) -> None:
+    """TypeError unless `value` can be the name of a file."""
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise TypeError(f"{who}: {name} must be the name of a file, got {value!r}")
 
 
 def callback_list(given: Any, max_seconds: Any, tol: Any) -> list[Callback]:

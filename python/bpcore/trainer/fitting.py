@@ -49,6 +49,8 @@ def fit(
         resumed = None
         if resume is not None:
             resumed = checkpoint.read_run(resume, trainer, going._asdict(), run.names)
+        if resumed is not None:
+            run.check(str(resume), resumed.state)
     with engine.turn("fit"):
         if resumed is not None:
             resumed.restore()

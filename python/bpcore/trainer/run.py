@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bpcore.basics import interrupts
 from bpcore.callbacks.base import overrides
-from bpcore.checkpoint.run import RunState
+from bpcore.checkpoint.run import RunState, state_of
+from bpcore.engine.fullbatch import FullBatchSession
 from bpcore.engine.pace import Pace
 from bpcore.engine.streaming import StreamSession
 from bpcore.watching.history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bpcore._core import Session
     from bpcore.callbacks import Callback
-    from bpcore.engine.fullbatch import FullBatchSession
     from bpcore.engine.outputs import Outputs
     from bpcore.trainer import Trainer
     from bpcore.watching.progress import Progress
@@ -59,9 +61,12 @@ class Run:
         self._callbacks = callbacks
         self._pausing = [each for each in callbacks if overrides(each, "on_pause")]
         self._pace = Pace()
+        self._writing = trainer._engine.writing()
+        self.thread = get_ident()
         self._values: dict[str, Any] = {}  # of the last epoch
         self._lr = trainer.optimizer.config()["lr"]
         self._began: float | None = None  # when the epoch at hand did; None between two
+        self._awaited: RunState | None = None  # where it will go on, until it is there
         names = trainer._task.names
         self.names = [*names, *([] if validate is None else [f"val_{name}" for name in names])]
 
@@ -72,16 +77,18 @@ class Run:
         """
         trainer, self._bar = self._trainer, bar
         self._before = trainer.epochs if resumed is None else 0
+        self._awaited, before, begun = resumed, self._trainer.history, False
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
         trainer.history.stopped, trainer.stop_training, trainer._stop_reason = None, False, None
         error: BaseException | None = None
         with interrupts.deferred():
             try:
-                self._tell("on_train_begin", {})
+                for callback in self._callbacks:
+                    callback.on_train_begin(trainer, {})
+                begun = True
                 if resumed is None:
-                    for callback in self._callbacks:
-                        callback._before_steps(trainer, self._session, self._outputs, self._data.shuffle)
+                    self._before_steps()
                 going = resumed is None or self._resume(resumed)
                 while going and trainer.epochs < last and not trainer.stop_training:
                     going = self._epoch()
@@ -93,17 +100,27 @@ class Run:
                 self._end(error)
             finally:
                 self._bar.close()
+                if not begun:
+                    trainer.history = before
         return trainer.history
 
+    def _before_steps(self) -> None:
+        trainer = self._trainer
+        with self._writing:  # parameters are tried, and put back
+            for callback in self._callbacks:
+                callback._before_steps(trainer, self._session, self._outputs, self._data.shuffle)
+
     def state(self) -> RunState:
-        """Where it stands now."""
+        """Where it stands now; where it should go on, if it did not come to that."""
+        if self._awaited is not None:
+            return self._awaited
         session, trainer = self._session, self._trainer
         state = RunState(
             settings=self._data._asdict(),
             names=self.names,
             stopped=self._reason(None) if trainer.stop_training and trainer._stop_reason != "time" else None,
             lr=self._lr,
-            callbacks=[(type(each).__name__, each.state()) for each in self._callbacks],
+            callbacks=[state_of(each) for each in self._callbacks],
         )
         if self._began is not None:
             state.position, state.skipped = session.position, session.skipped
@@ -111,6 +128,20 @@ class Run:
             state.collected = {number: session.collected(number) for number in self._outputs.collected}
             state.seconds = time.perf_counter() - self._began
         return state
+
+    def check(self, who: str, state: RunState) -> None:
+        """ValueError, beginning with `who`, unless the epoch in `state` has steps and sums as this run's."""
+        session = self._session
+        if state.position is None:
+            return
+        steps = session.steps_per_epoch
+        sums = isinstance(session, FullBatchSession) or len(state.totals) == session.totals.size
+        rows = sorted(state.collected) == self._outputs.collected
+        if not (sums and rows and (steps is None or state.position <= steps)):
+            raise ValueError(
+                f"{who} is in the middle of an epoch of other steps or other sums of metrics than this run; "
+                "use the same data and metrics, or another path"
+            )
 
     def _resume(self, state: RunState) -> bool:
         """Callbacks remember what they did, and an epoch that was begun is ended. Whether more may follow."""
@@ -123,12 +154,14 @@ class Run:
             self._trainer.stop(state.stopped)
             return False
         if state.position is None:
+            self._awaited = None
             return True
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
         session.seek(state.position, state.totals, state.skipped, state.collected)
         self._bar.skip(self._done())
         self._began = time.perf_counter() - state.seconds
+        self._awaited = None
         self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()
 
@@ -143,22 +176,26 @@ class Run:
 
     def _end(self, error: BaseException | None) -> None:
         """Tells every callback that the run is over, then raises what ended it, or the first they raise."""
-        for callback in self._callbacks:
-            try:
-                callback.on_run_over(self._trainer, error)
-            except BaseException as raised:  # noqa: BLE001, PERF203 - the others must be told, too
-                error = raised if error is None else error
-        for callback in self._callbacks:
-            try:
-                callback.on_train_end(self._trainer, self._values)
-            except BaseException as raised:  # noqa: BLE001, PERF203
-                error = raised if error is None else error
+        for event, news in (("on_run_over", error), ("on_train_end", self._values)):
+            raised = self._told(self._callbacks, event, news)
+            error = raised if error is None else error
         if error is not None:
             raise error
 
-    def _tell(self, event: str, logs: dict[str, Any]) -> None:
-        for callback in self._callbacks:
-            getattr(callback, event)(self._trainer, logs)
+    def _told(self, callbacks: Iterable[Callback], event: str, news: Any) -> BaseException | None:
+        """Tells all of them, whatever one raises: what is written then is of one moment. The first error."""
+        error: BaseException | None = None
+        for callback in callbacks:
+            try:
+                getattr(callback, event)(self._trainer, news)
+            except BaseException as raised:  # noqa: BLE001, PERF203 - the caller raises it
+                error = raised if error is None else error
+        return error
+
+    def _tell(self, event: str, logs: dict[str, Any], callbacks: Iterable[Callback] | None = None) -> None:
+        error = self._told(self._callbacks if callbacks is None else callbacks, event, logs)
+        if error is not None:
+            raise error
 
     def _epoch(self) -> bool:
         """Whether the epoch came to its end."""
@@ -178,7 +215,8 @@ class Run:
         values = self._outputs.values(session)
         if self._validate is not None:
             values.update({f"val_{name}": value for name, value in self._validate().items()})
-        trainer.history.append(time.perf_counter() - self._began, values)
+        with self._writing:
+            trainer.history.append(time.perf_counter() - self._began, values)
         self._began = None
         self._values = values
         self._bar.epoch_done(trainer.epochs - self._before, values)
@@ -210,8 +248,11 @@ class Run:
                 steps = min(steps, session.steps_per_epoch - before)
             for _, every in intervals:
                 steps = min(steps, every - step % every)
-            done = self._pace.run(session, steps, trainer.optimizer.group_rates(step, steps))
-            trainer.skipped += session.skipped - skipped
+            rates = trainer.optimizer.group_rates(step, steps)
+            # A stream's session takes a turn for each step: its batches may be long in coming.
+            with nullcontext() if isinstance(session, StreamSession) else self._writing:
+                done = self._pace.run(session, steps, rates)
+                trainer.skipped += session.skipped - skipped
             if trainer.health is not None:
                 trainer.health.add(cast("Session", session))  # LBFGS's steps can't be watched
             refused = done < steps and not session.finished  # which raises what stopped a stream of batches
@@ -229,8 +270,7 @@ class Run:
             forward = trainer.steps > step  # not if all were skipped
             due = [callback for callback, every in intervals if forward and trainer.steps % every == 0]
             logs = self._outputs.last(session, self._rows_of_last_step()) if due else {}
-            for callback in due:
-                callback.on_step(trainer, logs)
+            self._tell("on_step", logs, due)
             self._pause()
             interrupts.check()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -249,8 +249,12 @@ class Trainer:
         with self._alone("fit"):
             epochs = settings.count("fit", "epochs", epochs, 0)
             accumulate = settings.count("fit", "accumulate", accumulate, 1)
+            shuffle = settings.flag("fit", "shuffle", shuffle)
+            check_finite = settings.flag("fit", "check_finite", check_finite)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
             progress_.check("fit", progress)
+            if resume is not None:
+                checks.path("fit", "resume", resume)
             data, held_out, rows, batch_size = self._reader.training(
                 x,
                 y,
@@ -269,7 +273,7 @@ class Trainer:
             )
             if shuffle and rows is not None:
                 checks.order_is_free("fit", self.model)
-            going = Data(rows, batch_size, accumulate, bool(shuffle))
+            going = Data(rows, batch_size, accumulate, shuffle)
             return fitting.fit(self, data, held_out, going, listeners, epochs, progress, resume)
 
     def find_learning_rate(
@@ -386,10 +390,11 @@ class Trainer:
         if self.control.ema is None or self.steps == 0:
             missing = "ema is None" if self.control.ema is None else "there was no step yet"
             raise RuntimeError(f"averaged_model: there is no average, since {missing}")
-        averages = self._engine.averages()
-        twin = self.model.copy()
-        for name, value in twin.parameters.items():
-            value[...] = averages[name]
+        with self._engine.writing():
+            averages = self._engine.averages()
+            twin = self.model.copy()
+            for name, value in twin.parameters.items():
+                value[...] = averages[name]
         return twin
 
     def snapshot(self) -> tuple[Array, Array]:
@@ -414,11 +419,15 @@ class Trainer:
         """Writes parameters, states, the optimizer's state and all settings to a safetensors file.
 
         The file is replaced at once or not at all. Called by a callback, it also holds where the run stands,
-        for ``fit(resume=path)``. Functions (a loss, a partial of a known one too, a metric, an objective, a
-        learning rate) are not in it, only their names; schedules are, unless a function is a part of them.
+        for ``fit(resume=path)``. Called by another thread, it waits until steps that are under way are done,
+        which takes about 50 ms or one step. Functions (a loss, a partial of a known one too, a metric, an
+        objective, a learning rate) are not in it, only their names; schedules are, unless a function is a
+        part of them.
         """
-        self._engine.ready(None)
-        checkpoint.save(self, self._engine, path, None if self._run is None else self._run.state())
+        run = self._run
+        state = run.state() if run is not None and run.thread == get_ident() else None
+        with self._engine.writing():
+            checkpoint.save(self, self._engine, path, state)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], model: Module, **overrides: Any) -> Trainer:

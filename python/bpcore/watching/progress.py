@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,8 +100,15 @@ def _display(epochs: int, samples: int | None, show: bool | str, done: int) -> _
     if show is False or sys.stderr is None:
         return None
     if show is True:
-        show = "bar" if sys.stderr.isatty() or _in_notebook() else "log"
+        show = "bar" if _is_terminal() or _in_notebook() else "log"
     return (_Bar if show == "bar" else _Log)(epochs, samples, done)
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # of what has taken its place, or was closed
+        return False
 
 
 def _in_notebook() -> bool:
@@ -182,8 +190,9 @@ class _Log:
         parts += [text] if (text := _text(values)) else []
         parts.append(f"{samples / max(now - self._since, 1e-9):,.0f} samples/s")
         self._shown, self._since = max(self._shown, done), now
-        sys.stderr.write(f"{', '.join(parts)}\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more; tqdm does so, too
+            sys.stderr.write(f"{', '.join(parts)}\n")
+            sys.stderr.flush()
 
     def _place(self, done: int) -> str:
         """How far the epoch is that follows `done` others."""

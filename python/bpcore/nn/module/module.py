@@ -223,9 +223,13 @@ class Module:
         return None
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
-        """Writes parameters and states to a safetensors file, which is replaced at once or not at all."""
+        """Writes parameters and states to a safetensors file, which is replaced at once or not at all.
+
+        While another thread trains them, it waits until steps that are under way are done.
+        """
         self._exist()
-        files.write(path, weights.tensors(self), {"format": "bpcore"})
+        with weights.between_steps(self):
+            files.write(path, weights.tensors(self), {"format": "bpcore"})
 
     def load_weights(self, path: str | os.PathLike[str]) -> None:
         """Reads parameters and states from a safetensors file of `save_weights` or a trainer's `save`.

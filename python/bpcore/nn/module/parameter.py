@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from bpcore.basics.settings import flag
+from bpcore.basics.turns import Turns
 from bpcore.nn.init import resolve
 from bpcore.nn.penalties import Constraint, is_regularizer
 from bpcore.symbolic import operators, tracing
@@ -35,6 +36,7 @@ class Storage:
     states: tuple[str, ...]
     moved: bool = False  # true once a larger model has taken some of it over
     busy: Lock = field(default_factory=Lock)  # held while a trainer writes to it
+    writing: Turns = field(default_factory=Turns)  # within that, held while values belong to no step
 
     @property
     def dtype(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +11,13 @@ from bpcore.basics.arrays import FLOATS
 from bpcore.nn.module import build
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bpcore.basics.arrays import Array
     from bpcore.nn.module import Module
     from bpcore.nn.module.parameter import Variable
 
-__all__ = ["check", "named", "restore", "tensors"]
+__all__ = ["between_steps", "check", "named", "restore", "tensors"]
 
 _SHOWN = 4  # names that an error lists of each kind
 
@@ -37,6 +38,16 @@ def named(model: Module) -> dict[str, Variable]:
 def tensors(model: Module) -> dict[str, Array]:
     """The arrays of `model`, which must exist, by the names they have in files."""
     return {name: variable.value for name, variable in named(model).items()}
+
+
+@contextmanager
+def between_steps(model: Module) -> Iterator[None]:
+    """Around what reads all of `model`, which must exist: no thread is in the middle of a step meanwhile."""
+    storages = {id(v.storage): v.storage for v in named(model).values() if v.storage is not None}
+    with ExitStack() as stack:
+        for _, storage in sorted(storages.items()):  # in one order for all, so that nobody waits for ever
+            stack.enter_context(storage.writing)
+        yield
 
 
 def check(model: Module, arrays: Mapping[str, Array], who: str) -> None:
