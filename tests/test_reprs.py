@@ -10,6 +10,7 @@ import pytest
 import bpcore as bp
 from bpcore import callbacks, nn, ops, optim, schedules
 from tests.nn.models import Plain
+from tests.training.problems import blobs, network
 
 
 def halved(step: int) -> float:
@@ -161,3 +162,11 @@ def test_a_history_says_how_it_ended_and_when_it_was_best() -> None:
     other.stopped = "epochs"
     other.append(0.25, {"loss": 1.0, "matrix": np.eye(2), "val_loss": float("nan")})  # type: ignore[dict-item]
     assert repr(other) == "History(1 epoch in 0.25 s; last: loss 1, val_loss nan)"
+
+
+def test_a_finder_says_what_it_found() -> None:
+    finder = callbacks.LearningRateFinder(num_training_steps=30)
+    assert "suggestion" not in repr(finder)
+    x, y = blobs()
+    bp.Trainer(network(8, 3), "cross_entropy").find_learning_rate(x, y, finder=finder)
+    assert repr(finder).endswith(f"suggestion={finder.suggestion:.3g})")

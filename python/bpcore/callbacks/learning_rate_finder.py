@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bpcore.basics import interrupts, settings
+from bpcore.basics import interrupts, settings, texts
 from bpcore.callbacks.base import Callback
 
 if TYPE_CHECKING:
@@ -186,6 +186,10 @@ class LearningRateFinder(Callback):
         rates = self.rates[start : start + smooth.size]
         slopes = np.gradient(smooth, np.log(rates))
         return float(rates[np.argmin(slopes)]) if slopes.min() < 0 else None
+
+    def __repr__(self) -> str:
+        found = [] if self.suggestion is None else [f"suggestion={self.suggestion:.3g}"]
+        return texts.call(self, [*texts.settings_of(self), *found])
 
     def _apply(self, trainer: Trainer) -> None:
         found, optimizer = self.suggestion, trainer.optimizer
