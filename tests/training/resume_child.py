@@ -23,20 +23,20 @@ def dense() -> tuple[bp.Trainer, dict[str, Any]]:
         nn.Dropout(0.2),
         nn.Dense(3),
     )
-    rate = schedules.Cosine(0.02, 600)
+    rate = schedules.Cosine(0.02, 1800)
     trainer = bp.Trainer(
         model, "cross_entropy", optim.Adam(rate), metrics=["accuracy"], seed=5, clip_norm=1.0, ema=0.9
     )
     x, y = blobs(207, seed=3)
     x = x + np.random.default_rng(1).normal(size=x.shape).astype("float32")
     held_out = (x[160:], y[160:])
-    listeners = [callbacks.EarlyStopping(patience=25), callbacks.ReduceLROnPlateau(patience=4)]
+    listeners = [callbacks.EarlyStopping(patience=60), callbacks.ReduceLROnPlateau(patience=4)]
     return trainer, {
         "x": x[:160],
         "y": y[:160],
         "validation_data": held_out,
         "batch_size": 7,
-        "epochs": 40,
+        "epochs": 80,
         "callbacks": listeners,
     }
 
@@ -50,7 +50,7 @@ def lstm() -> tuple[bp.Trainer, dict[str, Any]]:
         "x": x,
         "y": np.cumsum(x, axis=1),
         "batch_size": 4,
-        "epochs": 20,
+        "epochs": 60,
         "shuffle": False,
         "callbacks": [],
     }

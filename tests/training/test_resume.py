@@ -221,18 +221,18 @@ def test_killed_at_random_moments(kind: str, kills: int, tmp_path: Path) -> None
             break
         child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
         _wait_for_a_step(child, killed / "run.safetensors")
-        time.sleep(moments.uniform(0, 0.02))
+        time.sleep(moments.uniform(0, 0.012))
         if child.poll() is None:
             child.send_signal(signal.SIGKILL)
             done += 1
         _, errors = child.communicate(timeout=60)
         assert child.returncode in (0, -signal.SIGKILL), errors.decode()
-    assert done >= min(kills, 4)
+    assert done == kills, "the run must be long enough"
     if not (killed / "result.safetensors").exists():
         subprocess.run(command, env=environment, check=True, timeout=120)
     results = [(folder / "result.safetensors").read_bytes() for folder in (whole, killed)]
     assert results[0] == results[1]
-    left = {name for name in os.listdir(killed) if name.endswith(".tmp")}
+    left = {name for name in os.listdir(killed) if name.startswith("run.") and name.endswith(".tmp")}
     assert not left, "what was half written is removed by the next run"
 
 
