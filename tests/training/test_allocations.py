@@ -13,21 +13,17 @@ from typing import Any
 import pytest
 
 from bpcore._native import core
+from tests.support.sanitizers import sanitized
 from tests.training.problems import child_environment
 
 HERE = Path(__file__).parent
 MiB = 2**20
 
 
-def _sanitized() -> bool:
-    maps = Path("/proc/self/maps")
-    return maps.exists() and "libasan" in maps.read_text()
-
-
 pytestmark = [
     pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="counts through glibc's names"),
     pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler"),
-    pytest.mark.skipif(_sanitized(), reason="the sanitizer has its own malloc"),
+    pytest.mark.skipif(sanitized(), reason="the sanitizer has its own malloc"),
 ]
 
 

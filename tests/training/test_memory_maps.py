@@ -15,6 +15,7 @@ import pytest
 import bpcore as bp
 from bpcore import losses, nn, optim
 from bpcore.intake.mapped import is_mapped
+from tests.support.sanitizers import sanitized
 from tests.training.problems import bits, blobs, child_environment, network
 
 X, Y = blobs(96)
@@ -173,6 +174,7 @@ def anonymous() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells")
+@pytest.mark.skipif(sanitized(), reason="the sanitizer keeps memory that was freed")
 @pytest.mark.parametrize("kind", ["a memory map", "bytes in memory"])
 def test_data_are_never_copied_as_a_whole(tmp_path: Path, kind: str) -> None:
     folder = str(tmp_path) if kind == "a memory map" else ""
