@@ -64,7 +64,7 @@ def kill_and_compare(folder: Path, kills: int) -> bool:
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / FILE).unlink(missing_ok=True)
     while len(places) < kills:
-        if run(folder / "killed", moments.uniform(0.02, 0.2)).returncode == 0:
+        if run(folder / "killed", moments.uniform(0, 0.06)).returncode == 0:
             print("it was too quick to be killed again")
             break
         trainer = bp.Trainer.load(folder / "killed" / FILE, network())
