@@ -71,7 +71,8 @@ def test_what_changes_between_repeated_steps_is_noticed() -> None:
         model[0].freeze()
         trainer.step(*given)
         model[0].unfreeze()
-        model[1].rate = 0.6
+        trainer.step(*given)
+        model[1].rate = 0.6  # nothing else has changed since the last step
         trainer.step(*given)
         trainer.step(given[0][:7], given[1][:7])
         trainer.optimizer.lr = 0.1
