@@ -168,6 +168,7 @@ void normalize_rows_gradient(const T* x /* (rows, count) */, const T* weight,
       T sums[2];
       sum_row<T>(count, sums, [&](int64_t i, auto access, auto& parts) {
         const int64_t at = row * count + i;
+        simd::prefetch_to_write(dx + at);  // there when it is written, which is not in its order
         Vec h = access.load(seed + at);
         if (weight != nullptr) h = h * access.load(weight + i);
         parts[0] += h;
