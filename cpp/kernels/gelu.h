@@ -36,7 +36,8 @@ struct Normal<float> {
     const Vec scale = (Vec)((simd::Vec<simd::Bits<float>>)shifted << simd::mantissa_bits<float>);
     bell = square > most ? Vec{} : power * scale;
     const Vec magnitude = simd::absolute<float>(x), last = simd::broadcast(C::normal_end);
-    const Vec part = polynomial<float>(last < magnitude ? last : magnitude, C::normal);
+    // Not as even and odd powers: their sums are large, and cancel.
+    const Vec part = horner<float>(last < magnitude ? last : magnitude, C::normal, 0, 1);
     distribution = x < Vec{} ? bell * part : simd::fma(-bell, part, simd::broadcast(1.0f));
   }
 };
