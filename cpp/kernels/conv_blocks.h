@@ -15,8 +15,35 @@ struct Window {
   int64_t in, out, step, begin, taps, spread;
 
   int64_t extent(int64_t outputs) const { return (outputs - 1) * step + (taps - 1) * spread + 1; }
+  // The taps of an output that are inside, where some may not be.
+  Range taps_inside(int64_t output) const {
+    const int64_t first = begin + output * step;
+    const int64_t from = std::clamp<int64_t>(ceil_div(std::max<int64_t>(-first, 0), spread), 0, taps);
+    return {from, std::clamp<int64_t>(ceil_div(std::max<int64_t>(in - first, 0), spread), from, taps)};
+  }
   bool inside() const { return out == 0 || taps == 0 || (begin >= 0 && begin + extent(out) <= in); }
 };
+
+// The window of so many outputs side by side, and how many of those there are.
+inline Window together(Window window, int64_t outputs) {
+  window.taps += (outputs - 1) * window.step;
+  window.out = ceil_div(window.out, outputs);
+  window.step *= outputs;
+  return window;
+}
+
+// How many outputs side by side, of at most `most` that `fits` lets pass, have the fewest taps each, if these
+// are fewer by a fifth than those of one; otherwise 1.
+template <class Fits>
+int64_t fewest_taps(int64_t taps, int64_t step, int64_t most, Fits fits) {
+  int64_t best = 1;
+  double least = 0.8 * static_cast<double>(taps);
+  for (int64_t outputs = 2; outputs <= most; ++outputs) {
+    const double each = static_cast<double>(taps + (outputs - 1) * step) / static_cast<double>(outputs);
+    if (each < least && fits(outputs)) best = outputs, least = each;
+  }
+  return best;
+}
 
 // Outputs that are computed together: whole images, or whole rows of one, or a part of one row.
 struct Block {
