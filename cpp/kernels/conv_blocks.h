@@ -60,7 +60,7 @@ class Blocks {
       y_step_ = 1;
       x_step_ = round_up(std::max<int64_t>(outputs, 1), rows);
     } else if (y * x > outputs) {
-      y_step_ = outputs / x;
+      y_step_ = ceil_div(y, ceil_div(y, outputs / x));
     } else {
       image_step_ = outputs / std::max<int64_t>(y * x, 1);
     }
