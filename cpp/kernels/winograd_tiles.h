@@ -65,9 +65,21 @@ template <class T>
 struct Spread {
   T* begin;
   int64_t apart, row_stride;
-
-  T* at(int64_t number, int64_t row) const { return begin + number * apart + row * row_stride; }
 };
+
+// The numbers 4 i ... 4 i + 3 of what lies at p.
+template <class Access, class T, class V>
+BPCORE_INLINE void store_row(const Access& access, T* p, int64_t apart, int i, const V (&row)[4]) {
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) access.store(p + (4 * i + j) * apart, row[j]);
+}
+
+// The numbers j, j + 4, j + 8, j + 12.
+template <class Access, class T, class V>
+BPCORE_INLINE void load_column(const Access& access, const T* p, int64_t apart, int j, V (&column)[4]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) column[i] = access.load(p + (4 * i + j) * apart);
+}
 
 inline int64_t odd_lines(int64_t elements, int64_t line) {
   const int64_t lines = (elements + line - 1) / line;
@@ -77,7 +89,7 @@ inline int64_t odd_lines(int64_t elements, int64_t line) {
 // `count` tiles side by side: tile t reads pixels 2 t ... 2 t + 3 of four rows and writes row t of `to`.
 template <class T>
 void transform_inputs(const T* from /* (4, pixels, stride) */, int64_t row_stride, int64_t stride,
-                      int64_t channels, int64_t count, const Spread<T>& to) {
+                      int64_t channels, int64_t count, Spread<T> to) {
   using V = simd::Vec<T>;
   for_channels<T>(channels, [&](int64_t channel, const auto& access) {
     V column[4][4];  // of the tile's four pixels along x
@@ -88,15 +100,15 @@ void transform_inputs(const T* from /* (4, pixels, stride) */, int64_t row_strid
     };
     read(0, column[0]);
     read(1, column[1]);
-    for (int64_t tile = 0; tile < count; ++tile) {
+    T* p = to.begin + channel;
+    for (int64_t tile = 0; tile < count; ++tile, p += to.row_stride) {
       read(2 * tile + 2, column[2]);
       read(2 * tile + 3, column[3]);
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
         V row[4];
         of_input(column[0][i], column[1][i], column[2][i], column[3][i], row);
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; ++j) access.store(to.at(4 * i + j, tile) + channel, row[j]);
+        store_row(access, p, to.apart, i, row);
         column[0][i] = column[2][i];
         column[1][i] = column[3][i];
       }
@@ -107,22 +119,21 @@ void transform_inputs(const T* from /* (4, pixels, stride) */, int64_t row_strid
 // `count` tiles of outputs' gradients side by side: the transpose of transform_outputs.
 template <class T>
 void transform_gradients(const T* from /* (2, pixels, stride) */, int64_t row_stride, int64_t stride,
-                         int64_t channels, int64_t count, const Spread<T>& to) {
+                         int64_t channels, int64_t count, Spread<T> to) {
   using V = simd::Vec<T>;
   for_channels<T>(channels, [&](int64_t channel, const auto& access) {
-    for (int64_t tile = 0; tile < count; ++tile) {
+    const T* pixel = from + channel;
+    T* p = to.begin + channel;
+    for (int64_t tile = 0; tile < count; ++tile, p += to.row_stride) {
       V column[2][4];
 #pragma GCC unroll 2
-      for (int j = 0; j < 2; ++j) {
-        const T* p = from + (2 * tile + j) * stride + channel;
-        of_gradient(access.load(p), access.load(p + row_stride), column[j]);
-      }
+      for (int j = 0; j < 2; ++j, pixel += stride)
+        of_gradient(access.load(pixel), access.load(pixel + row_stride), column[j]);
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
         V row[4];
         of_gradient(column[0][i], column[1][i], row);
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; ++j) access.store(to.at(4 * i + j, tile) + channel, row[j]);
+        store_row(access, p, to.apart, i, row);
       }
     }
   });
@@ -137,17 +148,18 @@ struct OutputTiles {
 };
 
 template <class T>
-void transform_outputs(const Spread<const T>& from, int64_t channels, const OutputTiles<T>& out,
-                       const T* bias, bool relu) {
+void transform_outputs(Spread<const T> from, int64_t channels, OutputTiles<T> out, const T* bias, bool relu) {
   using V = simd::Vec<T>;
   for_channels<T>(channels, [&](int64_t channel, const auto& access) {
     const V shift = bias == nullptr ? V{} : access.load(bias + channel);
-    for (int64_t tile = 0; tile * side < out.columns; ++tile) {
+    const T* p = from.begin + channel;
+    for (int64_t tile = 0; tile * side < out.columns; ++tile, p += from.row_stride) {
       V column[4][2];
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j) {
-        const auto number = [&](int i) { return access.load(from.at(4 * i + j, tile) + channel); };
-        to_output(number(0), number(1), number(2), number(3), column[j]);
+        V number[4];
+        load_column(access, p, from.apart, j, number);
+        to_output(number[0], number[1], number[2], number[3], column[j]);
       }
 #pragma GCC unroll 2
       for (int i = 0; i < side; ++i) {
@@ -191,15 +203,16 @@ BPCORE_INLINE void transform_weight(int64_t channels, Taps taps, Put put) {
 
 // The transpose of transform_weight, to taps `tap_stride` apart.
 template <class T>
-void transform_weight_gradient(const Spread<const T>& from, int64_t row, int64_t channels, T* to,
+void transform_weight_gradient(Spread<const T> from, int64_t row, int64_t channels, T* to,
                                int64_t tap_stride) {
   using V = simd::Vec<T>;
   for_channels<T>(channels, [&](int64_t channel, const auto& access) {
     V column[4][3];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
-      const auto number = [&](int i) { return access.load(from.at(4 * i + j, row) + channel); };
-      to_weight(number(0), number(1), number(2), number(3), column[j]);
+      V number[4];
+      load_column(access, from.begin + row * from.row_stride + channel, from.apart, j, number);
+      to_weight(number[0], number[1], number[2], number[3], column[j]);
     }
 #pragma GCC unroll 3
     for (int i = 0; i < 3; ++i) {
