@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/ranges.h"
+#include "kernels/wanted.h"
 
 namespace bpcore::kernels {
 
@@ -69,6 +70,7 @@ class Blocks {
     x_parts_ = x_step_ > 0 ? ceil_div(x_, x_step_) : 0;
   }
 
+  bool whole_rows() const { return x_parts_ <= 1; }
   int64_t count() const { return ceil_div(images_, image_step_) * y_parts_ * x_parts_; }
   int64_t most_images() const { return image_step_; }
   int64_t most_y() const { return std::min(y_step_, y_); }
@@ -103,6 +105,17 @@ class Bands {
   int64_t row_stride() const { return row_stride_; }
   int64_t image_stride() const { return image_stride_; }
   int64_t elements() const { return elements_; }  // of a copy
+
+  // The rows of the source that a block reads.
+  template <class T>
+  Wanted<T> wanted(const Block& block, const T* source) const {
+    const int64_t begin = y_.begin + block.y.begin * y_.step;
+    const int64_t end = begin + y_.extent(block.y.end - block.y.begin);
+    const int64_t first = block.images.begin * y_.in + std::clamp<int64_t>(begin, 0, y_.in);
+    const int64_t last = (block.images.end - 1) * y_.in + std::clamp<int64_t>(end, 0, y_.in);
+    const int64_t row = x_.in * channels_;
+    return {source + first * row, (last - first) * row};
+  }
 
   // Where the first tap of the block's first output lies.
   template <class T>

@@ -123,6 +123,7 @@ void WinogradCorrelation<T>::run(int64_t task, const T* source, const T* weight,
   T* products = inputs + winograd::numbers * input_apart_;
   T* packed = products + winograd::numbers * product_apart_;
   pack(weight, packed, packed + winograd::numbers * weight_apart_);
+  int64_t number = part_of(blocks_.count(), tasks_, task).begin;
   for_blocks(task, [&](const Block& block) {
     const T* band = bands_.of(block, source, scratch);
     const int64_t count = block.x.end - block.x.begin;
@@ -134,7 +135,12 @@ void WinogradCorrelation<T>::run(int64_t task, const T* source, const T* weight,
                                     {inputs + first * shape_.depth, input_apart_, shape_.depth});
       rows = first + count;
     });
-    multiply(rows, inputs, packed, products);
+    // Meanwhile, outputs and what the next block reads come from memory.
+    const Wanted<T> out = outputs(block, target), mask = outputs(block, epilogue.where);
+    const Wanted<T> next = bands_.wanted(blocks_.at(std::min(++number, blocks_.count() - 1)), source);
+    multiply(rows, inputs, packed, products, [&](int64_t part, int64_t parts) {
+      for (const Wanted<T>& wanted : {out, mask, next}) wanted.fetch(part, parts);
+    });
     for_tile_rows(block, [&](int64_t image, int64_t row, int64_t first) {
       const OutputRows out = output_rows(block, image, row);
       winograd::transform_outputs<T>(
@@ -146,11 +152,25 @@ void WinogradCorrelation<T>::run(int64_t task, const T* source, const T* weight,
   });
 }
 
+// What a block writes, if it is one piece.
 template <class T>
-void WinogradCorrelation<T>::multiply(int64_t rows, const T* inputs, const T* packed, T* products) const {
+Wanted<T> WinogradCorrelation<T>::outputs(const Block& block, const T* target) const {
+  if (target == nullptr || !blocks_.whole_rows()) return {};
+  const OutputRows top = output_rows(block, block.images.begin, block.y.begin);
+  const OutputRows bottom = output_rows(block, block.images.end - 1, block.y.end - 1);
+  const int64_t end = bottom.offset + bottom.rows * shape_.x.target * shape_.columns;
+  return {target + top.offset, end - top.offset};
+}
+
+template <class T>
+template <class Meanwhile>
+void WinogradCorrelation<T>::multiply(int64_t rows, const T* inputs, const T* packed, T* products,
+                                      Meanwhile meanwhile) const {
   constexpr int64_t w = simd::vector_width<T>;
   const auto find = TileTable<T, TileA::RowMajor>::find;
   const int64_t row_panels = ceil_div(rows, tile_limits<T>(rows, ceil_div(shape_.columns, w)).rows);
+  const int64_t parts = winograd::numbers * pieces_ * strips_ * row_panels;
+  int64_t part = 0;
   TileCall<T> call{};
   call.a_stride = shape_.depth;
   call.b_stride = strip_columns_;
@@ -166,6 +186,7 @@ void WinogradCorrelation<T>::multiply(int64_t rows, const T* inputs, const T* pa
         call.last_columns = static_cast<int>(width - (vectors - 1) * w);
         call.b = packed + number * weight_apart_ + (strip * shape_.depth + steps.begin) * strip_columns_;
         for (int64_t i = 0; i < row_panels; ++i) {
+          meanwhile(part++, parts);
           const Range panel = part_of(rows, row_panels, i);
           call.a = inputs + number * input_apart_ + panel.begin * shape_.depth + steps.begin;
           call.c = products + number * product_apart_ + panel.begin * shape_.columns + column;

@@ -60,7 +60,10 @@ class WinogradCorrelation {
   OutputRows output_rows(const Block& block, int64_t image, int64_t row) const;
 
   void pack(const T* weight, T* packed, T* taps) const;
-  void multiply(int64_t rows, const T* inputs, const T* packed, T* products) const;
+  // Between tiles of the products, meanwhile(part, parts) is called for each of as many parts.
+  template <class Meanwhile>
+  void multiply(int64_t rows, const T* inputs, const T* packed, T* products, Meanwhile meanwhile) const;
+  Wanted<T> outputs(const Block& block, const T* target) const;
 
   CorrelationShape shape_;
   Blocks blocks_;  // of tiles
@@ -87,8 +90,9 @@ class WinogradWeightGradient {
  private:
   Range channels_of(int64_t task) const;
   Range filters_of(int64_t task) const;
+  template <class Meanwhile>
   void multiply(int64_t rows, int64_t channels, int64_t filters, const T* inputs, const T* gradients,
-                bool accumulate, T* products) const;
+                bool accumulate, T* products, Meanwhile meanwhile) const;
 
   ConvShape shape_;
   Blocks blocks_;  // of tiles

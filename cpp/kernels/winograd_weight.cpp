@@ -111,7 +111,14 @@ void WinogradWeightGradient<T>::run(int64_t task, const T* x, const T* gradient,
             gradients_.row_stride(), shape_.filters, filter_count, count,
             {gradients + rows * gradient_stride_, gradient_apart_, gradient_stride_});
       }
-    multiply(rows, channel_count, filter_count, inputs, gradients, number > 0, products);
+    // Meanwhile, what the next block reads comes from memory.
+    const Block after = blocks_.at(std::min(number + 1, blocks_.count() - 1));
+    const Wanted<T> next = inputs_.wanted(after, x), next_gradient = gradients_.wanted(after, gradient);
+    multiply(rows, channel_count, filter_count, inputs, gradients, number > 0, products,
+             [&](int64_t part, int64_t parts) {
+               next.fetch(part, parts);
+               next_gradient.fetch(part, parts);
+             });
     // The second number of both axes is the sum of a tile's gradients.
     if (bias != nullptr)
       add_columns(gradients + 5 * gradient_apart_, rows, filter_count, gradient_stride_, number > 0, bias);
@@ -125,13 +132,17 @@ void WinogradWeightGradient<T>::run(int64_t task, const T* x, const T* gradient,
 
 // products (16, channels, filters) [+]= inputsᵀ (16, channels, rows) gradients (16, rows, filters)
 template <class T>
+template <class Meanwhile>
 void WinogradWeightGradient<T>::multiply(int64_t rows, int64_t channels, int64_t filters, const T* inputs,
-                                         const T* gradients, bool accumulate, T* products) const {
+                                         const T* gradients, bool accumulate, T* products,
+                                         Meanwhile meanwhile) const {
   constexpr int64_t w = simd::vector_width<T>;
   const auto find = TileTable<T, TileA::ByDepth>::find;
   const int64_t vectors = ceil_div(filters, w);
   const TileLimits tile = tile_limits<T>(channels, vectors);
   const int64_t row_panels = ceil_div(channels, tile.rows), strips = ceil_div(vectors, tile.vectors);
+  const int64_t parts = winograd::numbers * strips * row_panels;
+  int64_t part = 0;
   TileCall<T> call{};
   call.a_stride = input_stride_;
   call.b_stride = call.c_stride = gradient_stride_;
@@ -145,6 +156,7 @@ void WinogradWeightGradient<T>::multiply(int64_t rows, int64_t channels, int64_t
       call.last_columns = static_cast<int>(width - (strip_vectors - 1) * w);
       call.b = gradients + number * gradient_apart_ + columns.begin * w;
       for (int64_t i = 0; i < row_panels; ++i) {
+        meanwhile(part++, parts);
         const Range panel = part_of(channels, row_panels, i);
         call.a = inputs + number * input_apart_ + panel.begin;
         call.c = products + number * sum_apart_ + panel.begin * gradient_stride_ + columns.begin * w;
