@@ -18,8 +18,8 @@ constexpr int64_t most_weight_bytes = 4 << 20;
 // Fewer channels than this don't repay their transforms.
 constexpr int64_t least_channels = 16;
 
-// Of both axes of the output: fewer tiles than this makes, in an image alone, don't repay the weight's
-// transform.
+// Of both axes of the output: a batch of smaller images doesn't repay the weight's transform. (One image
+// alone does from about 6 on; but what an image becomes must not depend on how many there are.)
 constexpr int64_t least_outputs = 4;
 
 // Of a task.

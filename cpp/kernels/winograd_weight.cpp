@@ -11,8 +11,8 @@ namespace {
 // The numbers of a block's inputs and gradients stay in the level-2 cache.
 constexpr int64_t block_bytes = 384 << 10;
 
-// The sums, which every block goes through, as well, or nearly.
-constexpr int64_t most_sum_bytes = 1 << 20;
+// Sums beyond this, which every block goes through, take longer than the products that are saved.
+constexpr int64_t most_sum_bytes = 4 << 20;
 
 // Fewer channels or tiles than this don't repay transforms.
 constexpr int64_t least_channels = 16, least_tiles = 64;
