@@ -18,9 +18,9 @@ constexpr int64_t most_weight_bytes = 4 << 20;
 // Fewer channels than this don't repay their transforms.
 constexpr int64_t least_channels = 16;
 
-// Of both axes of the output: a batch of smaller images doesn't repay the weight's transform. (One image
-// alone does from about 6 on; but what an image becomes must not depend on how many there are.)
-constexpr int64_t least_outputs = 4;
+// Of both axes of the output: an image that is smaller, and alone, doesn't repay the weight's transform; and
+// what becomes of an image must not depend on how many there are.
+constexpr int64_t least_outputs = 6;
 
 // Of a task.
 constexpr int64_t least_tiles = 64;

@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t block_bytes = 384 << 10;
 
 // Sums beyond this, which every block goes through, take longer than the products that are saved.
-constexpr int64_t most_sum_bytes = 4 << 20;
+constexpr int64_t most_sum_bytes = 1 << 20;
 
 // Fewer channels or tiles than this don't repay transforms.
 constexpr int64_t least_channels = 16, least_tiles = 64;
