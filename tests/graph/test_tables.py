@@ -240,3 +240,49 @@ def test_tokens_out_of_range_are_found_before_anything_changes() -> None:
         with pytest.raises((ValueError, IndexError), match=str(ROWS)):
             call(wrong, y)
     assert bits(trainer) == before
+
+
+RECURRENT = {"rnn": 1, "lstm": 4, "gru": 3}
+
+
+def _recurrent(graph: Graph, op: str, dtype: str, gates_x: int, lengths: bool) -> tuple[int, list[Array]]:
+    """The op behind gates_x (3, 7, ...), and its other inputs."""
+    states = [normal((3, 5), key=key) for key in range(2 if op == "lstm" else 1)]
+    bias = [normal((5,))] if op == "gru" else []
+    arrays = [array.astype(dtype) for array in (normal((5, 5 * RECURRENT[op])), *bias, *states)]
+    if lengths:
+        arrays.append(np.array([7, 1, 4]))
+    nodes = [graph.input((array.shape, str(array.dtype))) for array in arrays]
+    return graph.add(op, gates_x, *nodes, **({"activation": "tanh"} if op == "rnn" else {})), arrays
+
+
+@pytest.mark.parametrize("op", RECURRENT)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("lengths", [False, True])
+def test_recurrence_reads_a_tables_rows_where_they_are(op: str, dtype: str, lengths: bool) -> None:
+    width = 5 * RECURRENT[op]
+    given = [normal((4, width), key=9).astype(dtype), integers((3, 7), 0, 4)]
+    found = []
+    for read_twice in (False, True):
+        graph = Graph()
+        gates_x = graph.add("gather", graph.input(((4, width), dtype)), graph.input(i64(3, 7)), axis=0)
+        output, arrays = _recurrent(graph, op, dtype, gates_x, lengths)
+        plan = graph.plan(output, *([gates_x] if read_twice else []))
+        assert len(plan.instructions) == 1 + read_twice  # who else reads the rows gets them gathered
+        found.append(plan.run(None, [*given, *arrays])[0].tobytes())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("op", RECURRENT)
+def test_a_wrong_row_of_a_recurrence_is_an_error(op: str) -> None:
+    width = 5 * RECURRENT[op]
+    given = [normal((4, width)), integers((3, 7), 0, 4)]
+    given[1][2, 3] = 4
+    for computed in (False, True):
+        graph = Graph()
+        table, indices = graph.input(f64(4, width)), graph.input(i64(3, 7))
+        if computed:
+            indices = graph.add("multiply", indices, graph.constant(np.array(1)))
+        output, arrays = _recurrent(graph, op, "float64", graph.add("gather", table, indices, axis=0), False)
+        with pytest.raises(ValueError, match=rf"^{op}: index 4 "):
+            graph.plan(output).run(None, [*given, *arrays])
