@@ -143,7 +143,7 @@ std::optional<Fusion> recurrence_from_table(const Chains& chains, const Item& it
   fused.inputs[0] = gather.inputs[0];
   fused.inputs.push_back(gather.inputs[1]);
   fused.attributes.set(from_table, true);
-  return Fusion{std::move(fused), gathered};
+  return Fusion{std::move(fused), {gathered}};
 }
 
 // Elementwise items of one shape whose values nobody else reads go into the item that reads them. Each chain
