@@ -24,6 +24,15 @@ int64_t tasks_worth(double products, int64_t most_tasks) {
   return std::clamp<int64_t>(static_cast<int64_t>(products / task_products), 1, most_tasks);
 }
 
+// How many outputs along x share a vector.
+template <class T>
+int64_t outputs_together(const CorrelationShape& s) {
+  const Window& x = s.x.window;
+  if (s.groups != 1 || s.x.every != 1 || (x.spread != 1 && x.taps > 1)) return 1;
+  const int64_t fit = std::min(x.out, simd::vector_width<T> / std::max<int64_t>(s.columns, 1));
+  return fewest_taps(x.taps, x.step, fit, [](int64_t) { return true; });
+}
+
 }  // namespace
 
 double ConvShape::products() const {
@@ -101,21 +110,23 @@ std::vector<CorrelationShape> input_gradient_correlations(const ConvShape& s) {
 }
 
 template <class T>
-Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks) : shape_(shape) {
+Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks)
+    : shape_(shape), together_(outputs_together<T>(shape)), x_outputs_(shape.x.window.out) {
   constexpr GemmBlocks table = gemm_blocks<T>();
   constexpr int64_t w = simd::vector_width<T>;
-  const Window &y = shape.y.window, &x = shape.x.window;
-  const int64_t depth = shape.depth / shape.groups, columns = shape.columns / shape.groups;
+  shape_.x.window = together(shape.x.window, together_);
+  const Window &y = shape_.y.window, &x = shape_.x.window;
+  const int64_t depth = shape.depth / shape.groups, columns = group_columns();
   depthwise_ = shape.groups > 1 && depth == 1 && columns == 1;
   const int64_t outputs = shape.images * y.out * x.out;
   const double products = static_cast<double>(outputs) * static_cast<double>(y.taps * x.taps) *
-                          static_cast<double>(depth * shape.columns);
+                          static_cast<double>(depth * columns * shape.groups);
   const int64_t wanted = tasks_worth(products, most_tasks);
   const int64_t vectors = ceil_div(columns, w);
   const TileLimits tile = tile_limits<T>(x.out, vectors);
   tile_rows_ = tile.rows;
   const int64_t output_bytes =
-      (shape.depth * y.step * x.step + shape.columns) * static_cast<int64_t>(sizeof(T));
+      (shape.depth * y.step * x.step + columns * shape.groups) * static_cast<int64_t>(sizeof(T));
   blocks_ = Blocks(shape.images, y.out, x.out,
                    std::min(ceil_div(outputs, wanted), block_bytes / std::max<int64_t>(output_bytes, 1)),
                    tile.rows);
@@ -134,7 +145,7 @@ Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks) :
                 ? run_count * run_pieces_
                 : ceil_div(run_count, std::max<int64_t>(1, most_depth / std::max<int64_t>(run_depth_, 1)));
   pieces_ = std::max<int64_t>(pieces_, 1);  // nothing to sum: zeros
-  in_place_ = !shape.transposed && shape.groups == 1 && strips_ == 1;
+  in_place_ = !shape.transposed && shape.groups == 1 && strips_ == 1 && together_ == 1;
   if (!depthwise_ && !in_place_) {
     const int64_t longest =
         run_pieces_ > 1 ? ceil_div(run_depth_, run_pieces_) : ceil_div(run_count, pieces_) * run_depth_;
@@ -144,6 +155,7 @@ Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks) :
     scratch_elements_ = pack_once_ ? panels * panel_elements_ : panel_elements_;
   }
   scratch_elements_ += band_elements_;
+  if (together_ > 1) scratch_elements_ += w;  // the bias of each
 }
 
 // Taps that lie side by side in the source make one run, if all of their channels count.
@@ -153,8 +165,9 @@ void Correlation<T>::make_runs() {
   const int64_t depth = shape_.depth / shape_.groups;
   const bool joined = shape_.groups == 1 && (x.spread == 1 || x.taps == 1);
   run_depth_ = joined ? x.taps * depth : depth;
+  row_runs_ = joined ? std::min<int64_t>(x.taps, 1) : x.taps;
   for (int64_t i = 0; i < y.taps; ++i)
-    for (int64_t j = 0; j < (joined ? std::min<int64_t>(x.taps, 1) : x.taps); ++j) {
+    for (int64_t j = 0; j < row_runs_; ++j) {
       runs_.push_back(i * y.spread * bands_.row_stride() + j * x.spread * shape_.depth);
       weights_.push_back(tap_row(i, j) * shape_.columns);
     }
@@ -175,15 +188,15 @@ typename Correlation<T>::Piece Correlation<T>::piece(int64_t number) const {
 template <class T>
 Range Correlation<T>::strip(int64_t number) const {
   constexpr int64_t w = simd::vector_width<T>;
-  const int64_t columns = shape_.columns / shape_.groups;
-  const Range vectors = part_of(ceil_div(columns, w), strips_, number);
-  return {vectors.begin * w, std::min(columns, vectors.end * w)};
+  const Range vectors = part_of(ceil_div(group_columns(), w), strips_, number);
+  return {vectors.begin * w, std::min(group_columns(), vectors.end * w)};
 }
 
 // The panel's rows of B in the order of the runs, taps within a run, channels within a tap.
 template <class T>
 void Correlation<T>::pack(const Piece& piece, int64_t group, Range columns, const T* weight,
                           T* packed) const {
+  if (together_ > 1) return pack_together(piece, weight, packed);
   const int64_t depth = shape_.depth / shape_.groups, group_columns = shape_.columns / shape_.groups;
   const int64_t filters = shape_.transposed ? shape_.depth : shape_.columns;
   const int64_t tap_elements = (shape_.transposed ? group_columns : depth) * filters;
@@ -207,6 +220,29 @@ void Correlation<T>::pack(const Piece& piece, int64_t group, Range columns, cons
   }
 }
 
+// The same for outputs that share a vector: output e meets its tap j at tap e * step + j of their window.
+template <class T>
+void Correlation<T>::pack_together(const Piece& piece, const T* weight, T* packed) const {
+  const int64_t depth = shape_.depth, columns = shape_.columns, apart = shape_.x.window.step / together_;
+  const int64_t taps = shape_.x.window.taps - (together_ - 1) * apart;  // of each
+  for (int64_t run = piece.first_run; run < piece.last_run; ++run)
+    for (int64_t step = piece.begin; step < piece.begin + piece.depth; ++step) {
+      const int64_t channel = step % depth;
+      for (int64_t output = 0; output < together_; ++output) {
+        const int64_t tap = step / depth - output * apart;
+        T* to = packed + output * columns;
+        if (tap < 0 || tap >= taps) {
+          std::fill_n(to, columns, T(0));
+          continue;
+        }
+        const T* from = weight + tap_row(run, tap) * depth * columns;
+        for (int64_t column = 0; column < columns; ++column)
+          to[column] = from[shape_.transposed ? column * depth + channel : channel * columns + column];
+      }
+      packed += simd::vector_width<T>;
+    }
+}
+
 template <class T>
 void Correlation<T>::pack_all(const T* weight, T* packed) const {
   for (int64_t group = 0; group < shape_.groups; ++group)
@@ -216,9 +252,16 @@ void Correlation<T>::pack_all(const T* weight, T* packed) const {
 }
 
 template <class T>
-void Correlation<T>::run(int64_t task, const T* source, const T* weight, T* target,
-                         const Epilogue<T>& epilogue, T* scratch) const {
+void Correlation<T>::run(int64_t task, const T* source, const T* weight, T* target, const Epilogue<T>& given,
+                         T* scratch) const {
   T* packed = scratch + band_elements_;
+  Epilogue<T> epilogue = given;
+  if (together_ > 1 && given.bias != nullptr) {
+    T* bias = scratch + scratch_elements_ - simd::vector_width<T>;
+    for (int64_t output = 0; output < together_; ++output)
+      std::copy_n(given.bias, shape_.columns, bias + output * shape_.columns);
+    epilogue.bias = bias;
+  }
   if (pack_once_) pack_all(weight, packed);
   for_blocks(task, [&](const Block& block) {
     const T* band = bands_.of(block, source, scratch);
@@ -241,44 +284,52 @@ void Correlation<T>::multiply(const Block& block, const T* band, T* target, cons
                               Panel panel) const {
   constexpr int64_t w = simd::vector_width<T>;
   const auto find = TileTable<T, TileA::RowMajorRuns>::find;
-  const int64_t depth = shape_.depth / shape_.groups, group_columns = shape_.columns / shape_.groups;
-  const int64_t outputs = block.x.end - block.x.begin;
-  const int64_t row_panels = ceil_div(outputs, tile_rows_);
+  const int64_t depth = shape_.depth / shape_.groups;
+  // Of outputs that share a vector, the last may be fewer.
+  const int64_t whole = std::min(block.x.end, x_outputs_ / together_) - block.x.begin;
+  const int64_t rest = block.x.end * together_ > x_outputs_ ? x_outputs_ % together_ : 0;
+  const int64_t row_panels = ceil_div(whole, tile_rows_);
   const int64_t row_step = shape_.y.window.step * bands_.row_stride();
   TileCall<T> call{};
   call.a_stride = shape_.x.window.step * shape_.depth;
-  call.c_stride = shape_.x.every * shape_.columns;
+  call.c_stride = shape_.x.every * together_ * shape_.columns;
   for (int64_t group = 0; group < shape_.groups; ++group)
     for (int64_t number = 0; number < pieces_; ++number) {
       const Piece p = piece(number);
       const bool last = number + 1 == pieces_;
       call.depth = p.depth;
-      call.runs = runs_.data() + p.first_run;
-      call.run_count = p.last_run - p.first_run;
       call.accumulate = number > 0;
       call.relu = epilogue.relu && last;
       for (int64_t s = 0; s < strips_; ++s) {
         const Range columns = strip(s);
-        const int64_t column = group * group_columns + columns.begin;
+        const int64_t column = group * group_columns() + columns.begin;
         const int64_t vectors = ceil_div(columns.end - columns.begin, w);
-        call.last_columns = static_cast<int>(columns.end - columns.begin - (vectors - 1) * w);
-        call.b = panel(group, number, s);
+        const T* b = panel(group, number, s);
         call.b_stride = in_place_ ? shape_.columns : vectors * w;
         call.bias = epilogue.bias != nullptr && last ? epilogue.bias + column : nullptr;
         for (int64_t image = block.images.begin; image < block.images.end; ++image)
           for (int64_t y = block.y.begin; y < block.y.end; ++y) {
+            // Rows of taps beyond the source are left out.
+            const Range inside = shape_.y.window.taps_inside(y);
+            const int64_t first = std::clamp(inside.begin * row_runs_, p.first_run, p.last_run);
+            call.runs = runs_.data() + first;
+            call.run_count = std::clamp(inside.end * row_runs_, first, p.last_run) - first;
+            call.b = b + (first - p.first_run) * p.depth * call.b_stride;
             const T* a = band + (image - block.images.begin) * bands_.image_stride() +
                          (y - block.y.begin) * row_step + group * depth + p.begin;
             const int64_t c = target_offset(image, y, block.x.begin) + column;
-            for (int64_t i = 0; i < row_panels; ++i) {
-              const Range rows = part_of(outputs, row_panels, i);
+            const auto multiply_rows = [&](Range rows, int64_t last_columns) {
+              call.last_columns = static_cast<int>(last_columns);
               call.a = a + rows.begin * call.a_stride;
               call.c = target + c + rows.begin * call.c_stride;
               call.where = epilogue.where != nullptr && last ? epilogue.where + c + rows.begin * call.c_stride
                                                              : nullptr;
               find(static_cast<int>(rows.end - rows.begin), static_cast<int>(vectors),
-                   call.last_columns < w)(call);
-            }
+                   last_columns < w)(call);
+            };
+            for (int64_t i = 0; i < row_panels; ++i)
+              multiply_rows(part_of(whole, row_panels, i), columns.end - columns.begin - (vectors - 1) * w);
+            if (rest > 0) multiply_rows({whole, whole + 1}, rest * shape_.columns);
           }
       }
     }

@@ -52,6 +52,10 @@ std::vector<CorrelationShape> input_gradient_correlations(const ConvShape& shape
 // target = epilogue(source correlated with weight); for T float and double. Every element is one chain of
 // fused multiply-adds in the order of the window's taps, and of channels within a tap: its bits depend on
 // neither blocks nor tasks. An object is immutable; a task runs once, on any thread.
+//
+// Where the columns are few, outputs that lie side by side along x share a vector: they are taken as one
+// output with a longer window and more columns, of which each output's have zeros where its own window is
+// not. A zero that is added changes no bit.
 template <class T>
 class Correlation {
  public:
@@ -69,7 +73,8 @@ class Correlation {
     for_blocks(task, [&](const Block& block) {
       for (int64_t image = block.images.begin; image < block.images.end; ++image)
         for (int64_t y = block.y.begin; y < block.y.end; ++y)
-          body(target_offset(image, y, block.x.begin), (block.x.end - block.x.begin) * shape_.columns);
+          body(target_offset(image, y, block.x.begin),
+               (std::min(block.x.end * together_, x_outputs_) - block.x.begin * together_) * shape_.columns);
     });
   }
 
@@ -82,7 +87,7 @@ class Correlation {
   int64_t target_offset(int64_t image, int64_t y, int64_t x) const {
     const CorrelationAxis &ay = shape_.y, &ax = shape_.x;
     const int64_t row = image * ay.target + ay.first + y * ay.every;
-    return (row * ax.target + ax.first + x * ax.every) * shape_.columns;
+    return (row * ax.target + ax.first + x * together_ * ax.every) * shape_.columns;
   }
   int64_t tap_row(int64_t y_tap, int64_t x_tap) const {
     return (shape_.y.tap_first + y_tap * shape_.y.tap_step) * shape_.x.kernel + shape_.x.tap_first +
@@ -95,15 +100,18 @@ class Correlation {
   };
   Piece piece(int64_t number) const;
   Range strip(int64_t number) const;  // columns
+  int64_t group_columns() const { return together_ * shape_.columns / shape_.groups; }
   void make_runs();
   void pack(const Piece& piece, int64_t group, Range columns, const T* weight, T* packed) const;
+  void pack_together(const Piece& piece, const T* weight, T* packed) const;
   void pack_all(const T* weight, T* packed) const;
   template <class Panel>
   void multiply(const Block& block, const T* band, T* target, const Epilogue<T>& epilogue, Panel panel) const;
   void multiply_channels(const Block& block, const T* band, const T* weight, T* target,
                          const Epilogue<T>& epilogue) const;
 
-  CorrelationShape shape_;
+  CorrelationShape shape_;  // its window along x is that of `together_` outputs
+  int64_t together_, x_outputs_;
   bool depthwise_, in_place_, pack_once_ = false;
   int64_t tile_rows_, strips_ = 1, pieces_ = 1;
   int64_t run_depth_ = 0;       // steps of a run
@@ -113,12 +121,15 @@ class Correlation {
   Blocks blocks_;
   Bands bands_;
   std::vector<int64_t> runs_;     // where each run begins in a band
+  int64_t row_runs_ = 1;          // runs of a row of taps
   std::vector<int64_t> weights_;  // depthwise: where each run's weights begin
 };
 
 // weight_gradient[tap, c, f] = sum over all outputs of x at the tap times the output's gradient. Each element
-// is one chain in the order of the outputs. The sums over all outputs of the gradient itself, which a bias
-// wants, come along while its panels are in the level-1 cache; their order depends on the shape alone.
+// is one chain in the order of the outputs; or, where the filters are few and outputs side by side along x
+// share a vector, the sum of a chain for each place in it. The sums over all outputs of the gradient itself,
+// which a bias wants, come along while its panels are in the level-1 cache; their order depends on the shape
+// alone.
 template <class T>
 class WeightGradient {
  public:
@@ -136,14 +147,19 @@ class WeightGradient {
     int rows;
   };
   void make_panels();
+  void add_together(Range rows, const T* partial, const T* partial_sums, T* result, T* sums) const;
   void multiply(const Block& block, Range units, const T* band, const T* gradient, T* result, T* sums,
                 T* packed) const;
   void multiply_channels(const Block& block, Range units, const T* band, const T* gradient, T* result,
                          T* sums) const;
   Range strip(int64_t number) const;
+  int64_t x_taps() const { return shape_.x.kernel + (together_ - 1) * shape_.x.stride; }  // of a vector
+  int64_t group_columns() const { return together_ * shape_.group_filters(); }
 
   ConvShape shape_;
-  int64_t tile_rows_, strips_ = 1, units_ = 0, tasks_ = 1, band_elements_ = 0, scratch_elements_ = 0;
+  int64_t together_, partial_elements_ = 0;
+  int64_t tile_rows_, strips_ = 1, units_ = 0, unit_panels_ = 1, tasks_ = 1, band_elements_ = 0,
+                      scratch_elements_ = 0;
   bool in_place_;
   Blocks blocks_;
   Bands bands_;

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/ranges.h"
+#include "kernels/wanted.h"
 
 namespace bpcore::kernels {
 
@@ -15,8 +16,35 @@ struct Window {
   int64_t in, out, step, begin, taps, spread;
 
   int64_t extent(int64_t outputs) const { return (outputs - 1) * step + (taps - 1) * spread + 1; }
+  // The taps of an output that are inside, where some may not be.
+  Range taps_inside(int64_t output) const {
+    const int64_t first = begin + output * step;
+    const int64_t from = std::clamp<int64_t>(ceil_div(std::max<int64_t>(-first, 0), spread), 0, taps);
+    return {from, std::clamp<int64_t>(ceil_div(std::max<int64_t>(in - first, 0), spread), from, taps)};
+  }
   bool inside() const { return out == 0 || taps == 0 || (begin >= 0 && begin + extent(out) <= in); }
 };
+
+// The window of so many outputs side by side, and how many of those there are.
+inline Window together(Window window, int64_t outputs) {
+  window.taps += (outputs - 1) * window.step;
+  window.out = ceil_div(window.out, outputs);
+  window.step *= outputs;
+  return window;
+}
+
+// How many outputs side by side, of at most `most` that `fits` lets pass, have the fewest taps each, if these
+// are fewer by a fifth than those of one; otherwise 1.
+template <class Fits>
+int64_t fewest_taps(int64_t taps, int64_t step, int64_t most, Fits fits) {
+  int64_t best = 1;
+  double least = 0.8 * static_cast<double>(taps);
+  for (int64_t outputs = 2; outputs <= most; ++outputs) {
+    const double each = static_cast<double>(taps + (outputs - 1) * step) / static_cast<double>(outputs);
+    if (each < least && fits(outputs)) best = outputs, least = each;
+  }
+  return best;
+}
 
 // Outputs that are computed together: whole images, or whole rows of one, or a part of one row.
 struct Block {
@@ -33,7 +61,7 @@ class Blocks {
       y_step_ = 1;
       x_step_ = round_up(std::max<int64_t>(outputs, 1), rows);
     } else if (y * x > outputs) {
-      y_step_ = outputs / x;
+      y_step_ = ceil_div(y, ceil_div(y, outputs / x));
     } else {
       image_step_ = outputs / std::max<int64_t>(y * x, 1);
     }
@@ -42,6 +70,7 @@ class Blocks {
     x_parts_ = x_step_ > 0 ? ceil_div(x_, x_step_) : 0;
   }
 
+  bool whole_rows() const { return x_parts_ <= 1; }
   int64_t count() const { return ceil_div(images_, image_step_) * y_parts_ * x_parts_; }
   int64_t most_images() const { return image_step_; }
   int64_t most_y() const { return std::min(y_step_, y_); }
@@ -76,6 +105,17 @@ class Bands {
   int64_t row_stride() const { return row_stride_; }
   int64_t image_stride() const { return image_stride_; }
   int64_t elements() const { return elements_; }  // of a copy
+
+  // The rows of the source that a block reads.
+  template <class T>
+  Wanted<T> wanted(const Block& block, const T* source) const {
+    const int64_t begin = y_.begin + block.y.begin * y_.step;
+    const int64_t end = begin + y_.extent(block.y.end - block.y.begin);
+    const int64_t first = block.images.begin * y_.in + std::clamp<int64_t>(begin, 0, y_.in);
+    const int64_t last = (block.images.end - 1) * y_.in + std::clamp<int64_t>(end, 0, y_.in);
+    const int64_t row = x_.in * channels_;
+    return {source + first * row, (last - first) * row};
+  }
 
   // Where the first tap of the block's first output lies.
   template <class T>

@@ -18,15 +18,26 @@ constexpr double task_products = 2e6;
 // most rows of the band are copied once.
 constexpr int64_t channel_block_bytes = 64 << 10;
 
+// How many outputs along x share a vector; every row is made of whole ones.
+template <class T>
+int64_t outputs_together(const ConvShape& s) {
+  const ConvAxis& x = s.x;
+  if (s.groups != 1 || (x.dilation != 1 && x.kernel > 1)) return 1;
+  const int64_t fit = std::min(x.out, simd::vector_width<T> / std::max<int64_t>(s.filters, 1));
+  return fewest_taps(x.kernel, x.stride, fit, [&](int64_t together) { return x.out % together == 0; });
+}
+
 }  // namespace
 
 template <class T>
-WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : shape_(shape) {
+WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks)
+    : shape_(shape), together_(outputs_together<T>(shape)) {
   constexpr GemmBlocks table = gemm_blocks<T>();
   constexpr int64_t w = simd::vector_width<T>;
   const CorrelationShape forward = forward_correlation(shape);
-  const Window &y = forward.y.window, &x = forward.x.window;
-  const int64_t vectors = ceil_div(shape.group_filters(), w);
+  const Window& y = forward.y.window;
+  const Window x = together(forward.x.window, together_);
+  const int64_t vectors = ceil_div(group_columns(), w);
   const TileLimits tile = tile_limits<T>(shape.y.kernel * shape.x.kernel * shape.group_channels(), vectors);
   tile_rows_ = tile.rows;
   strips_ = ceil_div(vectors, tile.vectors);
@@ -34,7 +45,7 @@ WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : 
   // A block's panel of the gradient and the band that it meets, which many panels of rows pass over, fill as
   // much of the level-1 cache as a panel of a matrix product does, if that leaves steps enough to be worth
   // going on from sums in memory.
-  const int64_t read = strip_columns + shape.channels * shape.y.stride * shape.x.stride;  // by an output
+  const int64_t read = strip_columns + shape.channels * y.step * x.step;  // by an output
   const int64_t outputs = shape.depthwise()
                               ? channel_block_bytes / (shape.channels * static_cast<int64_t>(sizeof(T)))
                               : std::max<int64_t>(table.depth / 2, table.depth * table.vectors * w / read);
@@ -43,8 +54,9 @@ WeightGradient<T>::WeightGradient(const ConvShape& shape, int64_t most_tasks) : 
   band_elements_ = round_up(bands_.elements(), line_elements<T>);
   in_place_ = shape.groups == 1 && strips_ == 1;
   const int64_t panel = blocks_.most_images() * blocks_.most_y() * blocks_.most_x() * strip_columns;
-  scratch_elements_ =
-      band_elements_ + (in_place_ || shape.depthwise() ? 0 : round_up(panel, line_elements<T>));
+  if (together_ > 1) partial_elements_ = (shape.y.kernel * x_taps() * shape.channels + 1) * w;
+  scratch_elements_ = band_elements_ + partial_elements_ +
+                      (in_place_ || shape.depthwise() ? 0 : round_up(panel, line_elements<T>));
   for (int64_t image = 0; image < blocks_.most_images(); ++image)
     for (int64_t row = 0; row < blocks_.most_y(); ++row)
       runs_.push_back(image * bands_.image_stride() + row * y.step * bands_.row_stride());
@@ -67,25 +79,29 @@ void WeightGradient<T>::make_panels() {
     return;
   }
   const bool joined = shape_.groups == 1 && (x.dilation == 1 || x.kernel == 1);
-  const int64_t length = joined ? x.kernel * channels : channels;
+  const int64_t row_taps = joined ? x_taps() : 1, length = row_taps * channels;
   for (int64_t i = 0; i < y.kernel; ++i)
     for (int64_t j = 0; j < (joined ? 1 : x.kernel); ++j) {
       const int64_t run = i * y.dilation * bands_.row_stride() + j * x.dilation * shape_.channels;
       const int64_t parts = ceil_div(length, tile_rows_);
       for (int64_t part = 0; part < parts; ++part) {
         const Range share = part_of(length, parts, part);
-        panels_.push_back({(i * x.kernel + j) * channels + share.begin, run + share.begin,
+        panels_.push_back({(i * x_taps() + j) * channels + share.begin, run + share.begin,
                            static_cast<int>(share.end - share.begin)});
       }
     }
   units_ = shape_.groups * strips_ * static_cast<int64_t>(panels_.size());
+  if (together_ > 1) {  // a row of taps is added up by one task
+    unit_panels_ = units_ / y.kernel;
+    units_ = y.kernel;
+  }
 }
 
 template <class T>
 Range WeightGradient<T>::strip(int64_t number) const {
   constexpr int64_t w = simd::vector_width<T>;
-  const Range vectors = part_of(ceil_div(shape_.group_filters(), w), strips_, number);
-  return {vectors.begin * w, std::min(shape_.group_filters(), vectors.end * w)};
+  const Range vectors = part_of(ceil_div(group_columns(), w), strips_, number);
+  return {vectors.begin * w, std::min(group_columns(), vectors.end * w)};
 }
 
 template <class T>
@@ -99,16 +115,43 @@ void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* resu
     if (task == 0 && sums != nullptr) std::fill_n(sums, shape_.filters, T(0));
     return;
   }
+  T* partial = scratch + band_elements_;
+  T* packed = partial + partial_elements_;
+  T* partial_sums = sums == nullptr ? nullptr : packed - simd::vector_width<T>;
   for (int64_t number = 0; number < blocks_.count(); ++number) {
     const Block block = blocks_.at(number);
     const T* band = bands_.of(block, x, scratch);
     const int64_t row = block.images.begin * shape_.y.out + block.y.begin;
-    const T* from = gradient + (row * shape_.x.out + block.x.begin) * shape_.filters;
+    const T* from = gradient + (row * shape_.x.out + block.x.begin * together_) * shape_.filters;
     if (shape_.depthwise())
       multiply_channels(block, units, band, from, result, sums);
+    else if (together_ > 1)
+      multiply(block, {units.begin * unit_panels_, units.end * unit_panels_}, band, from, partial,
+               partial_sums, packed);
     else
-      multiply(block, units, band, from, result, sums, scratch + band_elements_);
+      multiply(block, units, band, from, result, sums, packed);
   }
+  if (together_ > 1) add_together(units, partial, partial_sums, result, sums);
+}
+
+// From the sums for each place in a vector to those of all, of some rows of taps.
+template <class T>
+void WeightGradient<T>::add_together(Range rows, const T* partial, const T* partial_sums, T* result,
+                                     T* sums) const {
+  constexpr int64_t w = simd::vector_width<T>;
+  const int64_t filters = shape_.filters, channels = shape_.channels;
+  const auto add = [&](const T* first, int64_t apart, T* to) {
+    for (int64_t filter = 0; filter < filters; ++filter) {
+      T sum = first[filter];
+      for (int64_t place = 1; place < together_; ++place) sum += first[place * (apart + filters) + filter];
+      to[filter] = sum;
+    }
+  };
+  for (int64_t row = rows.begin; row < rows.end; ++row)
+    for (int64_t i = 0; i < shape_.x.kernel * channels; ++i)
+      add(partial + (row * x_taps() * channels + i) * w, shape_.x.stride * channels * w,
+          result + (row * shape_.x.kernel * channels + i) * filters);
+  if (sums != nullptr && rows.begin == 0) add(partial_sums, 0, sums);
 }
 
 template <class T>
@@ -118,8 +161,8 @@ void WeightGradient<T>::multiply(const Block& block, Range units, const T* band,
   const auto find = TileTable<T, TileA::ByDepthRuns>::find;
   const int64_t panel_count = static_cast<int64_t>(panels_.size());
   TileCall<T> call{};
-  call.a_stride = shape_.x.stride * shape_.channels;
-  call.c_stride = shape_.filters;
+  call.a_stride = shape_.x.stride * together_ * shape_.channels;
+  call.c_stride = together_ > 1 ? w : shape_.filters;
   call.depth = block.x.end - block.x.begin;
   call.runs = runs_.data();
   call.run_count = (block.images.end - block.images.begin) * (block.y.end - block.y.begin);
@@ -131,10 +174,10 @@ void WeightGradient<T>::multiply(const Block& block, Range units, const T* band,
       const Range columns = strip(unit / panel_count % strips_);
       const int width = static_cast<int>(columns.end - columns.begin);
       vectors = ceil_div(width, w);
-      column = group * shape_.group_filters() + columns.begin;
+      column = group * group_columns() + columns.begin;
       call.last_columns = static_cast<int>(width - (vectors - 1) * w);
       call.b = in_place_ ? gradient : packed;
-      call.b_stride = in_place_ ? shape_.filters : vectors * w;
+      call.b_stride = in_place_ ? group_columns() : vectors * w;
       if (!in_place_)
         copy_panel(gradient + column, shape_.filters, call.depth * call.run_count, width, packed,
                    call.b_stride);
@@ -144,7 +187,7 @@ void WeightGradient<T>::multiply(const Block& block, Range units, const T* band,
     }
     const Panel& panel = panels_[static_cast<size_t>(unit % panel_count)];
     call.a = band + panel.offset + group * shape_.group_channels();
-    call.c = result + panel.row * shape_.filters + column;
+    call.c = result + panel.row * call.c_stride + column;
     find(panel.rows, static_cast<int>(vectors), call.last_columns < w)(call);
   }
 }

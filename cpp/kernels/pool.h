@@ -31,6 +31,12 @@ struct PoolAxis {
             std::min(window, ceil_div(size - first, dilation))};
   }
 
+  // The windows of which all elements are inside.
+  Range whole() const {
+    const int64_t first = std::min(windows, ceil_div(before, stride)), room = size + before - span();
+    return {first, std::clamp<int64_t>(room < 0 ? 0 : room / stride + 1, first, windows)};
+  }
+
   // The windows that reach into `elements`.
   Range reaching(Range elements) const {
     const int64_t first = elements.begin + before - span() + 1, end = elements.end - 1 + before;
@@ -49,40 +55,51 @@ struct Pool {
   int64_t row() const { return columns.size * channels; }  // elements of one
   int64_t pooled_row() const { return columns.windows * channels; }
   bool tiles() const { return rows.tiles() && columns.tiles(); }
+  // The usual ones: of 2 × 2, side by side, all of them whole.
+  bool fours() const {
+    return tiles() && rows.window == 2 && columns.window == 2 && rows.before == 0 && columns.before == 0 &&
+           rows.windows * 2 <= rows.size && columns.windows * 2 <= columns.size;
+  }
 };
 
 // The elements of a window that are inside: rows × columns of them, so many elements of the array apart.
 struct Taps {
   int64_t rows, columns, row_step, column_step;
 };
-// The same for a window of 2 × 2, for the compiler to unroll.
-struct FourTaps {
-  static constexpr int64_t rows = 2, columns = 2;
-  int64_t row_step, column_step;
-};
-
-// body(index of the first element in an image, its taps)
+// body(number of the window in its row, index of its first element in an image, its taps) for the windows of
+// a row. Most of them are whole, and alike.
 template <class Body>
-BPCORE_INLINE void with_taps(const Pool& pool, int64_t row, Range inside_rows, int64_t column, Body body) {
-  const Range inside = pool.columns.inside(column);
-  const int64_t rows = inside_rows.end - inside_rows.begin, columns = inside.end - inside.begin;
+BPCORE_INLINE void for_row(const Pool& pool, int64_t row, Range inside_rows, Body body) {
+  const PoolAxis& columns = pool.columns;
   const int64_t top = pool.rows.start(row) + inside_rows.begin * pool.rows.dilation;
-  const int64_t left = pool.columns.start(column) + inside.begin * pool.columns.dilation;
-  const int64_t first = top * pool.row() + left * pool.channels;
-  const int64_t row_step = pool.rows.dilation * pool.row();
-  const int64_t column_step = pool.columns.dilation * pool.channels;
-  if (rows == 2 && columns == 2)
-    body(first, FourTaps{row_step, column_step});
-  else
-    body(first, Taps{rows, columns, row_step, column_step});
+  const int64_t rows = inside_rows.end - inside_rows.begin;
+  const int64_t row_step = pool.rows.dilation * pool.row(), column_step = columns.dilation * pool.channels;
+  const auto cut = [&](int64_t from, int64_t to) {
+    for (int64_t column = from; column < to; ++column) {
+      const Range inside = columns.inside(column);
+      const int64_t left = columns.start(column) + inside.begin * columns.dilation;
+      body(column, top * pool.row() + left * pool.channels,
+           Taps{rows, inside.end - inside.begin, row_step, column_step});
+    }
+  };
+  const auto alike = [&](Range windows) {
+    const Taps taps{rows, columns.window, row_step, column_step};
+    int64_t first = top * pool.row() + columns.start(windows.begin) * pool.channels;
+    for (int64_t column = windows.begin; column < windows.end; ++column) {
+      body(column, first, taps);
+      first += columns.stride * pool.channels;
+    }
+  };
+  const Range whole = columns.whole();
+  cut(0, whole.begin);
+  alike(whole);
+  cut(whole.end, columns.windows);
 }
 
 // body(number of the tap, its offset), row by row
-template <class Window, class Body>
-BPCORE_INLINE void for_taps(const Window& taps, Body body) {
-#pragma GCC unroll 2
+template <class Body>
+BPCORE_INLINE void for_taps(const Taps& taps, Body body) {
   for (int64_t i = 0; i < taps.rows; ++i) {
-#pragma GCC unroll 2
     for (int64_t j = 0; j < taps.columns; ++j)
       body(i * taps.columns + j, i * taps.row_step + j * taps.column_step);
   }
@@ -95,10 +112,9 @@ BPCORE_INLINE void for_windows(const Pool& pool, Range share, Body body) {
   for (int64_t at = share.begin; at < share.end; ++at) {
     const int64_t image = at / pool.rows.windows, row = at % pool.rows.windows;
     const Range inside = pool.rows.inside(row);
-    for (int64_t column = 0; column < pool.columns.windows; ++column)
-      with_taps(pool, row, inside, column, [&](int64_t first, const auto& taps) {
-        body(at * pool.columns.windows + column, image * pool.rows.size * pool.row() + first, taps);
-      });
+    for_row(pool, row, inside, [&](int64_t column, int64_t first, const Taps& taps) {
+      body(at * pool.columns.windows + column, image * pool.rows.size * pool.row() + first, taps);
+    });
   }
 }
 
@@ -109,8 +125,8 @@ struct Largest {
   simd::Vec<T> value;
 };
 
-template <class T, class Window, class Access>
-BPCORE_INLINE Largest<T> largest_of(const T* x, const Window& taps, const Access& access) {
+template <class T, class Access>
+BPCORE_INLINE Largest<T> largest_of(const T* x, const Taps& taps, const Access& access) {
   using Numbers = simd::Vec<simd::Lanes<T>>;
   simd::Vec<T> best = access.load(x);
   Numbers number{};
@@ -123,6 +139,46 @@ BPCORE_INLINE Largest<T> largest_of(const T* x, const Window& taps, const Access
   return {number, best};
 }
 
+// A row of windows of 2 × 2 over two rows of an image, which are `row` elements apart.
+template <class T>
+void max_of_fours(int64_t windows, int64_t channels, int64_t row, const T* x, T* y) {
+  for (int64_t window = 0; window < windows; ++window, x += 2 * channels, y += channels)
+    for_channels<T>(channels, [&](int64_t channel, const auto& access) __attribute__((always_inline)) {
+      const T *above = x + channel, *below = above + row;
+      const auto upper = Max{}(access.load(above), access.load(above + channels));
+      const auto lower = Max{}(access.load(below), access.load(below + channels));
+      access.store(y + channel, Max{}(upper, lower));
+    });
+}
+
+// The reverse: each window's g goes to the first of its largest. With `Positive`, only where that is > 0.
+template <bool Positive, class T>
+void gradient_of_fours(int64_t windows, int64_t channels, int64_t row, const T* x, const T* g, T* out) {
+  using V = simd::Vec<T>;
+  const auto wins = [](V value, V best)
+                        __attribute__((always_inline)) { return ~(value <= best) & (best == best); };
+  for (int64_t window = 0; window < windows; ++window, x += 2 * channels, out += 2 * channels, g += channels)
+    for_channels<T>(channels, [&](int64_t channel, const auto& access) __attribute__((always_inline)) {
+      const T* from = x + channel;
+      T* to = out + channel;
+      V best = access.load(from);
+      const V second = access.load(from + channels), third = access.load(from + row),
+              fourth = access.load(from + row + channels);
+      const auto second_wins = wins(second, best);
+      best = second_wins ? second : best;
+      const auto third_wins = wins(third, best);
+      best = third_wins ? third : best;
+      const auto fourth_wins = wins(fourth, best);
+      V seed = access.load(g + channel);  // for the last that wins
+      if constexpr (Positive) seed = (fourth_wins ? fourth : best) > V{} ? seed : V{};
+      const V of_three = fourth_wins ? V{} : seed, of_two = third_wins ? V{} : of_three;
+      access.store(to, second_wins ? V{} : of_two);
+      access.store(to + channels, second_wins ? of_two : V{});
+      access.store(to + row, third_wins ? of_three : V{});
+      access.store(to + row + channels, fourth_wins ? seed : V{});
+    });
+}
+
 template <class T>
 BPCORE_INLINE simd::Vec<simd::Lanes<T>> is_tap(simd::Vec<simd::Lanes<T>> number, int64_t tap) {
   return number == static_cast<simd::Lanes<T>>(tap) - simd::Vec<simd::Lanes<T>>{};
@@ -132,7 +188,15 @@ BPCORE_INLINE simd::Vec<simd::Lanes<T>> is_tap(simd::Vec<simd::Lanes<T>> number,
 template <class T>
 void max_pool_rows(const Pool& pool, Range share, const T* x /* (images, rows, columns, channels) */,
                    T* y /* (images, windows, windows, channels) */) {
-  for_windows(pool, share, [&](int64_t window, int64_t first, const auto& taps) {
+  if (pool.fours()) {
+    for (int64_t at = share.begin; at < share.end; ++at) {
+      const int64_t image = at / pool.rows.windows, row = at % pool.rows.windows;
+      max_of_fours(pool.columns.windows, pool.channels, pool.row(),
+                   x + (image * pool.rows.size + 2 * row) * pool.row(), y + at * pool.pooled_row());
+    }
+    return;
+  }
+  for_windows(pool, share, [&](int64_t window, int64_t first, const Taps& taps) {
     for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
       const T* from = x + first + channel;
       simd::Vec<T> best = access.load(from);
@@ -146,7 +210,7 @@ void max_pool_rows(const Pool& pool, Range share, const T* x /* (images, rows, c
 template <class T>
 void max_pool_pick_rows(const Pool& pool, Range share, const T* x /* (images, rows, columns, channels) */,
                         const T* v /* as x */, T* y /* (images, windows, windows, channels) */) {
-  for_windows(pool, share, [&](int64_t window, int64_t first, const auto& taps) {
+  for_windows(pool, share, [&](int64_t window, int64_t first, const Taps& taps) {
     for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
       const auto number = largest_of(x + first + channel, taps, access).tap;
       simd::Vec<T> picked{};
@@ -171,7 +235,7 @@ void clear_beyond(const Pool& pool, bool tiles, int64_t row, T* out /* (columns,
 template <bool Positive, class T>
 void max_pool_gradient_rows(const Pool& pool, Range band, const T* x /* (rows, columns, channels) */,
                             const T* g /* (windows, windows, channels) */, T* out /* as x */) {
-  const bool tiles = pool.tiles();
+  const bool tiles = pool.tiles(), fours = pool.fours();
   for (int64_t row = band.begin; row < band.end; ++row)
     clear_beyond(pool, tiles, row, out + row * pool.row());
   const Range windows = pool.rows.reaching(band);
@@ -182,24 +246,28 @@ void max_pool_gradient_rows(const Pool& pool, Range band, const T* x /* (rows, c
     const int64_t last = inside.end - inside.begin;
     const Range kept = {std::clamp<int64_t>(ceil_div(band.begin - top, pool.rows.dilation), 0, last),
                         std::clamp<int64_t>(ceil_div(band.end - top, pool.rows.dilation), 0, last)};
-    for (int64_t column = 0; column < pool.columns.windows; ++column)
-      with_taps(pool, row, inside, column, [&](int64_t first, const auto& taps) {
-        for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
-          const Largest<T> largest = largest_of(x + first + channel, taps, access);
-          simd::Vec<T> seed = access.load(g + row * pool.pooled_row() + column * pool.channels + channel);
-          if constexpr (Positive) seed = largest.value > simd::Vec<T>{} ? seed : simd::Vec<T>{};
-          const auto add = [&](int64_t tap, int64_t offset) {
-            T* to = out + first + channel + offset;
-            const simd::Vec<T> part = is_tap<T>(largest.tap, tap) ? seed : simd::Vec<T>{};
-            access.store(to, tiles ? part : access.load(to) + part);
-          };
-          if (kept.begin == 0 && kept.end == last) return for_taps(taps, add);
-          for_taps(Taps{kept.end - kept.begin, taps.columns, taps.row_step, taps.column_step},
-                   [&](int64_t tap, int64_t offset) {
-                     add(tap + kept.begin * taps.columns, offset + kept.begin * taps.row_step);
-                   });
-        });
+    if (fours && kept.begin == 0 && kept.end == last) {
+      gradient_of_fours<Positive>(pool.columns.windows, pool.channels, pool.row(), x + top * pool.row(),
+                                  g + row * pool.pooled_row(), out + top * pool.row());
+      continue;
+    }
+    for_row(pool, row, inside, [&](int64_t column, int64_t first, const Taps& taps) {
+      for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
+        const Largest<T> largest = largest_of(x + first + channel, taps, access);
+        simd::Vec<T> seed = access.load(g + row * pool.pooled_row() + column * pool.channels + channel);
+        if constexpr (Positive) seed = largest.value > simd::Vec<T>{} ? seed : simd::Vec<T>{};
+        const auto add = [&](int64_t tap, int64_t offset) {
+          T* to = out + first + channel + offset;
+          const simd::Vec<T> part = is_tap<T>(largest.tap, tap) ? seed : simd::Vec<T>{};
+          access.store(to, tiles ? part : access.load(to) + part);
+        };
+        if (kept.begin == 0 && kept.end == last) return for_taps(taps, add);
+        for_taps(Taps{kept.end - kept.begin, taps.columns, taps.row_step, taps.column_step},
+                 [&](int64_t tap, int64_t offset) {
+                   add(tap + kept.begin * taps.columns, offset + kept.begin * taps.row_step);
+                 });
       });
+    });
   }
 }
 
@@ -218,7 +286,7 @@ template <class T>
 void avg_pool_rows(const Pool& pool, Divisor divisor, Range share,
                    const T* x /* (images, rows, columns, channels) */,
                    T* y /* (images, windows, windows, channels) */) {
-  for_windows(pool, share, [&](int64_t window, int64_t first, const auto& taps) {
+  for_windows(pool, share, [&](int64_t window, int64_t first, const Taps& taps) {
     const int64_t row = window / pool.columns.windows % pool.rows.windows;
     const int64_t column = window % pool.columns.windows;
     const T count = static_cast<T>(divisor(pool.rows, row) * divisor(pool.columns, column));

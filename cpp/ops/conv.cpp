@@ -5,6 +5,7 @@
 
 #include "graph/autodiff.h"
 #include "kernels/conv.h"
+#include "kernels/winograd.h"
 #include "ops/activation.h"
 #include "ops/conv_shape.h"
 #include "ops/op_list.h"
@@ -24,11 +25,19 @@ int64_t scratch_bytes(int64_t elements) {
   return elements * static_cast<int64_t>(sizeof(T));
 }
 
-// Lets a routine run body(correlation, frame, task) for each task of each correlation.
-template <class T, class Body>
-void run_correlations(Routine& routine, const std::vector<kernels::CorrelationShape>& shapes, Body body) {
-  const auto cut = [&](int64_t most_tasks) -> Work {
-    std::vector<kernels::Correlation<T>> parts;
+// Lets a routine be cut into tasks for one thread, for two and for more.
+template <class Cut>
+void cut_for_teams(Routine& routine, Cut cut) {
+  static_cast<Work&>(routine) = cut(16);
+  routine.alone = cut(1);
+  routine.pair = cut(4);
+}
+
+// Lets it run body(part, frame, task) for each task of each part, a Correlation or one that is like it.
+template <class T, class Part, class Body>
+void run_parts(Routine& routine, const std::vector<kernels::CorrelationShape>& shapes, Body body) {
+  cut_for_teams(routine, [&](int64_t most_tasks) -> Work {
+    std::vector<Part> parts;
     std::vector<int64_t> ends;
     int64_t tasks = 0;
     for (const kernels::CorrelationShape& shape : shapes) {
@@ -43,10 +52,17 @@ void run_correlations(Routine& routine, const std::vector<kernels::CorrelationSh
               body(parts[part], frame, task - (part == 0 ? 0 : ends[part - 1]));
             },
             tasks};
-  };
-  static_cast<Work&>(routine) = cut(16);
-  routine.alone = cut(1);
-  routine.pair = cut(4);
+  });
+}
+
+// The same of correlations, by the algorithm that is fastest. Winograd's is for float32: float64 is asked for
+// where digits matter.
+template <class T, class Body>
+void run_correlations(Routine& routine, const std::vector<kernels::CorrelationShape>& shapes, Body body) {
+  if constexpr (std::is_same_v<T, float>)
+    if (shapes.size() == 1 && kernels::WinogradCorrelation<T>::pays(shapes[0]))
+      return run_parts<T, kernels::WinogradCorrelation<T>>(routine, shapes, body);
+  run_parts<T, kernels::Correlation<T>>(routine, shapes, body);
 }
 
 class Conv2d final : public Op {
@@ -76,7 +92,7 @@ class Conv2d final : public Op {
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       run_correlations<T>(routine, {kernels::forward_correlation(shape)},
-                          [=](const kernels::Correlation<T>& part, const Frame& frame, int64_t task) {
+                          [=](const auto& part, const Frame& frame, int64_t task) {
                             part.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(),
                                      {has_bias ? frame.input<T>(2) : nullptr, activation == Activation::Relu},
                                      reinterpret_cast<T*>(frame.scratch));
@@ -145,7 +161,7 @@ class Conv2dInputGradient final : public Op {
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       run_correlations<T>(routine, kernels::input_gradient_correlations(shape),
-                          [=](const kernels::Correlation<T>& part, const Frame& frame, int64_t task) {
+                          [=](const auto& part, const Frame& frame, int64_t task) {
                             kernels::Epilogue<T> epilogue;
                             if (has_where) epilogue.where = frame.input<T>(2);
                             part.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(), epilogue,
@@ -199,28 +215,35 @@ Shape weight_of(const kernels::ConvShape& shape) {
   return {shape.y.kernel, shape.x.kernel, shape.group_channels(), shape.filters};
 }
 
-// The gradient by weight; or the record of it and that by bias.
+// Lets a routine run a product, a WeightGradient or one that is like it: the gradient by weight; or the
+// record of it and that by bias.
+template <class T, class Product>
+void run_weight_gradient(Routine& routine, const kernels::ConvShape& shape,
+                         const std::optional<ParameterGradients>& record) {
+  cut_for_teams(routine, [&](int64_t most_tasks) -> Work {
+    const Product product(shape, most_tasks);
+    routine.scratch_bytes = std::max(routine.scratch_bytes, scratch_bytes<T>(product.scratch_elements()));
+    return {[=](const Frame& frame, int64_t task) {
+              T* result = frame.output<T>();
+              product.run(task, frame.input<T>(0), frame.input<T>(1),
+                          record ? result + record->weight_at : result,
+                          record ? result + record->bias_at : nullptr, reinterpret_cast<T*>(frame.scratch));
+              if (record && task == 0) record->layout.clear_gaps(result);
+            },
+            product.tasks()};
+  });
+}
+
 Routine weight_gradient_routine(const kernels::ConvShape& unmerged, DType dtype,
                                 const std::optional<ParameterGradients>& record) {
   const kernels::ConvShape shape = kernels::merged(unmerged);
   Routine routine;
   with_float(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    const auto cut = [&](int64_t most_tasks) -> Work {
-      const kernels::WeightGradient<T> product(shape, most_tasks);
-      routine.scratch_bytes = std::max(routine.scratch_bytes, scratch_bytes<T>(product.scratch_elements()));
-      return {[=](const Frame& frame, int64_t task) {
-                T* result = frame.output<T>();
-                product.run(task, frame.input<T>(0), frame.input<T>(1),
-                            record ? result + record->weight_at : result,
-                            record ? result + record->bias_at : nullptr, reinterpret_cast<T*>(frame.scratch));
-                if (record && task == 0) record->layout.clear_gaps(result);
-              },
-              product.tasks()};
-    };
-    static_cast<Work&>(routine) = cut(16);
-    routine.alone = cut(1);
-    routine.pair = cut(4);
+    if constexpr (std::is_same_v<T, float>)
+      if (kernels::WinogradWeightGradient<T>::pays(shape))
+        return run_weight_gradient<T, kernels::WinogradWeightGradient<T>>(routine, shape, record);
+    run_weight_gradient<T, kernels::WeightGradient<T>>(routine, shape, record);
   });
   routine.cost = conv_cost(shape);
   return routine;
