@@ -1,5 +1,5 @@
-// Products of other libraries for benchmarks/peers/products.py, called as product_library.cpp's is: a call from
-// Python costs each of them the same. All are C (m, n) = A (m, k) · B (k, n), row-major float32.
+// Products of other libraries for benchmarks/peers/products.py, called as product_library.cpp's is: a call
+// from Python costs each of them the same. All are C (m, n) = A (m, k) · B (k, n), row-major float32.
 #include <cstdint>
 
 #if defined(BPCORE_EIGEN)

@@ -9,6 +9,7 @@
 #include "kernels/gemm_column.h"
 #include "kernels/gemm_pack.h"
 #include "kernels/gemm_panel.h"
+#include "kernels/gemm_rows.h"
 #include "kernels/gemm_tile.h"
 
 namespace bpcore::kernels {
@@ -26,6 +27,10 @@ constexpr int64_t most_tasks = 8;
 // Matrices of more bytes together than this don't stay in the level-2 cache: what comes next is fetched while
 // the product at hand is computed.
 constexpr int64_t fetch_bytes = 2 << 20;
+
+// Rows that read such a large B as it stands, from row to row. A panel of columns reads one piece after the
+// other of it, each from another page.
+constexpr int64_t most_rows_in_place = 4;
 
 // Measured costs of packing, in cycles a byte, and of not packing, as shares of the time of the product.
 constexpr double pack_byte = 0.09;
@@ -50,6 +55,9 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   panel_columns_ = vectors * simd::vector_width<T>;
   depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.depth));
   choose_tiles(most_tasks);
+  // Kernels for few rows begin with more columns than a panel's, so that none of their tiles is narrow.
+  const bool few = shape.transpose_b ? row_panels_ == 1 : m == 1 || (m <= most_rows_in_place && fetch_);
+  rows_ = few && m > 0 && column_panels_ > 1 && k >= simd::lane_width<T>;
   column_ = n == 1 && !shape.transpose_a && (shape.transpose_b || shape.ldb == 1);
 }
 
@@ -151,6 +159,28 @@ Ahead<T> share_of(const ReadNext<T>& next, int64_t row, int64_t part, int64_t pa
 }
 
 template <class T>
+void Gemm<T>::run_rows(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const {
+  static constexpr auto plain = rows_kernels<T, false>(std::make_integer_sequence<int, panel_rows<T>>{});
+  static constexpr auto transposed = rows_kernels<T, true>(std::make_integer_sequence<int, panel_rows<T>>{});
+  const GemmShape& s = shape_;
+  const int64_t column = tile.column_begin;
+  const auto at = [column](const T* row) { return row != nullptr ? row + column : nullptr; };
+  const RowsCall<T> call{a,
+                         s.transpose_a ? 1 : s.lda,
+                         s.transpose_a ? s.lda : 1,
+                         b + column * (s.transpose_b ? s.ldb : 1),
+                         s.ldb,
+                         c + column,
+                         s.ldc,
+                         s.k,
+                         tile.column_end - column,
+                         at(epilogue.bias),
+                         epilogue.relu,
+                         at(epilogue.where)};
+  (s.transpose_b ? transposed : plain)[s.m - 1](call);
+}
+
+template <class T>
 void Gemm<T>::run_column(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const {
   const GemmShape& s = shape_;
   multiply_column(a + tile.row_begin * s.lda, s.lda, b, tile.row_end - tile.row_begin, s.k,
@@ -203,6 +233,7 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
   const GemmShape& s = shape_;
   if (s.m == 0 || s.n == 0) return;
   if (column_) return run_column(this->tile(task), a, packed_b != nullptr ? packed_b : b, c, epilogue);
+  if (rows_ && packed_b == nullptr) return run_rows(this->tile(task), a, b, c, epilogue);
   const Panels tile = panels(task);
   T* packed_a = scratch;                   // (row panels of the tile, depth, packed_stride)
   T* packed_strip = packed_a + packed_a_;  // (depth, panel_columns_)

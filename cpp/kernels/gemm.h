@@ -105,6 +105,7 @@ class Gemm {
     return (step * column_panels_ + strip * depth) * panel_columns_;
   }
   void choose_tiles(int64_t most_tasks);
+  void run_rows(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const;
   void run_column(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const;
   Ahead<T> next_of_a(const T* a_block, int64_t depth, int64_t row) const;
   Ahead<T> next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const;
@@ -123,6 +124,7 @@ class Gemm {
   bool pack_b_ = false;
   bool fetch_ = false;   // fetch ahead of use
   bool column_ = false;  // B is one column, without gaps
+  bool rows_ = false;    // so few rows that B is not packed
 };
 
 extern template class Gemm<float>;
