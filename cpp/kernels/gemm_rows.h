@@ -13,7 +13,7 @@ namespace bpcore::kernels {
 
 template <class T>
 struct RowsCall {
-  const T* a;  // (rows, depth): element (i, p) at i * a_row + p * a_step
+  const T* a;  // (rows, depth): element (i, p) at i * a_row + p * a_step; a_row is 1 if B is transposed
   int64_t a_row, a_step;
   const T* b;  // (depth, columns), or (columns, depth) for multiply_rows_transposed
   int64_t b_stride;
@@ -46,7 +46,8 @@ BPCORE_INLINE void each_vector(int64_t columns, Body body) {
   using V = simd::Vec<T>;
   int64_t j = 0;
   for (; j + w <= columns; j += w)
-    body(j, [](const T* p) { return simd::load(p); }, [](T* p, V v) { simd::store(p, v); });
+    body(
+        j, [](const T* p) { return simd::load(p); }, [](T* p, V v) { simd::store(p, v); });
   if (j < columns) {
     const simd::Mask<T> mask(static_cast<int>(columns - j));
     body(
@@ -68,24 +69,25 @@ BPCORE_INLINE void add_steps(const RowsCall<T>& t, int64_t p) {
   }
   const bool first = p == 0, last = p + Steps == t.depth;
   const T* rows = t.b + p * t.b_stride;
-  each_vector<T>(t.columns, [&](int64_t j, auto load, auto store) __attribute__((always_inline)) {
-    V acc[Rows];
+  each_vector<T>(
+      t.columns, [&](int64_t j, auto load, auto store) __attribute__((always_inline)) {
+        V acc[Rows];
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) acc[i] = first ? V{} : load(t.c + i * t.c_stride + j);
+        for (int i = 0; i < Rows; ++i) acc[i] = first ? V{} : load(t.c + i * t.c_stride + j);
 #pragma GCC unroll 8
-    for (int s = 0; s < Steps; ++s) {
-      const V row = load(rows + s * t.b_stride + j);
+        for (int s = 0; s < Steps; ++s) {
+          const V row = load(rows + s * t.b_stride + j);
 #pragma GCC unroll 8
-      for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
-    }
+          for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
+        }
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-      if (last)
-        finish(t, i, j, acc[i], load, store);
-      else
-        store(t.c + i * t.c_stride + j, acc[i]);
-    }
-  });
+        for (int i = 0; i < Rows; ++i) {
+          if (last)
+            finish(t, i, j, acc[i], load, store);
+          else
+            store(t.c + i * t.c_stride + j, acc[i]);
+        }
+      });
 }
 
 template <class T, int Rows>
@@ -96,60 +98,76 @@ void multiply_rows(const RowsCall<T>& t) {
   for (; p < t.depth; ++p) add_steps<Rows, 1>(t, p);
 }
 
-// C = A Bᵀ, at least a vector of columns and lane_width steps: a vector of columns is as many rows of B,
-// transposed in registers. The last vector overlaps the one before, if columns are no whole vectors, and so
-// do the last steps.
-template <class T, int Rows>
-void multiply_rows_transposed(const RowsCall<T>& t) {
-  constexpr int w = simd::vector_width<T>, q = simd::lane_width<T>;
+// acc (Rows, a vector) = A Bᵀ for as many rows of B, from `rows`, as a vector has lanes: they are transposed
+// in registers. At least lane_width steps; the last ones overlap those before. A is stored (depth, Rows): its
+// elements of a step have one address, or registers would not do for all the addresses.
+template <int Rows, class T>
+BPCORE_INLINE void transposed_chains(const RowsCall<T>& t, const T* rows, simd::Vec<T> (&acc)[Rows]) {
+  constexpr int q = simd::lane_width<T>;
+  using V = simd::Vec<T>;
   // Groups of q steps that are loaded together, from the same cache lines: rows of B in one set of the
   // level-1 cache would not stay there until the next group.
-  constexpr int groups = simd::vector_bytes == 64 ? 4 : 1;
+  constexpr int groups = simd::vector_bytes < 64 ? 1 : Rows > 8 ? 2 : 4;
+  const auto load = [&](int64_t p, int i) __attribute__((always_inline)) {
+    return simd::load_lanes<simd::vector_bytes>(rows + p + i * t.b_stride, q * t.b_stride,
+                                                simd::vector_width<T> / q);
+  };
+  const T* a = t.a;
+  const auto add = [&](V column) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(simd::broadcast(a[i]), column, acc[i]);
+    a += t.a_step;
+  };
+  int64_t p = 0;
+  for (; p + groups * q <= t.depth; p += groups * q) {
+    V columns[groups][q];
+#pragma GCC unroll 4
+    for (int i = 0; i < q; ++i) {
+#pragma GCC unroll 4
+      for (int g = 0; g < groups; ++g) columns[g][i] = load(p + g * q, i);
+    }
+#pragma GCC unroll 4
+    for (int g = 0; g < groups; ++g) {
+      simd::transpose_lanes<T, simd::vector_bytes>(columns[g]);
+#pragma GCC unroll 4
+      for (int s = 0; s < q; ++s) add(columns[g][s]);
+    }
+  }
+  while (p < t.depth) {
+    const int64_t begin = p + q <= t.depth ? p : t.depth - q;
+    V columns[q];
+#pragma GCC unroll 4
+    for (int i = 0; i < q; ++i) columns[i] = load(begin, i);
+    simd::transpose_lanes<T, simd::vector_bytes>(columns);
+#pragma GCC unroll 4
+    for (int s = 0; s < q; ++s)
+      if (begin + s >= p) add(columns[s]);
+    p = begin + q;
+  }
+}
+
+// C = A Bᵀ, at least a vector of columns and lane_width steps. The last vector overlaps the one before.
+template <class T, int Rows>
+void multiply_rows_transposed(const RowsCall<T>& t) {
+  constexpr int w = simd::vector_width<T>;
   using V = simd::Vec<T>;
   for (int64_t j = 0; j < t.columns; j += w) {
     if (j + w > t.columns) j = t.columns - w;
-    const T* rows = t.b + j * t.b_stride;
     V acc[Rows] = {};
-    const auto add = [&](int64_t p, V column) __attribute__((always_inline)) {
-#pragma GCC unroll 8
-      for (int i = 0; i < Rows; ++i)
-        acc[i] = simd::fma(simd::broadcast(t.a[i * t.a_row + p * t.a_step]), column, acc[i]);
-    };
-    int64_t p = 0;
-    for (; p + groups * q <= t.depth; p += groups * q) {
-      V columns[groups][q];
-#pragma GCC unroll 4
-      for (int i = 0; i < q; ++i) {
-#pragma GCC unroll 4
-        for (int g = 0; g < groups; ++g)
-          columns[g][i] =
-              simd::load_lanes<simd::vector_bytes>(rows + p + g * q + i * t.b_stride, q * t.b_stride, w / q);
-      }
-#pragma GCC unroll 4
-      for (int g = 0; g < groups; ++g) {
-        simd::transpose_lanes<T, simd::vector_bytes>(columns[g]);
-#pragma GCC unroll 4
-        for (int s = 0; s < q; ++s) add(p + g * q + s, columns[g][s]);
-      }
-    }
-    while (p < t.depth) {
-      const int64_t begin = p + q <= t.depth ? p : t.depth - q;
-      V columns[q];
-#pragma GCC unroll 4
-      for (int i = 0; i < q; ++i)
-        columns[i] =
-            simd::load_lanes<simd::vector_bytes>(rows + begin + i * t.b_stride, q * t.b_stride, w / q);
-      simd::transpose_lanes<T, simd::vector_bytes>(columns);
-#pragma GCC unroll 4
-      for (int s = 0; s < q; ++s)
-        if (begin + s >= p) add(begin + s, columns[s]);
-      p = begin + q;
-    }
+    transposed_chains<Rows>(t, t.b + j * t.b_stride, acc);
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i)
       finish(
           t, i, j, acc[i], [](const T* from) { return simd::load(from); },
           [](T* to, V v) { simd::store(to, v); });
+  }
+}
+
+// from (rows, depth), stored in any way -> to (depth, rows).
+template <class T>
+void pack_by_depth(const T* from, int64_t row_step, int64_t depth_step, int64_t rows, int64_t depth, T* to) {
+  for (int64_t p = 0; p < depth; ++p) {
+    for (int64_t i = 0; i < rows; ++i) *to++ = from[i * row_step + p * depth_step];
   }
 }
 

@@ -139,13 +139,19 @@ def test_a_row_times_a_column_does_not_depend_on_other_rows(dtype: str, k: int) 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("k", "n"), [(1, 70), (3, 65), (4, 200), (37, 66), (65, 129), (300, 100), (1030, 600)])
+@pytest.mark.parametrize(
+    ("k", "n"),
+    [
+        *[(1, 70), (3, 65), (4, 200), (37, 66), (65, 129), (300, 100), (1030, 600)],
+        *[(1, 7), (4, 2), (37, 10), (300, 33), (64, 42)],
+    ],
+)
 @pytest.mark.parametrize(("transpose_a", "transpose_b"), list(itertools.product([False, True], repeat=2)))
 def test_a_row_does_not_depend_on_other_rows(
     dtype: str, k: int, n: int, transpose_a: bool, transpose_b: bool
 ) -> None:
-    """Few rows are multiplied by other kernels than many; every element stays one chain in the order of k."""
-    a = normal((20, k)).astype(dtype)
+    """Few rows, and columns beyond whole vectors, have kernels of their own, with the same chains."""
+    a = normal((45, k)).astype(dtype)
     b = normal(_stored((k, n), transpose_b), key=1).astype(dtype)
 
     def product(rows: np.ndarray) -> np.ndarray:
@@ -153,5 +159,5 @@ def test_a_row_does_not_depend_on_other_rows(
         return apply("matmul", rows, b, transpose_a=transpose_a, transpose_b=transpose_b)
 
     whole = product(a)
-    for count in range(1, 10):
+    for count in (*range(1, 10), 16, 21):
         np.testing.assert_array_equal(product(a[3 : 3 + count]), whole[3 : 3 + count])
