@@ -47,7 +47,7 @@ MAY_INCLUDE = {
     ],
     "graph": ["graph/", "core/"],
     "optim": ["optim/", "kernels/", "core/"],
-    "training": ["training/", "graph/", "optim/", "core/"],
+    "training": ["training/", "graph/", "optim/", "core/", "kernels/simd.h"],
     "bindings": ["bindings/", "training/", "graph/", "optim/", "core/"],
     "cpu": [],
 }

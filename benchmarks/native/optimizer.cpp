@@ -35,8 +35,8 @@ const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
       {"sgd", "sgd", {{"momentum", 0}, {"nesterov", 0}, {"weight_decay", 0}}},
       {"momentum", "sgd", {{"momentum", 0.9}, {"nesterov", 0}, {"weight_decay", 0}}},
-      {"adam", "adam", moments({{"amsgrad", 0}})},
-      {"amsgrad", "adam", moments({{"amsgrad", 1}})},
+      {"adam", "adam", moments({{"amsgrad", 0}, {"lazy", 0}})},
+      {"amsgrad", "adam", moments({{"amsgrad", 1}, {"lazy", 0}})},
       {"adamax", "adamax", moments({})},
       {"nadam", "nadam", moments({{"momentum_decay", 4e-3}})},
       {"radam", "radam", moments({})},

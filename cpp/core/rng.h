@@ -32,12 +32,14 @@ struct Philox {
     return {c0, c1, c2, c3};
   }
 
-  // Number `index` of the stream's 64-bit words; two to a block.
-  uint64_t word(uint64_t index) const {
-    const auto words = block(index / 2);
-    const size_t first = index % 2 * 2;
-    return uint64_t{words[first]} | uint64_t{words[first + 1]} << 32;
+  // Block number `index` as two 64-bit words: numbers 2 · index and 2 · index + 1.
+  std::array<uint64_t, 2> words(uint64_t index) const {
+    const auto [a, b, c, d] = block(index);
+    return {uint64_t{a} | uint64_t{b} << 32, uint64_t{c} | uint64_t{d} << 32};
   }
+
+  // Number `index` of the stream's 64-bit words.
+  uint64_t word(uint64_t index) const { return words(index / 2)[index % 2]; }
 
   // Uniform in [0, 1), a multiple of 2⁻⁵³.
   double uniform(uint64_t index) const { return static_cast<double>(word(index) >> 11) * 0x1p-53; }

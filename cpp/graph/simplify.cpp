@@ -28,6 +28,23 @@ NodeId drop_factor_one(Graph& graph, const Node& node) {
   return -1;
 }
 
+// x / 1, and a quotient of two numbers: what makes a mean of a sum, and its derivative's seed.
+NodeId plain_quotient(Graph& graph, const Node& node) {
+  double above = 0, below = 0;
+  if (!is(node, "divide") || !graph.scalar_value(node.inputs[1], &below)) return -1;
+  if (below == 1 && graph.type(node.inputs[0]) == node.type) return node.inputs[0];
+  if (node.type.shape.rank() > 0 || !graph.scalar_value(node.inputs[0], &above)) return -1;
+  return graph.scalar(above / below, node.type.dtype);
+}
+
+// A sum, mean or extreme along axes of one element: in a batch of one sample, a bias's gradient.
+NodeId reduction_of_nothing(Graph& graph, const Node& node) {
+  if (!is(node, "sum") && !is(node, "mean") && !is(node, "max") && !is(node, "min")) return -1;
+  const Value x(graph, node.inputs[0]);
+  if (x.shape().elements() != node.type.shape.elements()) return -1;
+  return reshape(x, node.type.shape).id();
+}
+
 // x² needs no logarithm.
 NodeId plain_power(Graph& graph, const Node& node) {
   double exponent = 0;
@@ -134,8 +151,8 @@ NodeId part_of_parts(Graph& graph, const Node& node) {
 }  // namespace
 
 NodeId simplify(Graph& graph, const Node& candidate) {
-  for (const auto rule : {drop_no_op, drop_factor_one, plain_power, stable_log_softmax, fused_cross_entropy,
-                          one_run_of_axes, part_of_parts})
+  for (const auto rule : {drop_no_op, drop_factor_one, plain_quotient, reduction_of_nothing, plain_power,
+                          stable_log_softmax, fused_cross_entropy, one_run_of_axes, part_of_parts})
     if (const NodeId found = rule(graph, candidate); found >= 0) return found;
   return -1;
 }

@@ -67,6 +67,9 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, vectors));
   panel_columns_ = vectors * simd::vector_width<T>;
   depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.depth));
+  row_cut_ = Cut(m, row_panels_);
+  vector_cut_ = Cut(column_vectors_, column_panels_);
+  depth_cut_ = Cut(k, depth_blocks_);
   choose_tiles(most_tasks);
   // Kernels for few rows begin with more columns than a panel's, so that none of their tiles is narrow.
   const bool few = shape.transpose_b ? row_panels_ == 1 : m == 1 || (m <= most_rows_in_place && fetch_);
@@ -139,7 +142,7 @@ typename Gemm<T>::Tile Gemm<T>::tile(int64_t task) const {
 template <class T>
 Ahead<T> Gemm<T>::next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const {
   constexpr int rows = gemm_blocks<T>().rows;
-  const int64_t columns = std::min(panel_columns_, shape_.n - column);
+  const int64_t columns = std::min(panel_columns_, wide_ - column);
   if (!shape_.transpose_b) {
     const int64_t step = number * rows;
     if (step + rows > depth) return {};
@@ -275,8 +278,7 @@ void Gemm<T>::pack_b(const T* b, T* packed) const {
   }
   const int64_t strips = wide_ > 0 ? column_panels_ : 0;
   for (int64_t block = 0; block < depth_blocks_; ++block) {
-    const int64_t step = part_begin(block, shape_.k, depth_blocks_);
-    const int64_t depth = part_begin(block + 1, shape_.k, depth_blocks_) - step;
+    const int64_t step = depth_cut_.begin(block), depth = depth_cut_.begin(block + 1) - step;
     for (int64_t strip = 0; strip < strips; ++strip)
       pack_strip(block_of_b(b, step), depth, strip, packed + packed_offset(block, strip));
   }
@@ -310,9 +312,9 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
   call.b_stride = pack || packed_b != nullptr ? panel_columns_ : s.ldb;
   const int64_t strips = tile.column_end - tile.column_begin;
   for (int64_t block = 0; block < depth_blocks_; ++block) {
-    const int64_t step = part_begin(block, s.k, depth_blocks_);
+    const int64_t step = depth_cut_.begin(block);
     const bool last_block = block + 1 == depth_blocks_;
-    call.depth = part_begin(block + 1, s.k, depth_blocks_) - step;
+    call.depth = depth_cut_.begin(block + 1) - step;
     call.accumulate = block > 0;
     call.relu = epilogue.relu && last_block;
     const T* a_block = s.transpose_a ? a + step * s.lda : a + step;  // (m, depth) or (depth, m)

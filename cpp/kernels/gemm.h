@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "core/ranges.h"
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
@@ -81,9 +82,9 @@ class Gemm {
   static int64_t part_begin(int64_t i, int64_t total, int64_t parts) {
     return parts == 1 ? i * total : i * total / parts;
   }
-  int64_t row_begin(int64_t panel) const { return part_begin(panel, shape_.m, row_panels_); }
+  int64_t row_begin(int64_t panel) const { return row_cut_.begin(panel); }
   int64_t column_begin(int64_t panel) const {
-    const int64_t column = part_begin(panel, column_vectors_, column_panels_) * simd::vector_width<T>;
+    const int64_t column = vector_cut_.begin(panel) * simd::vector_width<T>;
     return column < wide_ ? column : wide_;
   }
 
@@ -100,8 +101,7 @@ class Gemm {
   void pack_strip(const T* b_block, int64_t depth, int64_t strip, T* packed) const;
   // Of the strip in a B that is packed whole: a block's strips follow each other, then the next block's.
   int64_t packed_offset(int64_t block, int64_t strip) const {
-    const int64_t step = part_begin(block, shape_.k, depth_blocks_);
-    const int64_t depth = part_begin(block + 1, shape_.k, depth_blocks_) - step;
+    const int64_t step = depth_cut_.begin(block), depth = depth_cut_.begin(block + 1) - step;
     return (step * column_panels_ + strip * depth) * panel_columns_;
   }
   void choose_tiles(int64_t most_tasks);
@@ -120,7 +120,8 @@ class Gemm {
   int64_t column_panels_;   // of nearly equal numbers of vectors, no more than panel_columns_ columns
   int64_t depth_blocks_;    // of nearly equal depth
   int64_t panel_columns_;
-  int64_t tile_rows_ = 1;  // the grid of tasks
+  Cut row_cut_, vector_cut_, depth_cut_;  // of rows, of vectors of columns, of steps of k
+  int64_t tile_rows_ = 1;                 // the grid of tasks
   int64_t tile_columns_ = 1;
   int64_t packed_a_ = 0;  // elements of a task's packed A; a packed panel of B follows it in scratch
   int64_t scratch_elements_ = 0;

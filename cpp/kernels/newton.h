@@ -5,20 +5,24 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
 
-// √x, for x >= 0 that is zero, normal, infinite or NaN; within 1 ulp.
+// √x, for x >= 0 that is zero, normal or infinite; within 1 ulp. Infinite or NaN where x is NaN.
 template <class T>
 BPCORE_INLINE simd::Vec<T> square_root(simd::Vec<T> x) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == sizeof(float)) {
-    const simd::Vec<T> estimate = _mm512_maskz_rsqrt14_ps(0xffff, x);
+    const simd::Vec<T> least = simd::broadcast(std::numeric_limits<T>::min());  // 0: not 1 / 0
+    const simd::Vec<T> estimate = _mm512_maskz_rsqrt14_ps(0xffff, _mm512_maskz_max_ps(0xffff, x, least));
     const simd::Vec<T> root = x * estimate;
     const simd::Vec<T> error = simd::fma(T(-0.5) * root, estimate, simd::broadcast(T(0.5)));
-    return root == root ? simd::fma(root, error, root) : x;  // 0 and infinity: x · estimate is NaN
+    // Infinity: x · 0 is NaN. Of a NaN and another number an extreme is the second, sooner than by comparing.
+    return _mm512_maskz_min_ps(0xffff, simd::fma(root, error, root),
+                               simd::broadcast(std::numeric_limits<T>::infinity()));
   }
 #endif
   // GCC makes one instruction of the loop.
@@ -26,14 +30,17 @@ BPCORE_INLINE simd::Vec<T> square_root(simd::Vec<T> x) {
   return x;
 }
 
-// a / b, for b whose reciprocal is a normal number, and for zero, infinity and NaN; within 2 ulp.
+// a / b, for b that is infinite or whose reciprocal is a normal number; within 2 ulp. Infinite or NaN where b
+// is zero, NaN where it is NaN.
 template <class T>
 BPCORE_INLINE simd::Vec<T> quotient(simd::Vec<T> a, simd::Vec<T> b) {
 #if defined(__AVX512F__)
   if constexpr (sizeof(T) == sizeof(float)) {
     const simd::Vec<T> estimate = _mm512_maskz_rcp14_ps(0xffff, b);
     const simd::Vec<T> error = simd::fma(-b, estimate, simd::broadcast(T(1)));
-    return a * (error == error ? simd::fma(estimate, error, estimate) : estimate);  // b of 0 or infinity
+    const simd::Vec<T> known =
+        _mm512_maskz_max_ps(0xffff, error, simd::broadcast(T(-1)));  // b of infinity: NaN, · 0
+    return a * simd::fma(estimate, known, estimate);
   }
 #endif
   return a / b;

@@ -50,6 +50,8 @@ BPCORE_INLINE void store(T* p, Vec<T> v) {
 }
 
 BPCORE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0); }
+// Into the level-2 cache: many more of these can be under way at once.
+BPCORE_INLINE void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }
 BPCORE_INLINE void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
 // x - 0 and not 0 + x: only the first keeps -0, so that compilers may drop the arithmetic.

@@ -27,6 +27,7 @@ struct AdamSettings {
 template <class T>
 struct Moments {
   T beta1, rest1, beta2, rest2, epsilon, decay, shrinking;
+  bool decays;
 
   Moments() = default;
   Moments(const AdamSettings& s, double rate)
@@ -36,12 +37,20 @@ struct Moments {
         rest2(static_cast<T>(1 - s.beta2)),
         epsilon(static_cast<T>(s.epsilon)),
         decay(static_cast<T>(s.decoupled ? 0 : s.decay)),
-        shrinking(static_cast<T>(s.decoupled ? rate * s.decay : 0)) {}
+        shrinking(static_cast<T>(s.decoupled ? rate * s.decay : 0)),
+        decays(s.decay != 0) {}
 
-  // Decays the weight and moves both means; returns the gradient with decay in it.
+  // Decays the weight; returns the gradient with decay in it.
+  BPCORE_INLINE Vec<T> shrink(Vec<T>& weight, Vec<T> gradient) const {
+    if (!decays) return gradient;
+    const Vec<T> before = weight;
+    weight = fused<T>(-shrinking, before, before);
+    return fused<T>(decay, before, gradient);
+  }
+
+  // The same, and moves both means.
   BPCORE_INLINE Vec<T> advance(Vec<T>& weight, Vec<T> gradient, Vec<T>& first, Vec<T>& second) const {
-    gradient += decay * weight;
-    weight -= shrinking * weight;
+    gradient = shrink(weight, gradient);
     first = fused<T>(beta1, first, rest1 * gradient);
     second = fused<T>(beta2, second, rest2 * gradient * gradient);
     return gradient;
@@ -61,23 +70,25 @@ struct AdamRule : AdamSettings {
       return std::array{"exp_avg", "exp_avg_sq"};
   }
   static constexpr auto slots = names();
+  // η m̂ / (√v̂ + ε), where m̂ = m / c₁ and v̂ = v / c₂, is (η √c₂ / c₁) m / (√v + ε √c₂): scalars take it all.
   struct Step {
     Moments<T> moments;
-    T rate, root;  // with the bias corrections in them
+    T rate, epsilon;
   };
   explicit AdamRule(Settings& settings) : AdamSettings(settings), lazy(settings.take("lazy") != 0) {
     settings.take("amsgrad");
   }
   bool rests() const { return lazy; }
   Step prepare(double rate, int64_t step) const {
-    return {Moments<T>(*this, rate), static_cast<T>(rate / bias_correction(beta1, step)),
-            static_cast<T>(1 / std::sqrt(bias_correction(beta2, step)))};
+    const double root = std::sqrt(bias_correction(beta2, step));
+    return {Moments<T>(*this, rate), static_cast<T>(rate * root / bias_correction(beta1, step)),
+            static_cast<T>(epsilon * root)};
   }
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     step.moments.advance(weight, gradient, state[0], state[1]);
     if constexpr (amsgrad) state[2] = larger(state[2], state[1]);
-    const Vec<T> root = square_root<T>(state[amsgrad ? 2 : 1]) * step.root;
-    weight -= quotient<T>(step.rate * state[0], root + step.moments.epsilon);
+    const Vec<T> root = square_root<T>(state[amsgrad ? 2 : 1]);
+    weight -= quotient<T>(step.rate * state[0], root + step.epsilon);
   }
   bool lazy;  // leave out the steps in which an element of a row can't have a gradient
 };
@@ -102,7 +113,7 @@ struct Adamax : AdamSettings {
   }
   BPCORE_INLINE static void apply(const Step& step, Vec<T>& weight, Vec<T> gradient, Vec<T>* state) {
     const Moments<T>& by = step.moments;
-    gradient += by.decay * weight;
+    gradient = by.shrink(weight, gradient);
     state[0] = fused<T>(by.beta1, state[0], by.rest1 * gradient);
     state[1] = larger(by.beta2 * state[1], magnitude(gradient) + by.epsilon);
     weight -= quotient<T>(step.rate * state[0], state[1]);

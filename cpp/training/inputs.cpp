@@ -6,12 +6,18 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "kernels/simd.h"
 
 namespace bpcore {
 
 namespace {
 
 constexpr int64_t gathered_alone = 16 << 10;  // bytes that are not worth sharing out
+
+// Bytes of a batch that are asked for a step ahead. A few rows at random places of a large array would each
+// be waited for; many have enough to do, and so many requests would be in the step's way.
+constexpr int64_t fetched_ahead = 4 << 10;
+constexpr int64_t cache_line = 64;
 
 double float_at(const char* data, SampleType type, int64_t at) {
   return type == SampleType::Float32 ? double{reinterpret_cast<const float*>(data)[at]}
@@ -149,7 +155,22 @@ bool Inputs::fill(Team& team, const Plan& plan, Workspace& workspace, int64_t fi
   for (size_t i = 0; i < inputs_.size(); ++i)
     if (inputs_[i].in_place) workspace.bind_input(static_cast<int64_t>(i), place(inputs_[i], first));
   gather(team, plan, first, count);
+  fetch(first + count, count);
   return names_.empty() || finite(plan, first, count);
+}
+
+// Asks the caches for the samples from `first` on that are to be gathered next.
+void Inputs::fetch(int64_t first, int64_t count) const {
+  const int64_t end = std::min(first + count, samples());
+  for (const Input& input : inputs_) {
+    const int64_t row_bytes = input.array.row_elements * static_cast<int64_t>(size_of(input.array.type));
+    if (straight_ || input.array.indptr != nullptr || row_bytes * count > fetched_ahead) continue;
+    for (int64_t sample = first; sample < end; ++sample) {
+      const char* row = input.array.data + order_[static_cast<size_t>(sample)] * row_bytes;
+      for (int64_t at = 0; at < row_bytes; at += cache_line) kernels::simd::prefetch(row + at);
+      if (row_bytes > 1) kernels::simd::prefetch(row + row_bytes - 1);  // it may begin within a line
+    }
+  }
 }
 
 void Inputs::gather(Team& team, const Plan& plan, int64_t first, int64_t count) {

@@ -57,6 +57,7 @@ class Inputs {
   void check_ragged(const Plan& plan, size_t number, int64_t rows) const;
   void gather(Team& team, const Plan& plan, int64_t first, int64_t count);
   void gather_ragged(const Plan& plan, size_t number, int64_t first, Range rows);
+  void fetch(int64_t first, int64_t count) const;
   bool finite(const Plan& plan, int64_t first, int64_t count);
 
   std::vector<Input> inputs_;

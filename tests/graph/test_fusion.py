@@ -26,6 +26,44 @@ def test_views_are_not_run() -> None:
     assert graph.plan(graph.add("stop_gradient", y)).instructions == ["exp (6,)"]
 
 
+@pytest.mark.parametrize("op", ["sum", "mean", "max", "min"])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_reductions_of_single_elements_are_views(op: str, keepdims: bool) -> None:
+    graph = Graph()
+    x = graph.input(f64(1, 3, 1))
+    total = graph.add(op, graph.add("abs", x), axes=[0, 2], keepdims=keepdims)
+    plan = graph.plan(total)
+    assert plan.instructions == ["abs (1, 3, 1)"]
+    array = normal((1, 3, 1))
+    expected = np.abs(array).reshape((1, 3, 1) if keepdims else (3,))
+    np.testing.assert_array_equal(plan.run(None, [array])[0], expected)
+
+
+def test_sum_of_nothing_is_no_view() -> None:
+    graph = Graph()
+    plan = graph.plan(graph.add("sum", graph.input(f64(3, 0)), axes=[1]))
+    np.testing.assert_array_equal(plan.run(None, [np.empty((3, 0))])[0], np.zeros(3))
+
+
+def test_quotients_of_numbers_and_by_one_are_not_computed() -> None:
+    graph = Graph()
+    x = graph.input(f64(4))
+    one, three = graph.constant(np.array(1.0)), graph.constant(np.array(3.0))
+    third = graph.add("divide", one, three)
+    plan = graph.plan(graph.add("divide", graph.add("abs", x), one), third)
+    assert plan.instructions == ["abs (4,)"]
+    array = normal((4,))
+    values = plan.run(None, [array])
+    np.testing.assert_array_equal(values[0], np.abs(array))
+    assert values[1] == 1 / 3
+
+
+def test_quotient_that_is_broadcast_is_computed() -> None:
+    graph = Graph()
+    plan = graph.plan(graph.add("divide", graph.input(f64(1)), graph.constant(np.ones(3))))
+    assert plan.instructions == ["divide (3,)"]
+
+
 def _layer(graph: Graph, activation: str, bias_first: bool = False) -> tuple[int, int]:
     """The product and the activated layer."""
     x, weight, bias = graph.input(f64(5, 4)), graph.input(f64(4, 3)), graph.input(f64(3))

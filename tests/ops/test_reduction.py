@@ -25,13 +25,27 @@ REDUCTIONS: list[tuple[tuple[int, ...], Any]] = [
 ]  # fmt: skip
 EMPTY: list[tuple[tuple[int, ...], Any]] = [((0, 3), 1), ((3, 0), 0), ((0, 2, 3), (1, 2))]
 
+
+def _is_view(shape: tuple[int, ...], axis: Any) -> bool:
+    """Whether there is nothing to reduce: every result comes of one element, or there are none."""
+    return np.empty(shape).sum(axis).size == np.empty(shape).size
+
+
 CASES = [
     case
     for shape, axis in REDUCTIONS + EMPTY
     for keepdims in (False, True)
     for case in [
         Case(
-            ops.sum, np.sum, normal(shape), axis=axis, keepdims=keepdims, magnitudes=True, epsilons=6, order=2
+            ops.sum,
+            np.sum,
+            normal(shape),
+            axis=axis,
+            keepdims=keepdims,
+            magnitudes=True,
+            epsilons=6,
+            order=2,
+            view=_is_view(shape, axis),
         ),
         Case(
             ops.mean,
@@ -42,12 +56,53 @@ CASES = [
             magnitudes=True,
             epsilons=6,
             order=2,
+            view=_is_view(shape, axis),
         ),
-        Case(ops.max, np.max, distinct(shape), axis=axis, keepdims=keepdims, exact=True),
-        Case(ops.min, np.min, distinct(shape), axis=axis, keepdims=keepdims, exact=True),
-        Case(ops.sum, np.sum, integers(shape, -99, 99), axis=axis, keepdims=keepdims, exact=True),
-        Case(ops.max, np.max, integers(shape, -99, 99), axis=axis, keepdims=keepdims, exact=True),
-        Case(ops.min, np.min, integers(shape, -99, 99), axis=axis, keepdims=keepdims, exact=True),
+        Case(
+            ops.max,
+            np.max,
+            distinct(shape),
+            axis=axis,
+            keepdims=keepdims,
+            exact=True,
+            view=_is_view(shape, axis),
+        ),
+        Case(
+            ops.min,
+            np.min,
+            distinct(shape),
+            axis=axis,
+            keepdims=keepdims,
+            exact=True,
+            view=_is_view(shape, axis),
+        ),
+        Case(
+            ops.sum,
+            np.sum,
+            integers(shape, -99, 99),
+            axis=axis,
+            keepdims=keepdims,
+            exact=True,
+            view=_is_view(shape, axis),
+        ),
+        Case(
+            ops.max,
+            np.max,
+            integers(shape, -99, 99),
+            axis=axis,
+            keepdims=keepdims,
+            exact=True,
+            view=_is_view(shape, axis),
+        ),
+        Case(
+            ops.min,
+            np.min,
+            integers(shape, -99, 99),
+            axis=axis,
+            keepdims=keepdims,
+            exact=True,
+            view=_is_view(shape, axis),
+        ),
     ]
 ] + [
     Case(op, reference, x, axis=axis, keepdims=keepdims, exact=True, differentiable=False)
