@@ -47,6 +47,7 @@ constexpr int64_t page_bytes =
 constexpr double near_steps = 0.08;    // transposed A: each step of k is another row
 constexpr double far_steps = 0.25;     // ... in another page
 constexpr double aliased_rows = 0.12;  // row-major A: a panel's rows in one set of the cache
+constexpr double paged_rows = 0.03;    // ... in pages of their own
 constexpr double near_rows = 0.06;     // row-major B: each step of k is another row
 constexpr double far_rows = 0.25;      // ... in another page
 
@@ -66,7 +67,7 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   column_vectors_ = ceil_div(wide_, simd::vector_width<T>);
   column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, vectors));
   panel_columns_ = vectors * simd::vector_width<T>;
-  depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.depth));
+  depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.most_depth));
   row_cut_ = Cut(m, row_panels_);
   vector_cut_ = Cut(column_vectors_, column_panels_);
   depth_cut_ = Cut(k, depth_blocks_);
@@ -91,8 +92,12 @@ void Gemm<T>::choose_tiles(int64_t most_tasks) {
   const double multiply = m * n / (2 * simd::vector_width<T>);
   const int64_t a_bytes = shape_.lda * static_cast<int64_t>(sizeof(T));
   const int64_t b_bytes = shape_.ldb * static_cast<int64_t>(sizeof(T));
-  const double read_a = multiply * (shape_.transpose_a ? (a_bytes >= page_bytes ? far_steps : near_steps)
-                                                       : (a_bytes % page_bytes == 0 ? aliased_rows : 0));
+  double reading;
+  if (shape_.transpose_a)
+    reading = a_bytes >= page_bytes ? far_steps : near_steps;
+  else
+    reading = a_bytes % page_bytes == 0 ? aliased_rows : a_bytes >= page_bytes / 2 ? paged_rows : 0;
+  const double read_a = multiply * reading;
   const double read_b = multiply * (b_bytes >= page_bytes ? far_rows : near_rows);
   const int64_t least_rows = ceil_div(row_panels_, gemm_blocks<T>().row_panels);
   double least = std::numeric_limits<double>::infinity();

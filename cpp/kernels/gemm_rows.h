@@ -46,8 +46,7 @@ BPCORE_INLINE void each_vector(int64_t columns, Body body) {
   using V = simd::Vec<T>;
   int64_t j = 0;
   for (; j + w <= columns; j += w)
-    body(
-        j, [](const T* p) { return simd::load(p); }, [](T* p, V v) { simd::store(p, v); });
+    body(j, [](const T* p) { return simd::load(p); }, [](T* p, V v) { simd::store(p, v); });
   if (j < columns) {
     const simd::Mask<T> mask(static_cast<int>(columns - j));
     body(
@@ -69,25 +68,24 @@ BPCORE_INLINE void add_steps(const RowsCall<T>& t, int64_t p) {
   }
   const bool first = p == 0, last = p + Steps == t.depth;
   const T* rows = t.b + p * t.b_stride;
-  each_vector<T>(
-      t.columns, [&](int64_t j, auto load, auto store) __attribute__((always_inline)) {
-        V acc[Rows];
+  each_vector<T>(t.columns, [&](int64_t j, auto load, auto store) __attribute__((always_inline)) {
+    V acc[Rows];
 #pragma GCC unroll 8
-        for (int i = 0; i < Rows; ++i) acc[i] = first ? V{} : load(t.c + i * t.c_stride + j);
+    for (int i = 0; i < Rows; ++i) acc[i] = first ? V{} : load(t.c + i * t.c_stride + j);
 #pragma GCC unroll 8
-        for (int s = 0; s < Steps; ++s) {
-          const V row = load(rows + s * t.b_stride + j);
+    for (int s = 0; s < Steps; ++s) {
+      const V row = load(rows + s * t.b_stride + j);
 #pragma GCC unroll 8
-          for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
-        }
+      for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
+    }
 #pragma GCC unroll 8
-        for (int i = 0; i < Rows; ++i) {
-          if (last)
-            finish(t, i, j, acc[i], load, store);
-          else
-            store(t.c + i * t.c_stride + j, acc[i]);
-        }
-      });
+    for (int i = 0; i < Rows; ++i) {
+      if (last)
+        finish(t, i, j, acc[i], load, store);
+      else
+        store(t.c + i * t.c_stride + j, acc[i]);
+    }
+  });
 }
 
 template <class T, int Rows>
