@@ -6,7 +6,8 @@
 bpcore's product is called through a small library of the native benchmarks: from Python, `bpcore.ops.matmul`
 takes longer for the way to the product than for a small product itself. So are Eigen's, where the build found
 its headers, and oneDNN's (PyPI: onednn-cpu-gomp). NumPy's is OpenBLAS, PyTorch's mostly MKL. Libraries that can
-write to an existing C do so. What a product of 1 × 1 × 1 takes at best in the same rounds is taken off: that is all call.
+write to an existing C do so. What a product of 1 × 1 × 1 takes at best in the same rounds is taken off: that is
+all call.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ Maker = "Callable[[np.ndarray, np.ndarray], Callable[[], Any]]"  # A, B -> what 
 
 
 def native_maker(library: ctypes.CDLL, name: str, *more: Any) -> Maker:
-    """Of the product `name` in the native benchmarks' library; `more` is what making it takes besides sizes."""
+    """Of the product `name` in the native benchmarks' library, made of sizes and `more`."""
     make, run, free = (getattr(library, f"{name}_product_{verb}") for verb in ("make", "run", "free"))
     make.restype, make.argtypes = ctypes.c_void_p, [ctypes.c_int64] * 3 + [type(each) for each in more]
     run.restype, run.argtypes = None, [ctypes.c_void_p] * 4

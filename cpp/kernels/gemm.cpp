@@ -63,7 +63,9 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   const bool near = !shape.transpose_a || shape.lda * static_cast<int64_t>(sizeof(T)) <= far_bytes;
   const bool narrow = near && n <= most_columns_with_narrow<T> && m >= simd::vector_width<T> &&
                       k >= simd::lane_width<T> && worth_narrow<T>(last, shape.transpose_a);
-  wide_ = narrow ? n - last : n;
+  // One vector that is left has too few chains, and a load for each multiply-add.
+  const bool lone = n / simd::vector_width<T> == 1;
+  wide_ = narrow && !lone ? n - last : n;
   column_vectors_ = ceil_div(wide_, simd::vector_width<T>);
   column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, vectors));
   panel_columns_ = vectors * simd::vector_width<T>;
@@ -72,8 +74,10 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   vector_cut_ = Cut(column_vectors_, column_panels_);
   depth_cut_ = Cut(k, depth_blocks_);
   choose_tiles(most_tasks);
-  // Kernels for few rows begin with more columns than a panel's, so that none of their tiles is narrow.
-  const bool few = shape.transpose_b ? row_panels_ == 1 : m == 1 || (m <= most_rows_in_place && fetch_);
+  // Kernels for few rows begin with more columns than a panel's, so that none of their tiles is narrow. A
+  // transposed B wants wide vectors: each has one chain a row, whose steps wait for each other.
+  const bool few = shape.transpose_b ? row_panels_ == 1 && simd::vector_bytes == 64
+                                     : m == 1 || (m <= most_rows_in_place && fetch_);
   rows_ = few && m > 0 && column_panels_ > 1 && k >= simd::lane_width<T>;
   // Rows of A, or narrow columns of B, by depth: before anything is packed.
   const int64_t by_depth = shape.transpose_b ? k * std::max(rows_ ? m : 0, n - wide_) : 0;
