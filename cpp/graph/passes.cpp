@@ -21,10 +21,10 @@ struct Chains {
   bool only_user(NodeId id) const { return users[static_cast<size_t>(id)] == 1; }
 };
 
-// A fused item, and the node that went into it.
+// A fused item, and the nodes that went into it.
 struct Fusion {
   Item item;
-  NodeId absorbed;
+  std::vector<NodeId> absorbed;
 };
 
 // add(matmul(x, w), b) → dense(x, w, b), for one weight matrix and a bias along its columns; likewise
@@ -41,11 +41,11 @@ std::optional<Fusion> layer_with_bias(const Chains& chains, const Item& item) {
     if (shape.rank() != 1 || shape[0] != weight.last()) continue;
     if (conv) {
       if (node.inputs.size() != 2 || !node.attributes.text("activation", "").empty()) continue;
-      return Fusion{{item.id, node.op, {node.inputs[0], node.inputs[1], bias}, node.attributes}, product};
+      return Fusion{{item.id, node.op, {node.inputs[0], node.inputs[1], bias}, node.attributes}, {product}};
     }
     if (node.attributes.flag("transpose_a") || node.attributes.flag("transpose_b")) continue;
     if (weight.rank() != 2) continue;
-    return Fusion{{item.id, &find_op("dense"), {node.inputs[0], node.inputs[1], bias}, {}}, product};
+    return Fusion{{item.id, &find_op("dense"), {node.inputs[0], node.inputs[1], bias}, {}}, {product}};
   }
   return {};
 }
@@ -63,7 +63,40 @@ std::optional<Fusion> layer_with_activation(const Chains& chains, const Item& it
     return {};
   Attributes attributes = input->attributes;
   attributes.set("activation", std::string(activation));
-  return Fusion{{item.id, input->op, input->inputs, attributes}, item.inputs[0]};
+  return Fusion{{item.id, input->op, input->inputs, attributes}, {item.inputs[0]}};
+}
+
+// add(dense(x, w, b), r) → dense[add](x, w, b, r): r, of the same shape, is added while the product is in
+// registers. Likewise of a product of two matrices, and of one that is shown under another shape.
+template <class ItemOf>
+std::optional<Fusion> product_with_add(const Chains& chains, const Item& item, ItemOf item_of) {
+  const Graph& graph = chains.graph;
+  if (std::strcmp(item.op->name(), "add") != 0) return {};
+  const Shape& shape = graph.type(item.id).shape;
+  for (size_t side : {size_t{1}, size_t{0}}) {
+    const NodeId summand = item.inputs[side], other = item.inputs[1 - side];
+    if (graph.type(summand).shape != shape || graph.type(other).shape != shape) continue;
+    if (!chains.only_user(summand)) continue;
+    std::vector<NodeId> absorbed{summand};
+    NodeId product = summand;
+    if (graph.is(summand, "reshape")) {
+      product = graph.node(summand).inputs[0];
+      absorbed.push_back(product);
+      if (!chains.only_user(product)) continue;
+    }
+    const Item* found = item_of(product);
+    if (found == nullptr || !found->attributes.text("then", "").empty()) continue;
+    const Shape& matrix = graph.type(product).shape;
+    const bool dense =
+        std::strcmp(found->op->name(), "dense") == 0 && found->attributes.text("activation", "").empty();
+    const bool matrices = std::strcmp(found->op->name(), "matmul") == 0 && matrix.rank() == 2;
+    if (!dense && !matrices) continue;
+    Fusion fusion{{item.id, found->op, found->inputs, found->attributes}, std::move(absorbed)};
+    fusion.item.inputs.push_back(other);
+    fusion.item.attributes.set("then", std::string("add"));
+    return fusion;
+  }
+  return {};
 }
 
 // relu_grad(matmul(a, b), y) → matmul[relu_grad](a, b, y): the gradient is zeroed while it is in registers.
@@ -79,7 +112,7 @@ std::optional<Fusion> product_with_relu_grad(const Chains& chains, const Item& i
   const Node& node = graph.node(product);
   Attributes attributes = node.attributes;
   attributes.set("then", std::string("relu_grad"));
-  return Fusion{{item.id, node.op, {node.inputs[0], node.inputs[1], y}, attributes}, product};
+  return Fusion{{item.id, node.op, {node.inputs[0], node.inputs[1], y}, attributes}, {product}};
 }
 
 // relu_grad(max_pool2d_gradient(y, g), y) → max_pool2d_gradient[relu_grad](y, g): only where a window's
@@ -92,7 +125,7 @@ std::optional<Fusion> max_pool_with_relu_grad(const Chains& chains, const Item& 
   if (node.inputs[0] != y) return {};
   Attributes attributes = node.attributes;
   attributes.set("then", std::string("relu_grad"));
-  return Fusion{{item.id, node.op, node.inputs, attributes}, pooled};
+  return Fusion{{item.id, node.op, node.inputs, attributes}, {pooled}};
 }
 
 // Elementwise items of one shape whose values nobody else reads go into the item that reads them. Each chain
@@ -194,20 +227,25 @@ Program optimize(const Graph& graph, const std::vector<NodeId>& roots) {
       for (NodeId input : graph.node(id).inputs) ++chains.users[static_cast<size_t>(input)];
 
   Program program;
-  std::vector<int> place(count, -1);  // of a node's item in the program
-  std::vector<bool> absorbed;         // items that went into a later one
+  std::vector<int> place(count, -1);     // of a node's item in the program
+  std::vector<bool> absorbed;            // items that went into a later one
+  const auto item_of = [&](NodeId id) {  // null for leaves
+    const int at = place[static_cast<size_t>(id)];
+    return at < 0 ? nullptr : &program.items[static_cast<size_t>(at)];
+  };
   for (NodeId id = 0; id < graph.size(); ++id) {
     const Node& node = graph.node(id);
     if (node.op == nullptr || chains.users[static_cast<size_t>(id)] == 0) continue;
     Item item{id, node.op, node.inputs, node.attributes};
-    const int before = node.inputs.empty() ? -1 : place[static_cast<size_t>(node.inputs[0])];
-    const Item* input = before < 0 ? nullptr : &program.items[static_cast<size_t>(before)];
+    const Item* input = node.inputs.empty() ? nullptr : item_of(node.inputs[0]);
     std::optional<Fusion> fusion = layer_with_bias(chains, item);
+    if (!fusion) fusion = product_with_add(chains, item, item_of);
     if (!fusion) fusion = layer_with_activation(chains, item, input);
     if (!fusion) fusion = product_with_relu_grad(chains, item);
     if (!fusion) fusion = max_pool_with_relu_grad(chains, item);
     if (fusion) {
-      absorbed[static_cast<size_t>(place[static_cast<size_t>(fusion->absorbed)])] = true;
+      for (NodeId gone : fusion->absorbed)
+        absorbed[static_cast<size_t>(place[static_cast<size_t>(gone)])] = true;
       item = std::move(fusion->item);
     }
     place[static_cast<size_t>(id)] = static_cast<int>(program.items.size());

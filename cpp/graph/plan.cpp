@@ -205,7 +205,10 @@ class PlanBuilder {
     const TensorType& type = graph_.type(item.id);
     if (!item.links.empty())
       return add(compile_chain(item.links), std::move(operands), concat(item.name, ' ', type.shape));
-    const std::string fused = item.attributes.text("activation", item.attributes.text("then", ""));
+    std::string fused;
+    for (const char* name : {"then", "activation"})
+      if (const std::string text = item.attributes.text(name, ""); !text.empty())
+        fused += (fused.empty() ? "" : ", ") + text;
     add(item.op->compile(signature, type), std::move(operands),
         concat(item.op->name(), fused.empty() ? "" : "[" + fused + "]", ' ', type.shape));
   }

@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "core/ranges.h"
+#include "kernels/fetch.h"
 #include "kernels/gemm_pack.h"
 #include "kernels/gemm_panel.h"
 #include "kernels/philox.h"
@@ -51,8 +52,15 @@ class Attention {
     return block * (2 * block + 5 * width) + 2 * block;
   }
 
-  Attention(const AttentionSizes& sizes, const AttentionHead<T>& head, T* scratch)
-      : s_(sizes), head_(head), scores_(scratch), packed_q_(scores_ + block * block) {}
+  // A step of `fetch` for every panel of a product, see panels_of_product.
+  Attention(const AttentionSizes& sizes, const AttentionHead<T>& head, Fetch& fetch, T* scratch)
+      : s_(sizes), head_(head), fetch_(fetch), scores_(scratch), packed_q_(scores_ + block * block) {}
+
+  // At least so many panels has a product of a block with the first keys; there are two of them forward, five
+  // backward.
+  static int64_t panels_of_product(int64_t queries, int64_t keys) {
+    return std::max<int64_t>(1, std::min({queries, keys, block}) / rows);
+  }
 
   // Outputs and logarithms of the sums of exponentials of queries [first, first + block), or as many as there
   // are. `out` and `log_sums` are those of query 0. A query that sees no key gets zeros and infinity, which
@@ -190,6 +198,7 @@ class Attention {
     x += b.key * stride;
     for (int64_t j = 0; j < b.keys; j += rows) {
       const int64_t from = first_query(b, j) / w * w;
+      fetch_.step();
       multiply_panel<T>(TileA::RowMajor, {x + j * stride, stride, packed + from, block, to + j * block + from,
                                           block, std::min(rows, b.keys - j), b.lanes - from, s_.width});
     }
@@ -211,10 +220,12 @@ class Attention {
 
   // y (queries, width) += x (keys, queries)ᵀ times the block's rows (keys, width); for the first keys, =.
   void add_over_keys(const Block& b, const T* x, const Rows& from, T* y, int64_t y_stride) const {
-    for (int64_t i = 0; i < b.queries; i += rows)
+    for (int64_t i = 0; i < b.queries; i += rows) {
+      fetch_.step();
       multiply_panel<T>(TileA::ByDepth,
                         {x + i, block, from.first, from.stride, y + i * y_stride, y_stride,
                          std::min(rows, b.queries - i), s_.width, keys_before(b, i + rows), b.key > 0});
+    }
   }
 
   // y (keys, width) = x (keys, queries) times the block's rows (queries, width), or += it.
@@ -222,6 +233,7 @@ class Attention {
                         bool add) const {
     for (int64_t j = 0; j < b.keys; j += rows) {
       const int64_t first = first_query(b, j);
+      fetch_.step();
       multiply_panel<T>(TileA::RowMajor, {x + j * block + first, block, from.first + first * from.stride,
                                           from.stride, y + j * y_stride, y_stride, std::min(rows, b.keys - j),
                                           s_.width, b.queries - first, add});
@@ -330,6 +342,7 @@ class Attention {
 
   const AttentionSizes& s_;
   const AttentionHead<T>& head_;
+  Fetch& fetch_;
   T* scores_;    // (block, block): scores, then weights, of keys and queries
   T* packed_q_;  // (width, block)
 };

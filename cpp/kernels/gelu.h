@@ -5,23 +5,54 @@
 
 namespace bpcore::kernels {
 
-// Φ(x), the normal distribution function; its absolute error is about a machine epsilon.
+// Φ(x), the normal distribution function, with an absolute error of about a machine epsilon, and e^(-x²/2),
+// which is √(2π) times its density.
 template <class T>
-BPCORE_INLINE simd::Vec<T> normal_distribution(simd::Vec<T> x) {
-  return T(0.5) * (T(1) + error_function<T>(x * T(0.70710678118654752440)));
-}
+struct Normal {
+  simd::Vec<T> distribution, bell;
+
+  BPCORE_INLINE explicit Normal(simd::Vec<T> x)
+      : distribution(T(0.5) * (T(1) + error_function<T>(x * T(0.70710678118654752440)))),
+        bell(exponential_or_zero<T>(x * x * T(-0.5))) {}
+};
+
+// Φ(-|x|) as a polynomial times the exponential that the density needs, too. An error of a part of the bell
+// is none of Φ, so ln 2 need not be in two parts; and 2^n is made from what has rounded n, see power_of_two.
+template <>
+struct Normal<float> {
+  simd::Vec<float> distribution, bell;
+
+  BPCORE_INLINE explicit Normal(simd::Vec<float> x) {
+    using C = Polynomials<float>;
+    using Vec = simd::Vec<float>;
+    constexpr float log2_e = 1.44269504088896340736f, ln2 = 0.69314718055994530942f;
+    constexpr float shift = simd::integer_shift<float> + static_cast<float>(simd::exponent_bias<float>);
+    constexpr float end = -2 * C::exp_normal;
+    const Vec square = x * x, most = simd::broadcast(end);
+    const Vec within = most < square ? most : square;  // NaN stays
+    const Vec shifted = simd::fma(within, simd::broadcast(-0.5f * log2_e), simd::broadcast(shift));
+    const Vec r = simd::fma(shifted - shift, simd::broadcast(-ln2), within * -0.5f);
+    const Vec power = simd::fma(r * r, polynomial<float>(r, C::exp), r) + 1.0f;
+    const Vec scale = (Vec)((simd::Vec<simd::Bits<float>>)shifted << simd::mantissa_bits<float>);
+    bell = square > most ? Vec{} : power * scale;
+    const Vec magnitude = simd::absolute<float>(x), last = simd::broadcast(C::normal_end);
+    // Not as even and odd powers: their sums are large, and cancel.
+    const Vec part = horner<float>(last < magnitude ? last : magnitude, C::normal, 0, 1);
+    distribution = x < Vec{} ? bell * part : simd::fma(-bell, part, simd::broadcast(1.0f));
+  }
+};
 
 // x · Φ(x)
 template <class T>
 BPCORE_INLINE simd::Vec<T> gelu(simd::Vec<T> x) {
-  return x * normal_distribution<T>(x);
+  return x * Normal<T>(x).distribution;
 }
 
 // Φ(x) + x · φ(x), φ the density of Φ.
 template <class T>
 BPCORE_INLINE simd::Vec<T> gelu_slope(simd::Vec<T> x) {
-  const simd::Vec<T> density = exponential_or_zero<T>(x * x * T(-0.5)) * T(0.39894228040143267794);
-  return simd::fma(x, density, normal_distribution<T>(x));
+  const Normal<T> normal(x);
+  return simd::fma(x, normal.bell * T(0.39894228040143267794), normal.distribution);
 }
 
 // out[i] = seed[i] · the slope at x[i]

@@ -256,6 +256,7 @@ void Gemm<T>::run_column(const Tile& tile, const T* a, const T* b, T* c, const E
   for (int64_t row = tile.row_begin; row < tile.row_end; ++row) {
     T value = c[row * s.ldc];
     if (epilogue.bias != nullptr) value += *epilogue.bias;
+    if (epilogue.plus != nullptr) value += epilogue.plus[row * s.ldc];
     if (epilogue.relu && value <= T(0)) value = T(0);
     if (epilogue.where != nullptr && !(epilogue.where[row * s.ldc] > T(0))) value = T(0);
     c[row * s.ldc] = value;
@@ -353,8 +354,11 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
           call.a = packed;
         }
         call.c = c + row * s.ldc + column;
-        call.where =
-            epilogue.where != nullptr && last_block ? epilogue.where + row * s.ldc + column : nullptr;
+        const auto beside = [&, last_block](const T* other) {
+          return other != nullptr && last_block ? other + row * s.ldc + column : nullptr;
+        };
+        call.plus = beside(epilogue.plus);
+        call.where = beside(epilogue.where);
         if (fetch_ || next.begin != nullptr) {
           call.next_c = last_panel ? c + row_begin(tile.row_begin) * s.ldc +
                                          column_begin(last_strip ? tile.column_begin : strip + 1)

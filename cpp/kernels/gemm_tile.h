@@ -29,8 +29,8 @@ struct TileCall {
   int last_columns;  // columns in the last vector, 1 ... vector_width; only masked kernels look
   bool accumulate;   // go on from what C holds instead of from zero
   bool relu;
-  const T* where;       // (rows, columns), stride c_stride, or null: see Epilogue
-  const int64_t* runs;  // of A in runs: where each begins, from `a`; a run has `depth` steps, B goes on
+  const T *plus, *where;  // (rows, columns), stride c_stride, or null: see Epilogue
+  const int64_t* runs;    // of A in runs: where each begins, from `a`; a run has `depth` steps, B goes on
   int64_t run_count;
   const T* next_c;  // the tile of C that is next, or null: fetch nothing ahead
   Ahead<T> ahead;   // as many rows as the tile has
@@ -62,6 +62,13 @@ void gemm_tile(const TileCall<T>& t) {
 
   V acc[Rows][Vectors];
   const int64_t c_stride = t.c_stride;
+  if (t.plus != nullptr) {  // there when the product is
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) simd::prefetch(t.plus + i * c_stride + v * w);
+    }
+  }
   if (t.accumulate) {
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
@@ -124,6 +131,13 @@ void gemm_tile(const TileCall<T>& t) {
       const V bias = load(t.bias, v);
 #pragma GCC unroll 16
       for (int i = 0; i < Rows; ++i) acc[i][v] += bias;
+    }
+  }
+  if (t.plus != nullptr) {
+#pragma GCC unroll 16
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[i][v] += load(t.plus + i * c_stride, v);
     }
   }
   if (t.relu) {

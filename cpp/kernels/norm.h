@@ -80,23 +80,28 @@ BPCORE_INLINE void sum_row(int64_t count, T (&result)[Terms], Function terms) {
 // What a row is normalised by: x becomes ((x - first) - mean) · factor; without `Centred`, x · factor.
 template <class T, bool Centred>
 struct RowMoments {
-  T first = T(0), mean = T(0), factor;
+  T first = T(0), mean = T(0), factor = T(0);
 
-  BPCORE_INLINE RowMoments(const T* x, int64_t count, T eps) {
-    const T size = static_cast<T>(count);
-    T sum[1];
+  // first and mean
+  BPCORE_INLINE void centre(const T* x, int64_t count) {
     if constexpr (Centred) {
       first = x[0];
+      T sum[1];
       sum_row<T>(count, sum, [&](int64_t i, auto access, auto& sums) {
         sums[0] += access.keep(access.load(x + i) - first);
       });
-      mean = sum[0] / size;
+      mean = sum[0] / static_cast<T>(count);
     }
+  }
+
+  // factor, once x is centred
+  BPCORE_INLINE void scale(const T* x, int64_t count, T eps) {
+    T sum[1];
     sum_row<T>(count, sum, [&](int64_t i, auto access, auto& sums) {
       const simd::Vec<T> rest = access.keep(difference(access.load(x + i)));
       sums[0] = simd::fma(rest, rest, sums[0]);
     });
-    factor = T(1) / std::sqrt(sum[0] / size + eps);
+    factor = T(1) / std::sqrt(sum[0] / static_cast<T>(count) + eps);
   }
 
   BPCORE_INLINE simd::Vec<T> difference(simd::Vec<T> x) const {
@@ -105,18 +110,40 @@ struct RowMoments {
   }
 };
 
+// Rows are taken through each step several at a time, since a row alone would wait for one sum after the
+// other: as many as stay in the level-1 cache.
+constexpr int64_t most_norm_rows = 8;
+
+template <class T>
+int64_t norm_rows(int64_t count) {
+  constexpr int64_t bytes = 8 << 10;
+  return std::clamp<int64_t>(bytes / (count * static_cast<int64_t>(sizeof(T))), 1, most_norm_rows);
+}
+
+template <class T, bool Centred>
+BPCORE_INLINE void find_moments(const T* x /* (rows, count) */, int64_t rows, int64_t count, T eps,
+                                RowMoments<T, Centred>* moments /* (rows) */) {
+  for (int64_t row = 0; row < rows; ++row) moments[row].centre(x + row * count, count);
+  for (int64_t row = 0; row < rows; ++row) moments[row].scale(x + row * count, count, eps);
+}
+
 // weight (count) and bias (count) may be null.
 template <class T, bool Centred>
 void normalize_rows(const T* x /* (rows, count) */, const T* weight, const T* bias, int64_t rows,
                     int64_t count, T eps, T* out /* (rows, count) */) {
-  for (int64_t row = 0; row < rows; ++row, x += count, out += count) {
-    const RowMoments<T, Centred> moments(x, count, eps);
-    for_vectors<T>(count, [&](int64_t i, auto access) {
-      simd::Vec<T> y = moments.difference(access.load(x + i)) * moments.factor;
-      if (weight != nullptr) y = y * access.load(weight + i);
-      if (bias != nullptr) y = y + access.load(bias + i);
-      access.store(out + i, y);
-    });
+  RowMoments<T, Centred> moments[most_norm_rows];
+  const int64_t block = norm_rows<T>(count);
+  for (int64_t begin = 0; begin < rows; begin += block) {
+    const int64_t size = std::min(block, rows - begin);
+    find_moments(x, size, count, eps, moments);
+    for (int64_t row = 0; row < size; ++row, x += count, out += count) {
+      for_vectors<T>(count, [&](int64_t i, auto access) {
+        simd::Vec<T> y = moments[row].difference(access.load(x + i)) * moments[row].factor;
+        if (weight != nullptr) y = y * access.load(weight + i);
+        if (bias != nullptr) y = y + access.load(bias + i);
+        access.store(out + i, y);
+      });
+    }
   }
 }
 
@@ -130,29 +157,49 @@ void normalize_rows_gradient(const T* x /* (rows, count) */, const T* weight,
   using Vec = simd::Vec<T>;
   if (dweight != nullptr) std::fill_n(dweight, count, T(0));
   if (dbias != nullptr) std::fill_n(dbias, count, T(0));
-  for (int64_t row = 0; row < rows; ++row, x += count, seed += count, dx += count) {
-    const RowMoments<T, Centred> moments(x, count, eps);
-    const auto slope = [&](int64_t i, auto access) {
-      const Vec g = access.load(seed + i);
-      return weight != nullptr ? g * access.load(weight + i) : g;
-    };
-    T sums[2];
-    sum_row<T>(count, sums, [&](int64_t i, auto access, auto& parts) {
-      const Vec h = slope(i, access);
-      parts[0] += h;
-      parts[1] = simd::fma(h, moments.difference(access.load(x + i)), parts[1]);
-    });
-    const T size = static_cast<T>(count), mean = sums[0] / size;
-    const T share = sums[1] / size * moments.factor * moments.factor;
+  RowMoments<T, Centred> moments[most_norm_rows];
+  T mean[most_norm_rows], share[most_norm_rows];  // of h; of n in h · factor
+  const int64_t block = norm_rows<T>(count);
+  for (int64_t begin = 0; begin < rows; begin += block) {
+    const int64_t size = std::min(block, rows - begin);
+    find_moments(x, size, count, eps, moments);
+    for (int64_t row = 0; row < size; ++row) {
+      const RowMoments<T, Centred>& own = moments[row];
+      T sums[2];
+      sum_row<T>(count, sums, [&](int64_t i, auto access, auto& parts) {
+        const int64_t at = row * count + i;
+        simd::prefetch_to_write(dx + at);  // there when it is written, which is not in its order
+        Vec h = access.load(seed + at);
+        if (weight != nullptr) h = h * access.load(weight + i);
+        parts[0] += h;
+        parts[1] = simd::fma(h, own.difference(access.load(x + at)), parts[1]);
+      });
+      const T width = static_cast<T>(count);
+      mean[row] = sums[0] / width;
+      share[row] = sums[1] / width * own.factor * own.factor;
+    }
+    // Column by column, so that the sums over rows stay in registers.
     for_vectors<T>(count, [&](int64_t i, auto access) {
-      const Vec g = access.load(seed + i), difference = moments.difference(access.load(x + i));
-      Vec h = weight != nullptr ? g * access.load(weight + i) : g;
-      if constexpr (Centred) h -= mean;
-      access.store(dx + i, simd::fma(difference, simd::broadcast(-share), h) * moments.factor);
-      if (dweight != nullptr)
-        access.store(dweight + i, simd::fma(g, difference * moments.factor, access.load(dweight + i)));
-      if (dbias != nullptr) access.store(dbias + i, access.load(dbias + i) + g);
+      const bool sums_weight = dweight != nullptr, sums_bias = dbias != nullptr;
+      const Vec scale = weight != nullptr ? access.load(weight + i) : simd::broadcast(T(1));
+      Vec by_weight = sums_weight ? access.load(dweight + i) : Vec{};
+      Vec by_bias = sums_bias ? access.load(dbias + i) : Vec{};
+      for (int64_t row = 0; row < size; ++row) {
+        const int64_t at = row * count + i;
+        const RowMoments<T, Centred>& own = moments[row];
+        const Vec g = access.load(seed + at), difference = own.difference(access.load(x + at));
+        Vec h = g * scale;
+        if constexpr (Centred) h -= mean[row];
+        access.store(dx + at, simd::fma(difference, simd::broadcast(-share[row]), h) * own.factor);
+        by_weight = simd::fma(g, difference * own.factor, by_weight);
+        by_bias += g;
+      }
+      if (sums_weight) access.store(dweight + i, by_weight);
+      if (sums_bias) access.store(dbias + i, by_bias);
     });
+    x += size * count;
+    seed += size * count;
+    dx += size * count;
   }
 }
 

@@ -1,7 +1,9 @@
 // attention: scaled dot-product attention (Vaswani et al., 2017) of all heads, and its derivative.
 #include "kernels/attention.h"
 
+#include <array>
 #include <cmath>
+#include <initializer_list>
 #include <vector>
 
 #include "graph/autodiff.h"
@@ -74,13 +76,21 @@ struct Heads {
           layout.mask_shape[axis] == 1 ? 0 : strides[static_cast<size_t>(axis)];
   }
 
+  // q, k and v of the first batch and head.
+  template <class T>
+  std::array<const T*, 3> inputs(const Frame& frame) const {
+    const T* first = frame.input<T>(0);
+    if (layout.packed) return {first, first + layout.features(), first + 2 * layout.features()};
+    return {first, frame.input<T>(1), frame.input<T>(2)};
+  }
+
   // False, and the frame's status is told, if the length is no such.
   template <class T>
   bool find(const Frame& frame, const HeadPlace& place, kernels::AttentionHead<T>* head) const {
-    const T* first = frame.input<T>(0);
-    head->q = first + place.q;
-    head->k = (layout.packed ? first + layout.features() : frame.input<T>(1)) + place.k;
-    head->v = (layout.packed ? first + 2 * layout.features() : frame.input<T>(2)) + place.k;
+    const auto [q, k, v] = inputs<T>(frame);
+    head->q = q + place.q;
+    head->k = k + place.k;
+    head->v = v + place.k;
     head->keys = layout.keys;
     if (layout.lengths >= 0) {
       const int64_t length = frame.input<int64_t>(layout.lengths)[place.batch];
@@ -102,6 +112,45 @@ struct Heads {
     return static_cast<double>(layout.batch * layout.heads * layout.queries) *
            static_cast<double>(layout.keys) * (sizes.causal ? 0.5 : 1);
   }
+};
+
+// What is fetched while a piece of a batch is computed: its share of what the same pieces of the next batch
+// will read and write, unless all that is too much to wait in a level-2 cache.
+template <class T>
+class NextBatch {
+ public:
+  // `passes`: how often a routine reads or writes q, k, v and out; `products` of a piece.
+  NextBatch(const AttentionLayout& layout, int passes, int products)
+      : layout_(layout),
+        wanted_(passes * (2 * layout.q_elements() + 2 * layout.k_elements()) *
+                    static_cast<int64_t>(sizeof(T)) <=
+                layout.batch * most_bytes),
+        steps_(products * kernels::Attention<T>::panels_of_product(layout.queries, layout.keys)) {}
+
+  // Part `part` of `parts`, from the first batches of arrays of (queries, heads, width), and of three arrays
+  // like the op's first inputs.
+  kernels::Fetch fetch(int64_t batch, int64_t part, int64_t parts, std::initializer_list<const T*> by_query,
+                       std::initializer_list<std::array<const T*, 3>> inputs) const {
+    kernels::Fetch fetch(steps_);
+    if (!wanted_ || batch + 1 == layout_.batch) return fetch;
+    const auto add = [&](const T* first, int64_t elements) {
+      fetch.add(first + (batch + 1) * elements, elements, part, parts);
+    };
+    for (const T* first : by_query) add(first, layout_.queries * layout_.features());
+    for (const auto& [q, k, v] : inputs) {
+      add(q, layout_.queries * layout_.row());
+      if (layout_.packed) continue;
+      add(k, layout_.keys * layout_.row());
+      add(v, layout_.keys * layout_.row());
+    }
+    return fetch;
+  }
+
+ private:
+  static constexpr int64_t most_bytes = 512 << 10;
+  AttentionLayout layout_;
+  bool wanted_;
+  int64_t steps_;
 };
 
 // Inputs as AttentionLayout says → record of out (batch, queries, heads, width) and the logarithms of the
@@ -129,6 +178,7 @@ class Attention final : public Op {
       using T = typename decltype(tag)::type;
       routine.scratch_bytes =
           kernels::Attention<T>::forward_scratch(layout.width) * static_cast<int64_t>(sizeof(T));
+      const NextBatch<T> next(layout, 1, 2);
       routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
         const AttentionLayout& l = heads.layout;
         T* out = frame.output<T>();
@@ -143,7 +193,9 @@ class Attention final : public Op {
           const HeadPlace place = place_of(l, part / blocks, piece % l.heads);
           kernels::AttentionHead<T> head;
           if (!heads.find(frame, place, &head)) return;
-          kernels::Attention<T>(heads.sizes, head, reinterpret_cast<T*>(frame.scratch))
+          kernels::Fetch fetch = next.fetch(place.batch, piece % (blocks * l.heads), blocks * l.heads, {out},
+                                            {heads.inputs<T>(frame)});
+          kernels::Attention<T>(heads.sizes, head, fetch, reinterpret_cast<T*>(frame.scratch))
               .attend(part % blocks * kernels::attention_block, out + place.out, sums + place.sums);
         }
       };
@@ -219,6 +271,7 @@ class AttentionGrad final : public Op {
       using T = typename decltype(tag)::type;
       routine.scratch_bytes =
           kernels::Attention<T>::backward_scratch(layout.width) * static_cast<int64_t>(sizeof(T));
+      const NextBatch<T> next(layout, 2, 5);
       routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
         const AttentionLayout& l = heads.layout;
         T* record = frame.output<T>();
@@ -237,10 +290,12 @@ class AttentionGrad final : public Op {
           const HeadPlace place = place_of(l, piece / l.heads, piece % l.heads);
           kernels::AttentionHead<T> head;
           if (!heads.find(frame, place, &head)) return;
-          kernels::Attention<T>(heads.sizes, head, reinterpret_cast<T*>(frame.scratch))
-              .differentiate(frame.input<T>(l.count) + place.out, frame.input<T>(l.count + 1) + place.sums,
-                             frame.input<T>(l.count + 2) + place.out, dq + place.q, dk + place.k,
-                             dv + place.k);
+          const T *attended = frame.input<T>(l.count), *seed = frame.input<T>(l.count + 2);
+          kernels::Fetch fetch = next.fetch(place.batch, place.head, l.heads, {attended, seed},
+                                            {heads.inputs<T>(frame), {dq, dk, dv}});
+          kernels::Attention<T>(heads.sizes, head, fetch, reinterpret_cast<T*>(frame.scratch))
+              .differentiate(attended + place.out, frame.input<T>(l.count + 1) + place.sums, seed + place.out,
+                             dq + place.q, dk + place.k, dv + place.k);
         }
       };
     });

@@ -36,18 +36,24 @@ class Dense final : public Op {
     return {node.input(0).dtype, result};
   }
 
+  // A last input, of the output's shape, that a pass has given with the attribute then = "add" is added
+  // before the activation.
   Routine compile(const Signature& node, const TensorType& output) const override {
     const int64_t in = node.input(1).shape[0], out = node.input(1).shape[1];
     const int64_t rows = output.shape.head(output.shape.rank() - 1).elements();
     const Activation activation = activation_from_name(node.attributes.text("activation", ""));
-    const bool has_bias = node.count() == 3;
+    const int others = node.attributes.text("then", "") == "add" ? 1 : 0, plus = node.count() - 1;
+    const bool has_bias = node.count() - others == 3;
     Routine routine;
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       run_product<T>(routine, {rows, out, in, false, false, in, out, out},
                      [=](const kernels::Gemm<T>& gemm, const Frame& frame, int64_t task) {
-                       gemm.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(),
-                                {has_bias ? frame.input<T>(2) : nullptr, activation == Activation::Relu},
+                       kernels::Epilogue<T> epilogue;
+                       if (has_bias) epilogue.bias = frame.input<T>(2);
+                       if (others > 0) epilogue.plus = frame.input<T>(plus);
+                       epilogue.relu = activation == Activation::Relu;
+                       gemm.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(), epilogue,
                                 reinterpret_cast<T*>(frame.scratch));
                        if (activation == Activation::None || activation == Activation::Relu) return;
                        const auto tile = gemm.tile(task);

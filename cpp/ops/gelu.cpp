@@ -13,7 +13,7 @@ Value distribution(Value x) { return 0.5 * (1.0 + apply("erf", {0.70710678118654
 struct Gelu {
   static constexpr const char* name = "gelu";
   static constexpr Accepts accepts = Accepts::Floats;
-  static constexpr double nanoseconds = 0.9;
+  static constexpr double nanoseconds = 0.6;
   template <class T>
   static void run(int64_t count, const T* x, T* y) {
     kernels::map_vectors<T>(count, x, y, [](kernels::simd::Vec<T> v) { return kernels::gelu<T>(v); });
@@ -37,7 +37,7 @@ class GeluGrad final : public ElementwiseOp {
   }
 
   ElementLoop element_loop(const Signature&, const TensorType& output) const override {
-    ElementLoop loop{nullptr, 1.2};
+    ElementLoop loop{nullptr, 0.6};
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       loop.run = [](int64_t count, void* out, const void* const* inputs, const bool*) {

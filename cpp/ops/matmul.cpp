@@ -55,14 +55,15 @@ class Matmul final : public Op {
     return {node.input(0).dtype, result};
   }
 
-  // A third input, which only the pass that fuses relu_grad gives, is the y of relu_grad(product, y).
+  // A third input, of the output's shape, is given by passes only: with the attribute then = "add" it is
+  // added to the product, with "relu_grad" it is the y of relu_grad(product, y).
   Routine compile(const Signature& node, const TensorType& output) const override {
     const kernels::GemmShape shape = matrix_shape(node);
     Routine routine;
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       if (output.shape.elements() == shape.m * shape.n)
-        compile_single<T>(routine, shape, node.count() == 3);
+        compile_single<T>(routine, shape, node.attributes.text("then", ""));
       else
         compile_batched<T>(routine, shape, node, output);
     });
@@ -81,12 +82,14 @@ class Matmul final : public Op {
 
  private:
   template <class T>
-  static void compile_single(Routine& routine, kernels::GemmShape shape, bool has_where) {
+  static void compile_single(Routine& routine, kernels::GemmShape shape, const std::string& then) {
     // Aᵀ times a column is the column, lying, times A: what is read in steps is then read in rows.
     const bool swapped = shape.n == 1 && shape.transpose_a;
     if (swapped) shape = {1, shape.m, shape.k, false, false, shape.k, shape.lda, shape.m};
+    const bool adds = then == "add", has_where = then == "relu_grad";
     run_product<T>(routine, shape, [=](const kernels::Gemm<T>& gemm, const Frame& frame, int64_t task) {
       kernels::Epilogue<T> epilogue;
+      if (adds) epilogue.plus = frame.input<T>(2);
       if (has_where) epilogue.where = frame.input<T>(2);
       gemm.run(task, frame.input<T>(swapped ? 1 : 0), frame.input<T>(swapped ? 0 : 1), frame.output<T>(),
                epilogue, reinterpret_cast<T*>(frame.scratch));

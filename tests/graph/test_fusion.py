@@ -97,7 +97,7 @@ def test_value_that_somebody_else_reads_is_not_fused_away() -> None:
 @pytest.mark.parametrize(
     ("x", "weight", "bias", "attributes"),
     [
-        ((5, 4), (4, 3), (5, 3), {}),
+        ((5, 4), (4, 3), (5, 1), {}),
         ((5, 4), (4, 3), (1,), {}),
         ((5, 4), (4, 1), (3,), {}),
         ((2, 5, 4), (2, 4, 3), (3,), {}),
