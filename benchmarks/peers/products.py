@@ -3,11 +3,11 @@
     cmake --preset native-benchmarks && cmake --build --preset native-benchmarks
     python benchmarks/peers/products.py [--threads 1] [--quick] [--json results.json]
 
-bpcore's product is called through a small library of the native benchmarks: from Python, `bpcore.ops.matmul`
-takes longer for the way to the product than for a small product itself. So are Eigen's, where the build found
-its headers, and oneDNN's (PyPI: onednn-cpu-gomp). NumPy's is OpenBLAS, PyTorch's mostly MKL. Libraries that can
-write to an existing C do so. What a product of 1 × 1 × 1 takes at best in the same rounds is taken off: that is
-all call.
+bpcore's product is called through a small library of the native benchmarks: from Python,
+`bpcore.ops.matmul` takes longer for the way to the product than for a small product itself. So are Eigen's,
+where the build found its headers, and oneDNN's (PyPI: onednn-cpu-gomp). NumPy's is OpenBLAS, PyTorch's mostly
+MKL. Libraries that can write to an existing C do so. What a product of 1 × 1 × 1 takes at best in the same
+rounds is taken off: that is all call.
 """
 
 from __future__ import annotations
