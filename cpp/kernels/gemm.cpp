@@ -212,6 +212,7 @@ void Gemm<T>::run_rows(const Tile& tile, const T* a, const T* b, T* c, const Epi
   call.columns = tile.column_end - column;
   call.bias = at(epilogue.bias);
   call.relu = epilogue.relu;
+  call.plus = at(epilogue.plus);
   call.where = at(epilogue.where);
   (s.transpose_b ? transposed : plain)[s.m - 1](call);
 }
@@ -242,9 +243,11 @@ void Gemm<T>::run_narrow(const Panels& tile, const T* a, const T* b, const T* pa
   t.c = c + wide_;
   t.c_stride = s.ldc;
   t.depth = s.k;
-  t.bias = epilogue.bias != nullptr ? epilogue.bias + wide_ : nullptr;
+  const auto at = [this](const T* row) { return row != nullptr ? row + wide_ : nullptr; };
+  t.bias = at(epilogue.bias);
+  t.plus = at(epilogue.plus);
   t.relu = epilogue.relu;
-  t.where = epilogue.where != nullptr ? epilogue.where + wide_ : nullptr;
+  t.where = at(epilogue.where);
   (s.transpose_a ? transposed : plain)[columns - 1](call);
 }
 

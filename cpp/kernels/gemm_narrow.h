@@ -25,7 +25,7 @@ constexpr bool worth_narrow(int64_t count, bool transpose_a) {
 }
 
 // Cᵀ = Bᵀ Aᵀ: what RowsCall names A is B, stored (depth, columns of C); its B is A, stored (rows of C, depth)
-// or (depth, rows of C). C and `where` are (rows, columns) as ever.
+// or (depth, rows of C). C, `plus` and `where` are (rows, columns) as ever.
 template <class T>
 struct NarrowCall {
   RowsCall<T> transposed;
@@ -45,7 +45,7 @@ BPCORE_INLINE void store_columns(const RowsCall<T>& t, int64_t row, int64_t begi
 #pragma GCC unroll 16
   for (int i = 0; i < Columns; ++i) {
     if (t.bias != nullptr) acc[i] += simd::broadcast(t.bias[i]);
-    if (t.relu) acc[i] = simd::relu(acc[i]);
+    if (t.relu && t.plus == nullptr) acc[i] = simd::relu(acc[i]);
   }
   T values[Columns][w];
 #pragma GCC unroll 4
@@ -64,9 +64,16 @@ BPCORE_INLINE void store_columns(const RowsCall<T>& t, int64_t row, int64_t begi
     for (int i = 0; i < whole; i += q) std::memcpy(c + i, values[i + lane % q] + lane / q * q, q * sizeof(T));
 #pragma GCC unroll 4
     for (int i = whole; i < Columns; ++i) c[i] = values[i][lane];
+    const int64_t first = (row + lane) * t.c_stride;
+    if (t.plus != nullptr) {
+      for (int i = 0; i < Columns; ++i) {
+        c[i] += t.plus[first + i];
+        if (t.relu && c[i] <= T(0)) c[i] = T(0);
+      }
+    }
     if (t.where != nullptr) {
       for (int i = 0; i < Columns; ++i)
-        if (!(t.where[(row + lane) * t.c_stride + i] > T(0))) c[i] = T(0);
+        if (!(t.where[first + i] > T(0))) c[i] = T(0);
     }
   }
 }

@@ -22,7 +22,7 @@ struct RowsCall {
   int64_t depth, columns;
   const T* bias;  // (columns), or null
   bool relu;
-  const T* where;  // (rows, columns), stride c_stride, or null
+  const T *plus, *where;  // (rows, columns), stride c_stride, or null
 };
 
 template <class T>
@@ -34,6 +34,7 @@ BPCORE_INLINE void finish(const RowsCall<T>& t, int i, int64_t j, simd::Vec<T> v
                           Store store) {
   using V = simd::Vec<T>;
   if (t.bias != nullptr) value += load(t.bias + j);
+  if (t.plus != nullptr) value += load(t.plus + i * t.c_stride + j);
   if (t.relu) value = simd::relu(value);
   if (t.where != nullptr) value = load(t.where + i * t.c_stride + j) > V{} ? value : V{};
   store(t.c + i * t.c_stride + j, value);
