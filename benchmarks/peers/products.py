@@ -1,17 +1,20 @@
-"""Time of matrix products C (m, n) = A (m, k) · B (k, n), float32, against NumPy, PyTorch and JAX.
+"""Time of matrix products C (m, n) = A (m, k) · B (k, n), float32, against other libraries' products.
 
     cmake --preset native-benchmarks && cmake --build --preset native-benchmarks
     python benchmarks/peers/products.py [--threads 1] [--quick] [--json results.json]
 
-bpcore's product is called through a small library of the native benchmarks: from Python, `bpcore.ops.matmul`
-takes longer for the way to the product than for a small product itself. Libraries that can write to an
-existing C do so. What a product of 1 × 1 × 1 takes at best in the same rounds is taken off: that is all call.
+bpcore's product is called through a small library of the native benchmarks: from Python,
+`bpcore.ops.matmul` takes longer for the way to the product than for a small product itself. So are Eigen's,
+where the build found its headers, and oneDNN's (PyPI: onednn-cpu-gomp). NumPy's is OpenBLAS, PyTorch's mostly
+MKL. Libraries that can write to an existing C do so. What a product of 1 × 1 × 1 takes at best in the same
+rounds is taken off: that is all call.
 """
 
 from __future__ import annotations
 
 import ctypes
 import weakref
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,17 +52,16 @@ def aligned(rows: int, columns: int) -> np.ndarray:
 Maker = "Callable[[np.ndarray, np.ndarray], Callable[[], Any]]"  # A, B -> what computes and returns C
 
 
-def bpcore_maker(library: Path, threads: int) -> Maker:
-    """Of bpcore's kernel, from the native benchmarks' library."""
-    native = ctypes.CDLL(str(library))
-    make, run, free = native.bpcore_product_make, native.bpcore_product_run, native.bpcore_product_free
-    make.restype, make.argtypes = ctypes.c_void_p, [ctypes.c_int64] * 3 + [ctypes.c_int]
+def native_maker(library: ctypes.CDLL, name: str, *more: Any) -> Maker:
+    """Of the product `name` in the native benchmarks' library, made of sizes and `more`."""
+    make, run, free = (getattr(library, f"{name}_product_{verb}") for verb in ("make", "run", "free"))
+    make.restype, make.argtypes = ctypes.c_void_p, [ctypes.c_int64] * 3 + [type(each) for each in more]
     run.restype, run.argtypes = None, [ctypes.c_void_p] * 4
     free.restype, free.argtypes = None, [ctypes.c_void_p]
 
     def product(a: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
         arrays = a, b, aligned(len(a), b.shape[1])  # kept as long as they are pointed to
-        handle = make(len(a), b.shape[1], len(b), threads)
+        handle = make(len(a), b.shape[1], len(b), *more)
         weakref.finalize(arrays[2], free, handle)
         pointers = [ctypes.c_void_p(each) for each in (handle, *(array.ctypes.data for array in arrays))]
 
@@ -70,6 +72,16 @@ def bpcore_maker(library: Path, threads: int) -> Maker:
         return call
 
     return product
+
+
+def onednn_sgemm() -> ctypes.c_void_p | None:
+    """oneDNN's product for row-major matrices, from its PyPI package."""
+    try:
+        files = metadata.files("onednn-cpu-gomp") or []
+    except metadata.PackageNotFoundError:
+        return None
+    library = next(file for file in files if file.name == "libdnnl.so").locate()
+    return ctypes.cast(ctypes.CDLL(str(library)).dnnl_sgemm, ctypes.c_void_p)
 
 
 def numpy_product(a: np.ndarray, b: np.ndarray) -> Callable[[], np.ndarray]:
@@ -120,10 +132,15 @@ def main() -> None:
     if not options.library.exists():
         parser.error(f"{options.library} isn't there: build the preset native-benchmarks")
 
+    library = ctypes.CDLL(str(options.library))
     makers: dict[str, Maker] = {
-        "bpcore": bpcore_maker(options.library, options.threads),
+        "bpcore": native_maker(library, "bpcore", ctypes.c_int(options.threads)),
         "numpy": numpy_product,
     }
+    if hasattr(library, "eigen_product_run") and options.threads == 1:  # built for one thread
+        makers["eigen"] = native_maker(library, "eigen")
+    if sgemm := onednn_sgemm():
+        makers["onednn"] = native_maker(library, "onednn", sgemm)
     if find_spec("torch"):
         import torch
 

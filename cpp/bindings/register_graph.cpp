@@ -69,6 +69,7 @@ void register_graph(py::module_& module) {
           py::arg("op"), py::arg("inputs"), py::arg("attrs"))
       .def("fresh", &Graph::fresh, py::arg("node"))
       .def("recompute", &Graph::recompute, py::arg("begin"), py::arg("end"))
+      .def("keep_rows", &Graph::keep_rows)
       .def("assign_state", &Graph::assign_state, py::arg("state_node"), py::arg("value_node"))
       .def(
           "gradients",

@@ -61,6 +61,11 @@ class Graph {
   // The same op on other inputs of the same types: a node of its own, equal to no other.
   NodeId duplicate(NodeId id, std::vector<NodeId> inputs);
 
+  // Layers behind a gather multiply the rows that it takes, not the whole table: for optimizers that tell
+  // rows with a gradient from those without. Called before the first node.
+  void keep_rows() { keeps_rows_ = true; }
+  bool keeps_rows() const { return keeps_rows_; }
+
   // `value` is written to the state after everything has been read, by training plans only. Once per state.
   void assign_state(NodeId state, NodeId value);
 
@@ -89,6 +94,7 @@ class Graph {
   std::vector<std::pair<NodeId, NodeId>> assignments_, recomputed_;
   std::unordered_map<std::string, NodeId> known_;
   int64_t inputs_ = 0;
+  bool keeps_rows_ = false;
 };
 
 }  // namespace bpcore

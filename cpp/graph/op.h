@@ -127,6 +127,11 @@ struct Rows {
 // An attribute, a flag, of an op with rows_written(): its output is zero already, so only those are written.
 inline constexpr const char* over_zeros = "over_zeros";
 
+// Of rnn, lstm and gru, where their first input, gates_x (batch, steps, width), would be gathered: it is the
+// table then, (rows, width), and the last input says which of its rows are meant, (batch, steps). They are
+// read where they are.
+inline constexpr const char* from_table = "from_table";
+
 class Op {
  public:
   virtual ~Op() = default;

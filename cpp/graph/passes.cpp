@@ -128,6 +128,24 @@ std::optional<Fusion> max_pool_with_relu_grad(const Chains& chains, const Item& 
   return Fusion{{item.id, node.op, node.inputs, attributes}, {pooled}};
 }
 
+// lstm(gather(table, i), ...) → lstm[from_table](table, ..., i); likewise rnn and gru.
+std::optional<Fusion> recurrence_from_table(const Chains& chains, const Item& item) {
+  const Graph& graph = chains.graph;
+  const char* op = item.op->name();
+  if (std::strcmp(op, "lstm") != 0 && std::strcmp(op, "gru") != 0 && std::strcmp(op, "rnn") != 0) return {};
+  const NodeId gathered = item.inputs[0];
+  if (!graph.is(gathered, "gather") || !chains.only_user(gathered)) return {};
+  const Node& gather = graph.node(gathered);
+  const Shape& table = graph.type(gather.inputs[0]).shape;
+  const int64_t axis = gather.attributes.integer("axis");
+  if (table.rank() != 2 || table[0] == 0 || (axis != 0 && axis != -2)) return {};
+  Item fused{item.id, item.op, item.inputs, item.attributes};
+  fused.inputs[0] = gather.inputs[0];
+  fused.inputs.push_back(gather.inputs[1]);
+  fused.attributes.set(from_table, true);
+  return Fusion{std::move(fused), {gathered}};
+}
+
 // Elementwise items of one shape whose values nobody else reads go into the item that reads them. Each chain
 // is grown from its end: an item joins when all its readers have.
 class ChainFuser {
@@ -243,6 +261,7 @@ Program optimize(const Graph& graph, const std::vector<NodeId>& roots) {
     if (!fusion) fusion = layer_with_activation(chains, item, input);
     if (!fusion) fusion = product_with_relu_grad(chains, item);
     if (!fusion) fusion = max_pool_with_relu_grad(chains, item);
+    if (!fusion) fusion = recurrence_from_table(chains, item);
     if (fusion) {
       for (NodeId gone : fusion->absorbed)
         absorbed[static_cast<size_t>(place[static_cast<size_t>(gone)])] = true;

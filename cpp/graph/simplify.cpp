@@ -120,6 +120,28 @@ NodeId one_run_of_axes(Graph& graph, const Node& node) {
   return reshape(apply(op, {together}, {{"axes", trailing}, {"keepdims", false}}), node.type.shape).id();
 }
 
+// dense(gather(table, i), w[, b]) → gather(dense(table, w[, b]), i), likewise of matmul by one matrix: each
+// row of the table is multiplied once, not as often as it is taken. Forward, the bits are the same, since
+// those of a product's row don't depend on the other rows; backward, gradients are first added up by row,
+// then multiplied, so that products of an embedding's weight and that of the layer behind it are small ones,
+// too. It depends on shapes alone, on that of the batch as well: the smaller last one of an epoch may go the
+// other way.
+NodeId product_of_table(Graph& graph, const Node& node) {
+  if (graph.keeps_rows() || (!is(node, "dense") && !is(node, "matmul"))) return -1;
+  if (!graph.is(node.inputs[0], "gather") || graph.type(node.inputs[1]).shape.rank() != 2) return -1;
+  if (node.attributes.flag("transpose_a")) return -1;
+  const Node& gather = graph.node(node.inputs[0]);
+  const NodeId table = gather.inputs[0], indices = gather.inputs[1];
+  const Shape& rows = graph.type(table).shape;
+  if (rows.rank() != 2 || normalize_axis("gather", gather.attributes.integer("axis"), 2) != 0) return -1;
+  // What a row costs beside its products, and that it may be gathered for others all the same, want a margin.
+  if (2 * rows[0] > graph.type(indices).shape.elements()) return -1;
+  std::vector<NodeId> inputs = node.inputs;
+  inputs[0] = table;
+  const NodeId product = graph.add(node.op->name(), std::move(inputs), node.attributes);
+  return graph.add("gather", {product, indices}, gather.attributes);
+}
+
 // A sum of gradients of parts: what the gradient of a record is made of.
 bool is_sum_of_parts(const Graph& graph, NodeId id) {
   if (graph.is(id, "part_grad")) return true;
@@ -151,8 +173,9 @@ NodeId part_of_parts(Graph& graph, const Node& node) {
 }  // namespace
 
 NodeId simplify(Graph& graph, const Node& candidate) {
-  for (const auto rule : {drop_no_op, drop_factor_one, plain_quotient, reduction_of_nothing, plain_power,
-                          stable_log_softmax, fused_cross_entropy, one_run_of_axes, part_of_parts})
+  for (const auto rule :
+       {drop_no_op, drop_factor_one, plain_quotient, reduction_of_nothing, plain_power, stable_log_softmax,
+        fused_cross_entropy, one_run_of_axes, product_of_table, part_of_parts})
     if (const NodeId found = rule(graph, candidate); found >= 0) return found;
   return -1;
 }

@@ -7,8 +7,10 @@
 #include "core/ranges.h"
 #include "kernels/gemm_blocks.h"
 #include "kernels/gemm_column.h"
+#include "kernels/gemm_narrow.h"
 #include "kernels/gemm_pack.h"
 #include "kernels/gemm_panel.h"
+#include "kernels/gemm_rows.h"
 #include "kernels/gemm_tile.h"
 
 namespace bpcore::kernels {
@@ -27,6 +29,17 @@ constexpr int64_t most_tasks = 8;
 // the product at hand is computed.
 constexpr int64_t fetch_bytes = 2 << 20;
 
+// Rows that read such a large B as it stands, from row to row. A panel of columns reads one piece after the
+// other of it, each from another page.
+constexpr int64_t most_rows_in_place = 4;
+
+// With more columns than this, a few that are left over are not worth reading A once more.
+template <class T>
+constexpr int64_t most_columns_with_narrow = 8 * simd::vector_width<T>;
+
+// Nor is reading a column of lines of a transposed A, if they are further apart.
+constexpr int64_t far_bytes = 8192;
+
 // Measured costs of packing, in cycles a byte, and of not packing, as shares of the time of the product.
 constexpr double pack_byte = 0.09;
 constexpr int64_t page_bytes =
@@ -34,6 +47,7 @@ constexpr int64_t page_bytes =
 constexpr double near_steps = 0.08;    // transposed A: each step of k is another row
 constexpr double far_steps = 0.25;     // ... in another page
 constexpr double aliased_rows = 0.12;  // row-major A: a panel's rows in one set of the cache
+constexpr double paged_rows = 0.03;    // ... in pages of their own
 constexpr double near_rows = 0.06;     // row-major B: each step of k is another row
 constexpr double far_rows = 0.25;      // ... in another page
 
@@ -45,14 +59,29 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   const auto [m, n, k] = std::array{shape.m, shape.n, shape.k};
   const int vectors = m <= table.wide_rows ? table.wide_vectors : table.vectors;
   row_panels_ = std::max<int64_t>(1, ceil_div(m, table.rows));
-  column_vectors_ = ceil_div(n, simd::vector_width<T>);
+  const int64_t last = n % simd::vector_width<T>;
+  const bool near = !shape.transpose_a || shape.lda * static_cast<int64_t>(sizeof(T)) <= far_bytes;
+  const bool narrow = near && n <= most_columns_with_narrow<T> && m >= simd::vector_width<T> &&
+                      k >= simd::lane_width<T> && worth_narrow<T>(last, shape.transpose_a);
+  // One vector that is left has too few chains, and a load for each multiply-add.
+  const bool lone = n / simd::vector_width<T> == 1;
+  wide_ = narrow && !lone ? n - last : n;
+  column_vectors_ = ceil_div(wide_, simd::vector_width<T>);
   column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, vectors));
   panel_columns_ = vectors * simd::vector_width<T>;
-  depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.depth));
+  depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.most_depth));
   row_cut_ = Cut(m, row_panels_);
   vector_cut_ = Cut(column_vectors_, column_panels_);
   depth_cut_ = Cut(k, depth_blocks_);
   choose_tiles(most_tasks);
+  // Kernels for few rows begin with more columns than a panel's, so that none of their tiles is narrow. A
+  // transposed B wants wide vectors: each has one chain a row, whose steps wait for each other.
+  const bool few = shape.transpose_b ? row_panels_ == 1 && simd::vector_bytes == 64
+                                     : m == 1 || (m <= most_rows_in_place && fetch_);
+  rows_ = few && m > 0 && column_panels_ > 1 && k >= simd::lane_width<T>;
+  // Rows of A, or narrow columns of B, by depth: before anything is packed.
+  const int64_t by_depth = shape.transpose_b ? k * std::max(rows_ ? m : 0, n - wide_) : 0;
+  scratch_elements_ = std::max(scratch_elements_, round_up(by_depth, line_elements<T>));
   column_ = n == 1 && !shape.transpose_a && (shape.transpose_b || shape.ldb == 1);
 }
 
@@ -67,8 +96,12 @@ void Gemm<T>::choose_tiles(int64_t most_tasks) {
   const double multiply = m * n / (2 * simd::vector_width<T>);
   const int64_t a_bytes = shape_.lda * static_cast<int64_t>(sizeof(T));
   const int64_t b_bytes = shape_.ldb * static_cast<int64_t>(sizeof(T));
-  const double read_a = multiply * (shape_.transpose_a ? (a_bytes >= page_bytes ? far_steps : near_steps)
-                                                       : (a_bytes % page_bytes == 0 ? aliased_rows : 0));
+  double reading;
+  if (shape_.transpose_a)
+    reading = a_bytes >= page_bytes ? far_steps : near_steps;
+  else
+    reading = a_bytes % page_bytes == 0 ? aliased_rows : a_bytes >= page_bytes / 2 ? paged_rows : 0;
+  const double read_a = multiply * reading;
   const double read_b = multiply * (b_bytes >= page_bytes ? far_rows : near_rows);
   const int64_t least_rows = ceil_div(row_panels_, gemm_blocks<T>().row_panels);
   double least = std::numeric_limits<double>::infinity();
@@ -110,7 +143,7 @@ template <class T>
 typename Gemm<T>::Tile Gemm<T>::tile(int64_t task) const {
   const Panels tile = panels(task);
   return {row_begin(tile.row_begin), row_begin(tile.row_end), column_begin(tile.column_begin),
-          column_begin(tile.column_end)};
+          tile.column_end == column_panels_ ? shape_.n : column_begin(tile.column_end)};
 }
 
 // What the kernel for panel `number` of a strip fetches meanwhile: of the next strip's B, the part that is
@@ -118,7 +151,7 @@ typename Gemm<T>::Tile Gemm<T>::tile(int64_t task) const {
 template <class T>
 Ahead<T> Gemm<T>::next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const {
   constexpr int rows = gemm_blocks<T>().rows;
-  const int64_t columns = std::min(panel_columns_, shape_.n - column);
+  const int64_t columns = std::min(panel_columns_, wide_ - column);
   if (!shape_.transpose_b) {
     const int64_t step = number * rows;
     if (step + rows > depth) return {};
@@ -154,6 +187,71 @@ Ahead<T> share_of(const ReadNext<T>& next, int64_t row, int64_t part, int64_t pa
 }
 
 template <class T>
+void Gemm<T>::run_rows(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue,
+                       T* scratch) const {
+  static constexpr auto plain = rows_kernels<T, false>(std::make_integer_sequence<int, panel_rows<T>>{});
+  static constexpr auto transposed = rows_kernels<T, true>(std::make_integer_sequence<int, panel_rows<T>>{});
+  const GemmShape& s = shape_;
+  const int64_t column = tile.column_begin;
+  const auto at = [column](const T* row) { return row != nullptr ? row + column : nullptr; };
+  RowsCall<T> call{};
+  call.a = a;
+  call.a_row = s.transpose_a ? 1 : s.lda;
+  call.a_step = s.transpose_a ? s.lda : 1;
+  if (s.transpose_b && call.a_row > 1 && s.m > 1) {
+    pack_by_depth(a, call.a_row, call.a_step, s.m, s.k, scratch);
+    call.a = scratch;
+    call.a_row = 1;
+    call.a_step = s.m;
+  }
+  call.b = b + column * (s.transpose_b ? s.ldb : 1);
+  call.b_stride = s.ldb;
+  call.c = c + column;
+  call.c_stride = s.ldc;
+  call.depth = s.k;
+  call.columns = tile.column_end - column;
+  call.bias = at(epilogue.bias);
+  call.relu = epilogue.relu;
+  call.plus = at(epilogue.plus);
+  call.where = at(epilogue.where);
+  (s.transpose_b ? transposed : plain)[s.m - 1](call);
+}
+
+// The narrow columns of the rows of a tile. Of a packed B they follow the strips, (k, n - wide).
+template <class T>
+void Gemm<T>::run_narrow(const Panels& tile, const T* a, const T* b, const T* packed_b, T* c,
+                         const Epilogue<T>& epilogue, T* scratch) const {
+  static constexpr auto plain = narrow_kernels<T, false>(std::make_integer_sequence<int, most_narrow>{});
+  static constexpr auto transposed = narrow_kernels<T, true>(std::make_integer_sequence<int, most_narrow>{});
+  const GemmShape& s = shape_;
+  const int64_t columns = s.n - wide_;
+  NarrowCall<T> call{{}, s.m, row_begin(tile.row_begin), row_begin(tile.row_end)};
+  RowsCall<T>& t = call.transposed;
+  t.a_row = 1;
+  t.a_step = columns;
+  if (packed_b != nullptr) {
+    t.a = packed_b + packed_offset(depth_blocks_, 0);
+  } else if (s.transpose_b) {
+    pack_by_depth(b + wide_ * s.ldb, s.ldb, int64_t{1}, columns, s.k, scratch);
+    t.a = scratch;
+  } else {
+    t.a = b + wide_;
+    t.a_step = s.ldb;
+  }
+  t.b = a;
+  t.b_stride = s.lda;
+  t.c = c + wide_;
+  t.c_stride = s.ldc;
+  t.depth = s.k;
+  const auto at = [this](const T* row) { return row != nullptr ? row + wide_ : nullptr; };
+  t.bias = at(epilogue.bias);
+  t.plus = at(epilogue.plus);
+  t.relu = epilogue.relu;
+  t.where = at(epilogue.where);
+  (s.transpose_a ? transposed : plain)[columns - 1](call);
+}
+
+template <class T>
 void Gemm<T>::run_column(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const {
   const GemmShape& s = shape_;
   multiply_column(a + tile.row_begin * s.lda, s.lda, b, tile.row_end - tile.row_begin, s.k,
@@ -180,7 +278,8 @@ void Gemm<T>::pack_strip(const T* b_block, int64_t depth, int64_t strip, T* pack
 
 template <class T>
 int64_t Gemm<T>::packed_b_elements() const {
-  return round_up(column_ ? shape_.k : shape_.k * column_panels_ * panel_columns_, line_elements<T>);
+  const int64_t columns = column_panels_ * panel_columns_ + shape_.n - wide_;
+  return round_up(column_ ? shape_.k : shape_.k * columns, line_elements<T>);
 }
 
 template <class T>
@@ -190,11 +289,15 @@ void Gemm<T>::pack_b(const T* b, T* packed) const {
     std::copy(b, b + shape_.k, packed);
     return;
   }
+  const int64_t strips = wide_ > 0 ? column_panels_ : 0;
   for (int64_t block = 0; block < depth_blocks_; ++block) {
     const int64_t step = depth_cut_.begin(block), depth = depth_cut_.begin(block + 1) - step;
-    for (int64_t strip = 0; strip < column_panels_; ++strip)
+    for (int64_t strip = 0; strip < strips; ++strip)
       pack_strip(block_of_b(b, step), depth, strip, packed + packed_offset(block, strip));
   }
+  const int64_t column_step = shape_.transpose_b ? shape_.ldb : 1, step = shape_.transpose_b ? 1 : shape_.ldb;
+  pack_by_depth(b + wide_ * column_step, column_step, step, shape_.n - wide_, shape_.k,
+                packed + packed_offset(depth_blocks_, 0));
 }
 
 // For each block of k: takes B panel by panel. The panel stays in the level-1 cache while all panels of A,
@@ -206,7 +309,11 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
   const GemmShape& s = shape_;
   if (s.m == 0 || s.n == 0) return;
   if (column_) return run_column(this->tile(task), a, packed_b != nullptr ? packed_b : b, c, epilogue);
+  if (rows_ && packed_b == nullptr) return run_rows(this->tile(task), a, b, c, epilogue, scratch);
   const Panels tile = panels(task);
+  if (wide_ < s.n && tile.column_end == column_panels_)
+    run_narrow(tile, a, b, packed_b, c, epilogue, scratch);
+  if (wide_ == 0) return;
   T* packed_a = scratch;                   // (row panels of the tile, depth, packed_stride)
   T* packed_strip = packed_a + packed_a_;  // (depth, panel_columns_)
   const auto find =

@@ -86,7 +86,7 @@ class Gemm {
   int64_t row_begin(int64_t panel) const { return row_cut_.begin(panel); }
   int64_t column_begin(int64_t panel) const {
     const int64_t column = vector_cut_.begin(panel) * simd::vector_width<T>;
-    return column < shape_.n ? column : shape_.n;
+    return column < wide_ ? column : wide_;
   }
 
   struct Panels {  // of a tile
@@ -106,11 +106,16 @@ class Gemm {
     return (step * column_panels_ + strip * depth) * panel_columns_;
   }
   void choose_tiles(int64_t most_tasks);
+  void run_rows(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue,
+                T* scratch) const;
+  void run_narrow(const Panels& tile, const T* a, const T* b, const T* packed_b, T* c,
+                  const Epilogue<T>& epilogue, T* scratch) const;
   void run_column(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue) const;
   Ahead<T> next_of_a(const T* a_block, int64_t depth, int64_t row) const;
   Ahead<T> next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const;
 
   GemmShape shape_;
+  int64_t wide_;            // columns that panels hold; what is left is narrow (gemm_narrow.h)
   int64_t row_panels_;      // of nearly equal height, no more than a micro-kernel's rows
   int64_t column_vectors_;  // of vector_width columns, the last perhaps partial
   int64_t column_panels_;   // of nearly equal numbers of vectors, no more than panel_columns_ columns
@@ -125,6 +130,7 @@ class Gemm {
   bool pack_b_ = false;
   bool fetch_ = false;   // fetch ahead of use
   bool column_ = false;  // B is one column, without gaps
+  bool rows_ = false;    // so few rows that B is not packed
 };
 
 extern template class Gemm<float>;

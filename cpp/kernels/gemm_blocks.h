@@ -13,8 +13,10 @@ struct GemmBlocks {
   int vectors;       // vectors of C's columns beside each other, for products of many rows
   int wide_rows;     // products of no more rows than this ...
   int wide_vectors;  // ... take this many vectors instead: one row alone needs the independent chains
-  int depth;         // most steps of k at a time: a panel of B (depth, vectors) stays in the level-1 cache
-  int row_panels;    // most panels of A in a tile: (row_panels, depth, rows) is half a MiB of level-2 cache
+  int depth;         // steps of k for which a panel of B (depth, vectors) stays in the level-1 cache
+  int most_depth;  // most steps of k at a time: a panel of B may come from the level-2 cache in part if C is
+                   // read and written less often for it
+  int row_panels;  // most panels of A in a tile: (row_panels, most_depth, rows) is half a MiB of that cache
 };
 
 // rows * vectors accumulators, a row of B (vectors) and one broadcast element of A must fit in the registers,
@@ -23,13 +25,13 @@ struct GemmBlocks {
 template <class T>
 constexpr GemmBlocks gemm_blocks() {
 #if defined(__AVX512F__)
-  return {8, 3, 6, 4, 192, 340 / static_cast<int>(sizeof(T))};  // 32 registers of 64 bytes: 24 + 3 + 1
+  return {8, 3, 6, 4, 192, 272, 240 / static_cast<int>(sizeof(T))};  // 32 registers of 64 bytes: 24 + 3 + 1
 #elif defined(__AVX2__)
-  return {6, 2, 2, 4, 256, 352 / static_cast<int>(sizeof(T))};  // 16 registers of 32 bytes: 12 + 2 + 1
+  return {6, 2, 2, 4, 256, 256, 352 / static_cast<int>(sizeof(T))};  // 16 registers of 32 bytes: 12 + 2 + 1
 #elif defined(__aarch64__)
-  return {8, 2, 4, 4, 256, 256 / static_cast<int>(sizeof(T))};  // 32 registers of 16 bytes: 16 + 2 + 1
+  return {8, 2, 4, 4, 256, 256, 256 / static_cast<int>(sizeof(T))};  // 32 registers of 16 bytes: 16 + 2 + 1
 #else
-  return {4, 2, 2, 4, 256, 512 / static_cast<int>(sizeof(T))};  // 16 of 16 bytes, some for unfused products
+  return {4, 2, 2, 4, 256, 256, 512 / static_cast<int>(sizeof(T))};  // 16 of 16 bytes; unfused products
 #endif
 }
 

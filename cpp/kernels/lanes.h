@@ -39,12 +39,36 @@ BPCORE_INLINE Vec<T> with_sign_of(Vec<T> x, Vec<T> magnitude) {
   return (Vec<T>)(((Vec<Bits<T>>)x & sign_bit<T>) | (Vec<Bits<T>>)magnitude);
 }
 
-// x within [low, high]; NaN stays NaN. In this order each is one instruction.
+// -|x|
+template <class T>
+BPCORE_INLINE Vec<T> negative_magnitude(Vec<T> x) {
+  return (Vec<T>)((Vec<Bits<T>>)x | sign_bit<T>);
+}
+
+// x where it is not less, or more, than a bound; NaN stays NaN. One instruction each: of AVX-512's, compilers
+// have to be told.
+#if defined(__AVX512F__)
+BPCORE_INLINE Vec<float> at_least(Vec<float> x, float low) { return _mm512_max_ps(broadcast(low), x); }
+BPCORE_INLINE Vec<double> at_least(Vec<double> x, double low) { return _mm512_max_pd(broadcast(low), x); }
+BPCORE_INLINE Vec<float> at_most(Vec<float> x, float high) { return _mm512_min_ps(broadcast(high), x); }
+BPCORE_INLINE Vec<double> at_most(Vec<double> x, double high) { return _mm512_min_pd(broadcast(high), x); }
+#else
+template <class V, class T>
+BPCORE_INLINE V at_least(V x, T low) {
+  const V least = broadcast(low);
+  return least > x ? least : x;
+}
+template <class V, class T>
+BPCORE_INLINE V at_most(V x, T high) {
+  const V most = broadcast(high);
+  return most < x ? most : x;
+}
+#endif
+
+// x within [low, high]; NaN stays NaN.
 template <class T>
 BPCORE_INLINE Vec<T> clamp(Vec<T> x, T low, T high) {
-  const Vec<T> least = broadcast(low), most = broadcast(high);
-  x = most < x ? most : x;
-  return least > x ? least : x;
+  return at_least(at_most(x, high), low);
 }
 
 // 2^n for integers n of normal powers.

@@ -42,12 +42,15 @@ void lstm_step(int64_t units, const LstmForward<T>& row) {
     };
     const V i = sigmoid<T>(sum(0)), f = sigmoid<T>(sum(1)), g = hyperbolic_tangent<T>(sum(2)),
             o = sigmoid<T>(sum(3));
-    const V c = simd::fma(i, g, f * load(row.cell + j)), h = o * hyperbolic_tangent<T>(c);
     store(row.gates + j, i);
     store(row.gates + units + j, f);
     store(row.gates + 2 * units + j, g);
     store(row.gates + 3 * units + j, o);
-    store(row.next_cell + j, c);
+    store(row.next_cell + j, simd::fma(i, g, f * load(row.cell + j)));
+  });
+  // By itself: functions of functions are waited for, and too few other vectors are at work meanwhile.
+  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+    const V h = load(row.gates + 3 * units + j) * hyperbolic_tangent<T>(load(row.next_cell + j));
     store(row.previous + j, load(row.state + j));
     store(row.state + j, h);
     store(row.output + j, h);
@@ -109,12 +112,15 @@ void gru_step(int64_t units, const GruForward<T>& row) {
     const auto sum = [&](int64_t gate) {
       return load(row.x + gate * units + j) + load(row.gates + gate * units + j);
     };
-    const V r = sigmoid<T>(sum(0)), z = sigmoid<T>(sum(1));
+    store(row.gates + j, sigmoid<T>(sum(0)));
+    store(row.gates + units + j, sigmoid<T>(sum(1)));
+  });
+  // By itself, as in lstm_step.
+  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+    const V r = load(row.gates + j), z = load(row.gates + units + j);
     const V inner = load(row.gates + 2 * units + j) + load(row.bias + j);
     const V n = hyperbolic_tangent<T>(simd::fma(r, inner, load(row.x + 2 * units + j)));
     const V before = load(row.state + j), h = simd::fma(z, before - n, n);
-    store(row.gates + j, r);
-    store(row.gates + units + j, z);
     store(row.gates + 2 * units + j, inner);
     store(row.gates + 3 * units + j, n);
     store(row.next + j, h);

@@ -94,6 +94,26 @@ inline constexpr int column_bytes = rows * sizeof(T) <= 16   ? 16
                                     : rows * sizeof(T) <= 32 ? 32
                                                              : 64;
 
+// r[i], i < lane_width, has rows i, i + lane_width, i + 2 lane_width, ... of a matrix (rows, lane_width), one
+// a lane. Afterwards r[p] is its column p.
+template <class T, int bytes>
+BPCORE_INLINE void transpose_lanes(Vec<T, bytes> (&r)[lane_width<T>]) {
+  using V = Vec<T, bytes>;
+  using Pairs = Vec<double, bytes>;
+  if constexpr (lane_width<T> == 2) {
+    const V first = interleave_low(r[0], r[1]);
+    r[1] = interleave_high(r[0], r[1]);
+    r[0] = first;
+  } else {
+    const Pairs low01 = (Pairs)interleave_low(r[0], r[1]), low23 = (Pairs)interleave_low(r[2], r[3]);
+    const Pairs high01 = (Pairs)interleave_high(r[0], r[1]), high23 = (Pairs)interleave_high(r[2], r[3]);
+    r[0] = (V)interleave_low(low01, low23);
+    r[1] = (V)interleave_high(low01, low23);
+    r[2] = (V)interleave_low(high01, high23);
+    r[3] = (V)interleave_high(high01, high23);
+  }
+}
+
 // source (rows, lane_width) with stride `source_stride`, rows <= vector_width -> target (lane_width, rows),
 // its transpose, with stride `target_stride`. What follows a row of the target, up to column_bytes, is
 // overwritten.
@@ -101,26 +121,14 @@ template <int rows, class T>
 BPCORE_INLINE void transpose_group(const T* source, int64_t source_stride, T* target, int64_t target_stride) {
   constexpr int q = lane_width<T>, bytes = column_bytes<T, rows>;
   static_assert(bytes <= vector_bytes);
-  using V = Vec<T, bytes>;
-  using Pairs = Vec<double, bytes>;
-  const auto put = [target, target_stride](int column, V v) {
-    std::memcpy(target + column * target_stride, &v, sizeof v);
-  };
-  V r[q];
+  Vec<T, bytes> r[q];
 #pragma GCC unroll 4
-  for (int i = 0; i < q; ++i)  // r[i] holds rows i, i + q, i + 2 q, ..., one a lane
+  for (int i = 0; i < q; ++i)
     r[i] = load_lanes<bytes>(source + i * source_stride, q * source_stride, (rows - i + q - 1) / q);
-  if constexpr (q == 2) {
-    put(0, interleave_low(r[0], r[1]));
-    put(1, interleave_high(r[0], r[1]));
-  } else {
-    const Pairs low01 = (Pairs)interleave_low(r[0], r[1]), low23 = (Pairs)interleave_low(r[2], r[3]);
-    const Pairs high01 = (Pairs)interleave_high(r[0], r[1]), high23 = (Pairs)interleave_high(r[2], r[3]);
-    put(0, (V)interleave_low(low01, low23));
-    put(1, (V)interleave_high(low01, low23));
-    put(2, (V)interleave_low(high01, high23));
-    put(3, (V)interleave_high(high01, high23));
-  }
+  transpose_lanes<T, bytes>(r);
+#pragma GCC unroll 4
+  for (int column = 0; column < q; ++column)
+    std::memcpy(target + column * target_stride, &r[column], sizeof r[column]);
 }
 
 }  // namespace bpcore::kernels::simd

@@ -186,7 +186,7 @@ BPCORE_INLINE simd::Vec<T> logarithm_of_one_to_two(simd::Vec<T> d, simd::Vec<T> 
 // 2^n (1 + p) is taken back, unless d is subnormal; 1 / (1 + d) for that is about 1 - d / 2.
 template <class T>
 BPCORE_INLINE simd::Vec<T> softplus(simd::Vec<T> x) {
-  const ExponentialParts<T> e(simd::clamp(-simd::absolute<T>(x), Polynomials<T>::exp_low, T(0)));
+  const ExponentialParts<T> e(simd::at_least(simd::negative_magnitude<T>(x), Polynomials<T>::exp_low));
   const simd::Vec<T> significand = T(1) + e.p, d = simd::scale(significand, e.n);
   const auto normal = e.n > simd::broadcast(T(std::numeric_limits<T>::min_exponent));
   const simd::Vec<T> added = ((significand - T(1)) - e.p - e.low) * simd::power_of_two<T>(e.n);
@@ -199,7 +199,7 @@ BPCORE_INLINE simd::Vec<T> softplus(simd::Vec<T> x) {
 template <class T>
 BPCORE_INLINE simd::Vec<T> hyperbolic_tangent(simd::Vec<T> x) {
   const simd::Vec<T> half = simd::broadcast(T(0.5));
-  const ExponentialParts<T> e(T(-2) * simd::clamp(simd::absolute<T>(x), T(0), Polynomials<T>::tanh_end));
+  const ExponentialParts<T> e(T(-2) * simd::at_most(simd::absolute<T>(x), Polynomials<T>::tanh_end));
   const simd::Vec<T> power = simd::power_of_two<T>(e.n), above = T(1) - power;
   const simd::Vec<T> t = simd::fma(-power, e.p, above), t_low = simd::fma(-power, e.p, above - t);
   const simd::Vec<T> denominator = T(2) - t, denominator_low = (T(2) - denominator) - t - t_low;
@@ -212,11 +212,12 @@ BPCORE_INLINE simd::Vec<T> hyperbolic_tangent(simd::Vec<T> x) {
 // with 1 / (1 + d) = 1 - d / (1 + d).
 template <class T>
 BPCORE_INLINE simd::Vec<T> sigmoid(simd::Vec<T> x) {
-  const simd::Vec<T> decay = exponential<T>(-simd::absolute<T>(x));
+  const ExponentialParts<T> e(simd::at_least(simd::negative_magnitude<T>(x), Polynomials<T>::exp_low));
+  const simd::Vec<T> decay = simd::scale(T(1) + e.p, e.n);
   const simd::Vec<T> denominator = T(1) + decay, lost = decay - (denominator - T(1));
   const auto negative = x < simd::Vec<T>{};
   const simd::Vec<T> y = (negative ? decay : simd::broadcast(T(1))) / denominator;
-  return simd::fma(-y * lost, negative ? T(1) - y : y, y);
+  return simd::fma(-(y * lost), negative ? T(1) - y : y, y);
 }
 
 // x + x P(x²) up to 1, beyond it 1 - e^Q(|x| - 1): the logarithm of the complement is all but a parabola.

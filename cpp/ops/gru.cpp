@@ -52,7 +52,7 @@ struct GruGradients {
   }
 };
 
-class Gru final : public Op {
+class Gru final : public RecurrentOp {
  public:
   const char* name() const override { return "gru"; }
 
@@ -68,16 +68,16 @@ class Gru final : public Op {
   }
 
   Routine compile(const Signature& node, const TensorType& output) const override {
-    const RecurrentShape s = recurrent_shape(name(), node, gate_count);
-    const bool has_lengths = node.count() == 5;
+    const RecurrentInputs inputs = inputs_of(node, gate_count, 4);
     Routine routine;
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
       run_recurrence<T>(
-          routine, s, Blocks::Direction::Forward, {s.units, kept_gates * s.units}, 3,
-          [s, has_lengths, record = GruRecord(s)](const Blocks& blocks, const Frame& frame, int64_t task) {
-            run_forward<T>(s, record, has_lengths, blocks, frame, task);
+          routine, inputs.shape, Blocks::Direction::Forward,
+          {inputs.shape.units, kept_gates * inputs.shape.units}, 3,
+          [inputs, record = GruRecord(inputs.shape)](const Blocks& blocks, const Frame& frame, int64_t task) {
+            run_forward<T>(inputs, record, blocks, frame, task);
           });
     });
     return routine;
@@ -88,17 +88,19 @@ class Gru final : public Op {
 
  private:
   template <class T>
-  static void run_forward(const RecurrentShape& s, const GruRecord& record, bool has_lengths,
+  static void run_forward(const RecurrentInputs& inputs, const GruRecord& record,
                           const kernels::Recurrence<T>& blocks, const Frame& frame, int64_t task) {
     using Row = typename kernels::Recurrence<T>::Row;
+    const RecurrentShape& s = inputs.shape;
     const int64_t units = s.units;
-    const Lengths lengths{has_lengths ? frame.input<int64_t>(4) : nullptr, s.steps};
-    const T *x = frame.input<T>(0), *bias = frame.input<T>(2), *h0 = frame.input<T>(3);
+    const Lengths lengths = Lengths::of_inputs(inputs, frame);
+    const GatesX<T> x("gru", inputs, frame);
+    const T *bias = frame.input<T>(2), *h0 = frame.input<T>(3);
     T* out = frame.output<T>();
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch),
-        {out + record.previous, out + record.gates}, {x, s.steps * s.wide(), s.wide(), s.wide()},
+        {out + record.previous, out + record.gates}, x.read(),
         [&](const Row& row) {
           lengths.check("gru", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
@@ -109,7 +111,7 @@ class Gru final : public Op {
           T* output = out + record.output + at;
           if (t < lengths.of(row.number))
             return kernels::gru_step<T>(units,
-                                        {x + gate_count * at, bias, row.state, row.gates, next, output});
+                                        {x.at(row.number, t), bias, row.state, row.gates, next, output});
           std::copy_n(row.state, units, next);
           std::fill_n(row.gates, kept_gates * units, T(0));
           std::fill_n(output, units, T(0));

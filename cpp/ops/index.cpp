@@ -106,26 +106,19 @@ class ScatterAdd final : public Op {
     Routine routine;
     routine.cost = 0.25 * static_cast<double>(whole) + 0.5 * static_cast<double>(added);
     // A task adds to its part of the rows, and reads all indices to find what is for it: parts are few enough
-    // for that to cost less than the sums.
+    // for that to cost less than the sums. A lone thread does best to read everything once, in order.
     const int64_t parts = std::clamp<int64_t>((whole + added) / 65536, 1, 16);
-    routine.tasks = std::max<int64_t>(1, std::min({parts, split.size, 1 + split.inner / 8}));
+    const int64_t most = std::max<int64_t>(1, std::min({parts, split.size, 1 + split.inner / 8}));
     with_any(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
-        const Range share = part_of(split.size, tasks, task);
-        for (int64_t o = 0; o < split.outer; ++o) {
-          T* out = frame.output<T>() + o * split.size * split.inner;
-          if (!onto_zeros) std::fill(out + share.begin * split.inner, out + share.end * split.inner, T(0));
-          for (int64_t i = 0; i < count; ++i) {
-            const int64_t index = frame.input<int64_t>(1)[i];
-            if (index < 0 || index >= split.size) frame.status->wrong_index("scatter_add", index, split.size);
-            if (index < share.begin || index >= share.end) continue;
-            const T* g = frame.input<T>(0) + (o * count + i) * split.inner;
-            T* to = out + index * split.inner;
-            for (int64_t j = 0; j < split.inner; ++j) to[j] = kernels::Sum{}(to[j], g[j]);
-          }
-        }
+      const auto cut = [&](int64_t tasks) -> Work {
+        return {[=](const Frame& frame, int64_t task) {
+                  add_rows<T>(split, count, part_of(split.size, tasks, task), onto_zeros, frame);
+                },
+                tasks};
       };
+      static_cast<Work&>(routine) = cut(most);
+      if (most > 1) routine.alone = cut(1);
     });
     return routine;
   }
@@ -136,6 +129,26 @@ class ScatterAdd final : public Op {
 
   void vjp(Vjp& node) const override {
     node.set(0, apply("gather", {node.seed(), node.input(1)}, {{"axis", node.attributes().integer("axis")}}));
+  }
+
+ private:
+  // All that is for the rows [share.begin, share.end) of the output.
+  template <class T>
+  static void add_rows(const AxisSplit& split, int64_t count, const Range& share, bool onto_zeros,
+                       const Frame& frame) {
+    const int64_t* indices = frame.input<int64_t>(1);
+    for (int64_t o = 0; o < split.outer; ++o) {
+      T* out = frame.output<T>() + o * split.size * split.inner;
+      if (!onto_zeros) std::fill(out + share.begin * split.inner, out + share.end * split.inner, T(0));
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t index = indices[i];
+        if (index < 0 || index >= split.size) frame.status->wrong_index("scatter_add", index, split.size);
+        if (index < share.begin || index >= share.end) continue;
+        const T* g = frame.input<T>(0) + (o * count + i) * split.inner;
+        T* to = out + index * split.inner;
+        for (int64_t j = 0; j < split.inner; ++j) to[j] = kernels::Sum{}(to[j], g[j]);
+      }
+    }
   }
 };
 

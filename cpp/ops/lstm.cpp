@@ -51,7 +51,7 @@ struct LstmGradients {
   }
 };
 
-class Lstm final : public Op {
+class Lstm final : public RecurrentOp {
  public:
   const char* name() const override { return "lstm"; }
 
@@ -67,17 +67,16 @@ class Lstm final : public Op {
   }
 
   Routine compile(const Signature& node, const TensorType& output) const override {
-    const RecurrentShape s = recurrent_shape(name(), node, gate_count);
-    const bool has_lengths = node.count() == 5;
+    const RecurrentInputs inputs = inputs_of(node, gate_count, 4);
     Routine routine;
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
-      run_recurrence<T>(
-          routine, s, Blocks::Direction::Forward, {0, s.wide()}, 4,
-          [s, has_lengths, record = LstmRecord(s)](const Blocks& blocks, const Frame& frame, int64_t task) {
-            run_forward<T>(s, record, has_lengths, blocks, frame, task);
-          });
+      run_recurrence<T>(routine, inputs.shape, Blocks::Direction::Forward, {0, inputs.shape.wide()}, 4,
+                        [inputs, record = LstmRecord(inputs.shape)](const Blocks& blocks, const Frame& frame,
+                                                                    int64_t task) {
+                          run_forward<T>(inputs, record, blocks, frame, task);
+                        });
     });
     return routine;
   }
@@ -87,17 +86,18 @@ class Lstm final : public Op {
 
  private:
   template <class T>
-  static void run_forward(const RecurrentShape& s, const LstmRecord& record, bool has_lengths,
+  static void run_forward(const RecurrentInputs& inputs, const LstmRecord& record,
                           const kernels::Recurrence<T>& blocks, const Frame& frame, int64_t task) {
     using Row = typename kernels::Recurrence<T>::Row;
+    const RecurrentShape& s = inputs.shape;
     const int64_t units = s.units;
-    const Lengths lengths{has_lengths ? frame.input<int64_t>(4) : nullptr, s.steps};
-    const T *x = frame.input<T>(0), *h0 = frame.input<T>(2), *c0 = frame.input<T>(3);
+    const Lengths lengths = Lengths::of_inputs(inputs, frame);
+    const GatesX<T> x("lstm", inputs, frame);
+    const T *h0 = frame.input<T>(2), *c0 = frame.input<T>(3);
     T* out = frame.output<T>();
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
-        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {nullptr, out + record.gates},
-        {x, s.steps * s.wide(), s.wide(), s.wide()},
+        task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {nullptr, out + record.gates}, x.read(),
         [&](const Row& row) {
           lengths.check("lstm", row.number, frame.status);
           std::copy_n(h0 + row.number * units, units, row.state);
@@ -106,7 +106,7 @@ class Lstm final : public Op {
           const int64_t at = (row.number * s.steps + t) * units, kept = (t * s.batch + row.number) * units;
           T* next_cell = out + record.cells + kept;
           const T* cell = t == 0 ? c0 + row.number * units : next_cell - s.batch * units;
-          const kernels::LstmForward<T> step{x + gate_count * at,        cell,      row.state,
+          const kernels::LstmForward<T> step{x.at(row.number, t),        cell,      row.state,
                                              out + record.previous + at, row.gates, next_cell,
                                              out + record.output + at};
           if (t < lengths.of(row.number)) return kernels::lstm_step(units, step);

@@ -52,11 +52,84 @@ inline void expect_recurrent_inputs(const char* op, const Signature& node, int f
   if (node.count() > floats) expect_dtype(op, node, floats, DType::Int64);
 }
 
+// The inputs of a forward op beyond its floats.
+struct RecurrentInputs {
+  RecurrentShape shape;
+  int lengths;   // number of the input, -1: all rows have all steps
+  int indices;   // likewise, -1: input 0 is gates_x
+  int64_t rows;  // of the table
+};
+
+class RecurrentOp : public Op {
+ public:
+  int64_t index_bound(const Signature& node, int number) const override {
+    return number == indices_of(node) ? node.input(0).shape[0] : -1;
+  }
+  Rows rows_read(const Signature& node, int number) const override {
+    return number == 0 ? Rows{indices_of(node)} : Rows{};
+  }
+
+ protected:
+  // For compile, behind which the types are known to fit.
+  RecurrentInputs inputs_of(const Signature& node, int64_t gates, int floats) const {
+    const int indices = indices_of(node), count = indices < 0 ? node.count() : indices;
+    const Shape &places = node.input(indices < 0 ? 0 : indices).shape, &weight = node.input(1).shape;
+    return {{places[0], places[1], weight[0], gates},
+            count > floats ? floats : -1,
+            indices,
+            node.input(0).shape[0]};
+  }
+
+ private:
+  static int indices_of(const Signature& node) {
+    return node.attributes.flag(from_table) ? node.count() - 1 : -1;
+  }
+};
+
+// What the input adds to the gates of a row's step, wherever it is.
+template <class T>
+class GatesX {
+ public:
+  GatesX(const char* op, const RecurrentInputs& inputs, const Frame& frame)
+      : op_(op),
+        inputs_(inputs),
+        begin_(frame.input<T>(0)),
+        indices_(inputs.indices < 0 ? nullptr : frame.input<int64_t>(inputs.indices)),
+        status_(frame.status) {}
+
+  const T* at(int64_t row, int64_t t) const {  // (gates · units)
+    const int64_t place = row * inputs_.shape.steps + t, wide = inputs_.shape.wide();
+    if (indices_ == nullptr) return begin_ + place * wide;
+    const int64_t index = indices_[place];
+    if (index >= 0 && index < inputs_.rows) return begin_ + index * wide;
+    status_->wrong_index(op_, index, inputs_.rows);
+    return begin_;
+  }
+
+  // What a step reads of it, to be fetched before. The rows of a small table are in the caches already: no
+  // columns of it, but what the product writes is fetched all the same.
+  typename kernels::Recurrence<T>::Read read() const {
+    if (indices_ != nullptr) return {begin_, 0, 0, 0};
+    const int64_t wide = inputs_.shape.wide();
+    return {begin_, inputs_.shape.steps * wide, wide, wide};
+  }
+
+ private:
+  const char* op_;
+  const RecurrentInputs& inputs_;
+  const T* begin_;
+  const int64_t* indices_;
+  Status* status_;
+};
+
 // How many steps each row has.
 struct Lengths {
   const int64_t* given;  // (batch), or null: all
   int64_t steps;
 
+  static Lengths of_inputs(const RecurrentInputs& inputs, const Frame& frame) {
+    return {inputs.lengths < 0 ? nullptr : frame.input<int64_t>(inputs.lengths), inputs.shape.steps};
+  }
   bool good(int64_t row) const { return given == nullptr || (given[row] >= 1 && given[row] <= steps); }
   int64_t of(int64_t row) const { return given == nullptr || !good(row) ? steps : given[row]; }
   void check(const char* op, int64_t row, Status* status) const {

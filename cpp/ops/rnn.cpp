@@ -49,7 +49,7 @@ bool is_relu(const char* op, const Attributes& attributes) {
   return activation == "relu";
 }
 
-class Rnn final : public Op {
+class Rnn final : public RecurrentOp {
  public:
   const char* name() const override { return "rnn"; }
 
@@ -64,16 +64,16 @@ class Rnn final : public Op {
   }
 
   Routine compile(const Signature& node, const TensorType& output) const override {
-    const RecurrentShape s = recurrent_shape(name(), node, gate_count);
-    const bool has_lengths = node.count() == 4, relu = is_relu(name(), node.attributes);
+    const RecurrentInputs inputs = inputs_of(node, gate_count, 3);
+    const bool relu = is_relu(name(), node.attributes);
     Routine routine;
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       using Blocks = kernels::Recurrence<T>;
-      run_recurrence<T>(routine, s, Blocks::Direction::Forward, {}, 1,
-                        [s, has_lengths, relu, record = RnnRecord(s)](const Blocks& blocks,
-                                                                      const Frame& frame, int64_t task) {
-                          run_forward<T>(s, record, has_lengths, relu, blocks, frame, task);
+      run_recurrence<T>(routine, inputs.shape, Blocks::Direction::Forward, {}, 1,
+                        [inputs, relu, record = RnnRecord(inputs.shape)](const Blocks& blocks,
+                                                                         const Frame& frame, int64_t task) {
+                          run_forward<T>(inputs, record, relu, blocks, frame, task);
                         });
     });
     return routine;
@@ -84,12 +84,14 @@ class Rnn final : public Op {
 
  private:
   template <class T>
-  static void run_forward(const RecurrentShape& s, const RnnRecord& record, bool has_lengths, bool relu,
+  static void run_forward(const RecurrentInputs& inputs, const RnnRecord& record, bool relu,
                           const kernels::Recurrence<T>& blocks, const Frame& frame, int64_t task) {
     using Row = typename kernels::Recurrence<T>::Row;
+    const RecurrentShape& s = inputs.shape;
     const int64_t units = s.units;
-    const Lengths lengths{has_lengths ? frame.input<int64_t>(3) : nullptr, s.steps};
-    const T *x = frame.input<T>(0), *h0 = frame.input<T>(2);
+    const Lengths lengths = Lengths::of_inputs(inputs, frame);
+    const GatesX<T> x("rnn", inputs, frame);
+    const T* h0 = frame.input<T>(2);
     T* out = frame.output<T>();
     if (task == 0) record.layout.clear_gaps(out);
     blocks.run(
@@ -100,8 +102,8 @@ class Rnn final : public Op {
         },
         [&](const Row& row, int64_t t) {
           const int64_t at = (row.number * s.steps + t) * units;
-          const kernels::RnnForward<T> step{x + at, row.gates, row.state, out + record.previous + at,
-                                            out + record.output + at};
+          const kernels::RnnForward<T> step{x.at(row.number, t), row.gates, row.state,
+                                            out + record.previous + at, out + record.output + at};
           if (t < lengths.of(row.number)) return kernels::rnn_step(units, relu, step);
           std::copy_n(row.state, units, step.previous);
           std::fill_n(step.output, units, T(0));

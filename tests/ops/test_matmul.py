@@ -9,6 +9,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import ops
+from bpcore.symbolic.operators import apply
 from tests.support import references
 from tests.support.check_op import Case, check_op
 from tests.support.draw import normal
@@ -135,3 +136,28 @@ def test_a_row_times_a_column_does_not_depend_on_other_rows(dtype: str, k: int) 
     whole = ops.matmul(a, b)
     for rows in (slice(0, 1), slice(1, 3), slice(2, 7)):
         np.testing.assert_array_equal(ops.matmul(a[rows], b), whole[rows])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("k", "n"),
+    [
+        *[(1, 70), (3, 65), (4, 200), (37, 66), (65, 129), (300, 100), (1030, 600)],
+        *[(1, 7), (4, 2), (37, 10), (300, 33), (64, 42)],
+    ],
+)
+@pytest.mark.parametrize(("transpose_a", "transpose_b"), list(itertools.product([False, True], repeat=2)))
+def test_a_row_does_not_depend_on_other_rows(
+    dtype: str, k: int, n: int, transpose_a: bool, transpose_b: bool
+) -> None:
+    """Few rows, and columns beyond whole vectors, have kernels of their own, with the same chains."""
+    a = normal((45, k)).astype(dtype)
+    b = normal(_stored((k, n), transpose_b), key=1).astype(dtype)
+
+    def product(rows: np.ndarray) -> np.ndarray:
+        rows = np.ascontiguousarray(rows.T) if transpose_a else rows
+        return apply("matmul", rows, b, transpose_a=transpose_a, transpose_b=transpose_b)
+
+    whole = product(a)
+    for count in (*range(1, 10), 16, 21):
+        np.testing.assert_array_equal(product(a[3 : 3 + count]), whole[3 : 3 + count])

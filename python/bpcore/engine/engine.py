@@ -181,7 +181,8 @@ class Engine(Sessions):
             if isinstance(updates, FullBatchUpdates):
                 session, (plan, _) = self._full_batch_session(own, storage, updates)
                 return session, buffers, plan
-            plan, outputs = self.task.training_plan(signature, storage, self._by_rows("step"))
+            by_rows, lazy = self._by_rows("step"), self.optimizer.is_lazy
+            plan, outputs = self.task.training_plan(signature, storage, by_rows, lazy)
             return self._session("step", plan, None, outputs, storage, own, data.rows), buffers, plan
 
         with self.first_use():

@@ -63,7 +63,7 @@ class Sessions(TrainingState):
 
             def make() -> TaskPlan:
                 if kind == "training":
-                    return self.task.training_plan(signature, storage, by_rows)
+                    return self.task.training_plan(signature, storage, by_rows, self.optimizer.is_lazy)
                 return self.task.evaluation_plan(signature, storage)
 
             made: TaskPlan = self._plans.get(key, make)

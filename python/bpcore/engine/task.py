@@ -125,9 +125,16 @@ class Task:
         tensors = [functools.reduce(operator.add, means), *sums, *parts]
         return Description(tensors, Outputs((*learned, *measured), self._goals.terms))
 
-    def training_plan(self, signature: Signature, storage: Storage, by_rows: bool = False) -> TaskPlan:
-        """The plan of a step: it ends in the gradients, by rows if asked for, and writes the states."""
+    def training_plan(
+        self, signature: Signature, storage: Storage, by_rows: bool = False, lazy: bool = False
+    ) -> TaskPlan:
+        """The plan of a step: it ends in the gradients, by rows if asked for, and writes the states.
+
+        For a `lazy` optimizer, an embedding's gradient has the rows of the batch, however small the table is.
+        """
         with self._training_trace(storage) as trace:
+            if lazy:
+                trace.graph.keep_rows()
             tensors, outputs = self.describe(trace, signature)
             slots, gradients, _ = self._gradients(trace, tensors[0])
         ends = [(slot, gradient.node) for slot, gradient in zip(slots, gradients, strict=True)]
