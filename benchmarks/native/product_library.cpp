@@ -4,7 +4,7 @@
 
 #include "core/buffer.h"
 #include "core/parallel.h"
-#include "kernels/gemm.h"
+#include "kernels/gemm/gemm.h"
 
 // Everything that is decided and allocated before the product: a plan has done so, too, when it runs.
 struct Product {

@@ -4,7 +4,7 @@
 
 #include "core/buffer.h"
 #include "core/error.h"
-#include "kernels/gemm.h"
+#include "kernels/gemm/gemm.h"
 #include "peak.h"
 #include "suites.h"
 #include "turns.h"

@@ -13,8 +13,8 @@
 
 #include "core/ranges.h"
 #include "kernels/fetch.h"
-#include "kernels/gemm_pack.h"
-#include "kernels/gemm_panel.h"
+#include "kernels/gemm/pack.h"
+#include "kernels/gemm/panel.h"
 #include "kernels/philox.h"
 #include "kernels/softmax.h"
 

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "core/ranges.h"
-#include "kernels/gemm.h"
+#include "kernels/gemm/gemm.h"
 
 namespace bpcore::kernels {
 

@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "graph/autodiff.h"
-#include "kernels/conv.h"
-#include "kernels/winograd.h"
+#include "kernels/conv/conv.h"
+#include "kernels/conv/winograd.h"
 #include "ops/activation.h"
 #include "ops/conv_shape.h"
 #include "ops/op_list.h"

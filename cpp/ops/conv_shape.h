@@ -2,7 +2,7 @@
 #pragma once
 
 #include "graph/value.h"
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 #include "ops/record.h"
 
 namespace bpcore {

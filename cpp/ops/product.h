@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "graph/op.h"
-#include "kernels/gemm.h"
+#include "kernels/gemm/gemm.h"
 
 namespace bpcore {
 

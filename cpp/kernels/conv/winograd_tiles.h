@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "kernels/channels.h"
-#include "kernels/gemm.h"
+#include "kernels/gemm/gemm.h"
 #include "kernels/simd.h"
 
 namespace bpcore::kernels::winograd {

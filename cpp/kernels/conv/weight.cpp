@@ -2,11 +2,11 @@
 #include <algorithm>
 
 #include "kernels/channels.h"
-#include "kernels/conv.h"
-#include "kernels/conv_depthwise.h"
-#include "kernels/gemm_blocks.h"
-#include "kernels/gemm_pack.h"
-#include "kernels/gemm_tile.h"
+#include "kernels/conv/conv.h"
+#include "kernels/conv/depthwise.h"
+#include "kernels/gemm/blocks.h"
+#include "kernels/gemm/pack.h"
+#include "kernels/gemm/tile.h"
 
 namespace bpcore::kernels {
 namespace {

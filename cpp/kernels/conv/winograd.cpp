@@ -1,10 +1,10 @@
-#include "kernels/winograd.h"
+#include "kernels/conv/winograd.h"
 
 #include <algorithm>
 
-#include "kernels/gemm_blocks.h"
-#include "kernels/gemm_pack.h"
-#include "kernels/gemm_tile.h"
+#include "kernels/gemm/blocks.h"
+#include "kernels/gemm/pack.h"
+#include "kernels/gemm/tile.h"
 
 namespace bpcore::kernels {
 namespace {

@@ -1,17 +1,17 @@
-#include "kernels/gemm.h"
+#include "kernels/gemm/gemm.h"
 
 #include <algorithm>
 #include <array>
 #include <limits>
 
 #include "core/ranges.h"
-#include "kernels/gemm_blocks.h"
-#include "kernels/gemm_column.h"
-#include "kernels/gemm_narrow.h"
-#include "kernels/gemm_pack.h"
-#include "kernels/gemm_panel.h"
-#include "kernels/gemm_rows.h"
-#include "kernels/gemm_tile.h"
+#include "kernels/gemm/blocks.h"
+#include "kernels/gemm/column.h"
+#include "kernels/gemm/narrow.h"
+#include "kernels/gemm/pack.h"
+#include "kernels/gemm/panel.h"
+#include "kernels/gemm/rows.h"
+#include "kernels/gemm/tile.h"
 
 namespace bpcore::kernels {
 namespace {

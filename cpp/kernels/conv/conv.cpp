@@ -1,12 +1,12 @@
-#include "kernels/conv.h"
+#include "kernels/conv/conv.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "kernels/conv_depthwise.h"
-#include "kernels/gemm_blocks.h"
-#include "kernels/gemm_pack.h"
-#include "kernels/gemm_tile.h"
+#include "kernels/conv/depthwise.h"
+#include "kernels/gemm/blocks.h"
+#include "kernels/gemm/pack.h"
+#include "kernels/gemm/tile.h"
 
 namespace bpcore::kernels {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "kernels/gemm_blocks.h"
-#include "kernels/gemm_tile.h"
+#include "kernels/gemm/blocks.h"
+#include "kernels/gemm/tile.h"
 
 namespace bpcore::kernels {
 

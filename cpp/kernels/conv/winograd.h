@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-#include "kernels/conv.h"
-#include "kernels/conv_blocks.h"
-#include "kernels/winograd_tiles.h"
+#include "kernels/conv/blocks.h"
+#include "kernels/conv/conv.h"
+#include "kernels/conv/winograd_tiles.h"
 
 namespace bpcore::kernels {
 

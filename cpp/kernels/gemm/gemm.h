@@ -40,7 +40,7 @@ struct ReadNext {
 // But for n = 1, every element of C is one chain acc = fma(a[i, p], b[p, j], acc), p = 0 ... k - 1, from zero
 // (a product and a sum, both rounded, where the instruction set has no fused one). So the bits do not depend
 // on blocking, tiles, threads or the other rows. With n = 1 and A not transposed it is a sum in an order of
-// its own, which depends on k alone (gemm_column.h). With k = 0, C is zero before the epilogue.
+// its own, which depends on k alone (column.h). With k = 0, C is zero before the epilogue.
 //
 // The constructor takes every decision, from the shape alone; an object is immutable and may be shared by
 // threads. The product is cut in tasks() independent tiles of C: each task runs once, on any thread.
@@ -115,7 +115,7 @@ class Gemm {
   Ahead<T> next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const;
 
   GemmShape shape_;
-  int64_t wide_;            // columns that panels hold; what is left is narrow (gemm_narrow.h)
+  int64_t wide_;            // columns that panels hold; what is left is narrow (narrow.h)
   int64_t row_panels_;      // of nearly equal height, no more than a micro-kernel's rows
   int64_t column_vectors_;  // of vector_width columns, the last perhaps partial
   int64_t column_panels_;   // of nearly equal numbers of vectors, no more than panel_columns_ columns

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/conv_blocks.h"
-#include "kernels/gemm.h"
+#include "kernels/conv/blocks.h"
+#include "kernels/gemm/gemm.h"
 
 namespace bpcore::kernels {
 

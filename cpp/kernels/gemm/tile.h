@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "kernels/gemm_blocks.h"
+#include "kernels/gemm/blocks.h"
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {

@@ -1,9 +1,9 @@
 // The gradient of a weight of 3 × 3 by Winograd's algorithm.
 #include <algorithm>
 
-#include "kernels/gemm_blocks.h"
-#include "kernels/gemm_tile.h"
-#include "kernels/winograd.h"
+#include "kernels/conv/winograd.h"
+#include "kernels/gemm/blocks.h"
+#include "kernels/gemm/tile.h"
 
 namespace bpcore::kernels {
 namespace {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <utility>
 
-#include "kernels/gemm_rows.h"
+#include "kernels/gemm/rows.h"
 #include "kernels/simd.h"
 #include "kernels/transpose.h"
 
