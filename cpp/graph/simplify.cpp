@@ -124,9 +124,8 @@ NodeId one_run_of_axes(Graph& graph, const Node& node) {
 // row of the table is multiplied once, not as often as it is taken. Forward, the bits are the same, since
 // those of a product's row don't depend on the other rows; backward, gradients are first added up by row,
 // then multiplied, so that products of an embedding's weight and that of the layer behind it are small ones,
-// too. Rows that are not taken have a part in these, with gradients of zero: an infinity in one is a NaN in
-// the layer's gradient. It depends on shapes alone, on that of the batch as well: the smaller last one of an
-// epoch may go the other way.
+// too. It depends on shapes alone, on that of the batch as well: the smaller last one of an epoch may go the
+// other way. A row of the table that is not finite reaches the weight's gradient even if nobody takes it.
 NodeId product_of_table(Graph& graph, const Node& node) {
   if (graph.keeps_rows() || (!is(node, "dense") && !is(node, "matmul"))) return -1;
   if (!graph.is(node.inputs[0], "gather") || graph.type(node.inputs[1]).shape.rank() != 2) return -1;

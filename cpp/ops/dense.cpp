@@ -37,10 +37,11 @@ class Dense final : public Op {
   }
 
   // A last input, of the output's shape, that a pass has given with the attribute then = "add" is added
-  // before the activation.
+  // before the activation; the pass may show the output under another shape.
   Routine compile(const Signature& node, const TensorType& output) const override {
     const int64_t in = node.input(1).shape[0], out = node.input(1).shape[1];
-    const int64_t rows = output.shape.head(output.shape.rank() - 1).elements();
+    const Shape& x = node.input(0).shape;
+    const int64_t rows = x.head(x.rank() - 1).elements();
     const Activation activation = activation_from_name(node.attributes.text("activation", ""));
     const int others = node.attributes.text("then", "") == "add" ? 1 : 0, plus = node.count() - 1;
     const bool has_bias = node.count() - others == 3;

@@ -74,6 +74,23 @@ def test_a_product_under_another_shape_takes_the_sum() -> None:
     np.testing.assert_allclose(plan.run(None, arrays)[0], want, rtol=1e-13)
 
 
+@pytest.mark.parametrize("shape", [(2, 15), (30,), (1, 3, 10), (15, 2)])
+@pytest.mark.parametrize("activation", ["", "relu", "tanh"])
+def test_a_layer_whose_rows_are_shown_in_other_lengths_takes_the_sum(
+    activation: str, shape: tuple[int, ...]
+) -> None:
+    graph = Graph()
+    shapes = [(6, 4), (4, 5), (5,), shape]
+    x, weight, bias, other = (graph.input(f64(*each)) for each in shapes)
+    shown = graph.add("reshape", graph.add("dense", x, weight, bias), shape=list(shape))
+    total = graph.add("add", shown, other)
+    result = graph.add(activation, total) if activation else total
+    fused, plain = graph.plan(result), graph.plan(result, shown)
+    assert len(fused.instructions) == 1
+    arrays = _drawn(*shapes)
+    np.testing.assert_array_equal(fused.run(None, arrays)[0], plain.run(None, arrays)[0])
+
+
 def test_sums_of_several_products_are_products() -> None:
     graph = Graph()
     x = graph.input(f64(7, 4))

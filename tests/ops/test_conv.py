@@ -51,6 +51,7 @@ SMALL: list[Conv] = [
     ((1, 0, 3, 2), (2, 2), 1, (2, 1), (2, 1, 0, 0), (1, 1), 1),  # nothing but padding
     ((0, 4, 4, 2), (2, 2), 3, (1, 1), (1, 1, 1, 1), (1, 1), 1),
     ((0, 4, 4, 2), (2, 2), 2, (2, 2), NONE, (1, 1), 2),
+    ((0, 8, 9, 16), (3, 3), 16, (1, 1), NONE, (1, 1), 1),  # by Winograd's algorithm
 ]
 # Of more than one block, panel, piece or task in each of the products.
 LARGE: list[Conv] = [

@@ -117,7 +117,7 @@ void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* resu
   }
   T* partial = scratch + band_elements_;
   T* packed = partial + partial_elements_;
-  T* partial_sums = sums == nullptr ? nullptr : packed - simd::vector_width<T>;
+  T* partial_sums = together_ > 1 && sums != nullptr ? packed - simd::vector_width<T> : nullptr;
   for (int64_t number = 0; number < blocks_.count(); ++number) {
     const Block block = blocks_.at(number);
     const T* band = bands_.of(block, x, scratch);

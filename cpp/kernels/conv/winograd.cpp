@@ -58,8 +58,8 @@ WinogradCorrelation<T>::WinogradCorrelation(const CorrelationShape& shape, int64
   const int64_t wanted = std::clamp<int64_t>(worth, 1, most_tasks);
   const int64_t tile_bytes =
       winograd::numbers * (shape.depth + shape.columns) * static_cast<int64_t>(sizeof(T));
-  blocks_ = Blocks(shape.images, y.out, x.out,
-                   std::clamp<int64_t>(block_bytes / tile_bytes, 1, ceil_div(tiles, wanted)), table.rows);
+  const int64_t block_tiles = std::max<int64_t>(block_bytes / tile_bytes, 1);
+  blocks_ = Blocks(shape.images, y.out, x.out, std::min(block_tiles, ceil_div(tiles, wanted)), table.rows);
   bands_ = Bands(y, x, shape.depth, blocks_);
   tasks_ = std::clamp<int64_t>(blocks_.count(), 1, wanted);
 
