@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from bpcore import ops
 from tests.support.check_op import Case
 from tests.support.draw import distinct, integers, normal
 from tests.support.graphs import boolean, f64, i64, infer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # shape, axis. Rows and columns around the widths of vectors and longer than a block (4096 in a row, 128 rows,
 # 64 columns), size-1 axes, several axes at once, neighbours or not.
@@ -31,79 +34,27 @@ def _is_view(shape: tuple[int, ...], axis: Any) -> bool:
     return np.zeros(shape).sum(axis).size == np.zeros(shape).size
 
 
+def _cases(shape: tuple[int, ...], axis: Any, keepdims: bool) -> list[Case]:
+    def case(op: Callable[..., Any], reference: Callable[..., Any], x: Any, **how: Any) -> Case:
+        return Case(op, reference, x, axis=axis, keepdims=keepdims, view=_is_view(shape, axis), **how)
+
+    rounding: dict[str, Any] = {"magnitudes": True, "epsilons": 6, "order": 2}
+    return [
+        case(ops.sum, np.sum, normal(shape), **rounding),
+        case(ops.mean, np.mean, normal(shape), **rounding),
+        case(ops.max, np.max, distinct(shape), exact=True),
+        case(ops.min, np.min, distinct(shape), exact=True),
+        case(ops.sum, np.sum, integers(shape, -99, 99), exact=True),
+        case(ops.max, np.max, integers(shape, -99, 99), exact=True),
+        case(ops.min, np.min, integers(shape, -99, 99), exact=True),
+    ]
+
+
 CASES = [
     case
     for shape, axis in REDUCTIONS + EMPTY
     for keepdims in (False, True)
-    for case in [
-        Case(
-            ops.sum,
-            np.sum,
-            normal(shape),
-            axis=axis,
-            keepdims=keepdims,
-            magnitudes=True,
-            epsilons=6,
-            order=2,
-            view=_is_view(shape, axis),
-        ),
-        Case(
-            ops.mean,
-            np.mean,
-            normal(shape),
-            axis=axis,
-            keepdims=keepdims,
-            magnitudes=True,
-            epsilons=6,
-            order=2,
-            view=_is_view(shape, axis),
-        ),
-        Case(
-            ops.max,
-            np.max,
-            distinct(shape),
-            axis=axis,
-            keepdims=keepdims,
-            exact=True,
-            view=_is_view(shape, axis),
-        ),
-        Case(
-            ops.min,
-            np.min,
-            distinct(shape),
-            axis=axis,
-            keepdims=keepdims,
-            exact=True,
-            view=_is_view(shape, axis),
-        ),
-        Case(
-            ops.sum,
-            np.sum,
-            integers(shape, -99, 99),
-            axis=axis,
-            keepdims=keepdims,
-            exact=True,
-            view=_is_view(shape, axis),
-        ),
-        Case(
-            ops.max,
-            np.max,
-            integers(shape, -99, 99),
-            axis=axis,
-            keepdims=keepdims,
-            exact=True,
-            view=_is_view(shape, axis),
-        ),
-        Case(
-            ops.min,
-            np.min,
-            integers(shape, -99, 99),
-            axis=axis,
-            keepdims=keepdims,
-            exact=True,
-            view=_is_view(shape, axis),
-        ),
-    ]
+    for case in _cases(shape, axis, keepdims)
 ] + [
     Case(op, reference, x, axis=axis, keepdims=keepdims, exact=True, differentiable=False)
     for op, reference in [(ops.argmax, np.argmax), (ops.argmin, np.argmin)]
