@@ -53,7 +53,8 @@ class Attention {
   }
 
   // A step of `fetch` for every panel of a product, see panels_of_product.
-  Attention(const AttentionSizes& sizes, const AttentionHead<T>& head, Fetch& fetch, T* scratch)
+  Attention(const AttentionSizes& sizes, const AttentionHead<T>& head, Fetch<FetchBy::Prefetch>& fetch,
+            T* scratch)
       : s_(sizes), head_(head), fetch_(fetch), scores_(scratch), packed_q_(scores_ + block * block) {}
 
   // At least so many panels has a product of a block with the first keys; there are two of them forward, five
@@ -342,7 +343,7 @@ class Attention {
 
   const AttentionSizes& s_;
   const AttentionHead<T>& head_;
-  Fetch& fetch_;
+  Fetch<FetchBy::Prefetch>& fetch_;
   T* scores_;    // (block, block): scores, then weights, of keys and queries
   T* packed_q_;  // (width, block)
 };

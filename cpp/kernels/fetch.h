@@ -1,4 +1,5 @@
-// Memory that will be wanted soon, fetched a few cache lines at a time while something else is computed.
+// Memory that will be wanted soon, brought into the caches a few lines at a time while something else is
+// computed.
 //
 // A processor fetches ahead by itself where memory is read in its order. Pieces of rows, far apart, are
 // waited for one by one, and asking for them shortly before is no better: what comes from beyond the caches
@@ -14,18 +15,33 @@
 
 namespace bpcore::kernels {
 
+// Elements that lie one after the other.
+template <class T>
+struct Wanted {
+  const T* begin = nullptr;
+  int64_t elements = 0;
+};
+
+// Prefetches cost least, but were found to do nothing for pages that are not at hand: images are beyond them.
+// Loads are waited for then; a product has enough to do meanwhile.
+enum class FetchBy { Prefetch, Load };
+
+template <FetchBy by>
 class Fetch {
  public:
   // Asks for all that has been added within `steps` steps.
   explicit Fetch(int64_t steps) : steps_(steps) {}
 
-  // Part `part` of `parts` of `count` elements.
+  // Part `part` of `parts`.
   template <class T>
-  void add(const T* begin, int64_t count, int64_t part, int64_t parts) {
-    const Range share = part_of(ceil_div(count * static_cast<int64_t>(sizeof(T)), line), parts, part);
-    pieces_.at(count_++) = {reinterpret_cast<const char*>(begin) + share.begin * line,
-                            share.end - share.begin};
-    lines_ += share.end - share.begin;
+  void add(const Wanted<T>& wanted, int64_t part = 0, int64_t parts = 1) {
+    const int64_t bytes = wanted.elements * static_cast<int64_t>(sizeof(T));
+    const Range share = part_of(ceil_div(bytes, simd::line_bytes), parts, part);
+    const int64_t lines = share.end - share.begin;
+    if (lines == 0) return;
+    pieces_.at(count_++) = {reinterpret_cast<const char*>(wanted.begin) + share.begin * simd::line_bytes,
+                            lines};
+    lines_ += lines;
     pace_ = ceil_div(lines_, steps_);
   }
 
@@ -33,8 +49,8 @@ class Fetch {
     for (int64_t left = pace_; left > 0 && at_ < count_;) {
       Piece& piece = pieces_[at_];
       const int64_t lines = left < piece.lines ? left : piece.lines;
-      for (int64_t i = 0; i < lines; ++i) simd::prefetch(piece.begin + i * line);
-      piece.begin += lines * line;
+      for (int64_t i = 0; i < lines; ++i) ask(piece.begin + i * simd::line_bytes);
+      piece.begin += lines * simd::line_bytes;
       piece.lines -= lines;
       left -= lines;
       if (piece.lines == 0) ++at_;
@@ -42,7 +58,13 @@ class Fetch {
   }
 
  private:
-  static constexpr int64_t line = 64;
+  BPCORE_INLINE static void ask(const char* line) {
+    if constexpr (by == FetchBy::Prefetch)
+      simd::prefetch(line);
+    else
+      static_cast<void>(*static_cast<const volatile char*>(line));
+  }
+
   struct Piece {
     const char* begin;
     int64_t lines;

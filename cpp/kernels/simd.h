@@ -49,6 +49,8 @@ BPCORE_INLINE void store(T* p, Vec<T> v) {
   std::memcpy(p, &v, sizeof v);
 }
 
+inline constexpr int64_t line_bytes = 64;  // of the caches
+
 BPCORE_INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0); }
 // Into the level-2 cache: many more of these can be under way at once.
 BPCORE_INLINE void prefetch_far(const void* p) { __builtin_prefetch(p, 0, 2); }

@@ -119,6 +119,8 @@ struct Heads {
 template <class T>
 class NextBatch {
  public:
+  using Fetch = kernels::Fetch<kernels::FetchBy::Prefetch>;
+
   // `passes`: how often a routine reads or writes q, k, v and out; `products` of a piece.
   NextBatch(const AttentionLayout& layout, int passes, int products)
       : layout_(layout),
@@ -129,12 +131,12 @@ class NextBatch {
 
   // Part `part` of `parts`, from the first batches of arrays of (queries, heads, width), and of three arrays
   // like the op's first inputs.
-  kernels::Fetch fetch(int64_t batch, int64_t part, int64_t parts, std::initializer_list<const T*> by_query,
-                       std::initializer_list<std::array<const T*, 3>> inputs) const {
-    kernels::Fetch fetch(steps_);
+  Fetch fetch(int64_t batch, int64_t part, int64_t parts, std::initializer_list<const T*> by_query,
+              std::initializer_list<std::array<const T*, 3>> inputs) const {
+    Fetch fetch(steps_);
     if (!wanted_ || batch + 1 == layout_.batch) return fetch;
     const auto add = [&](const T* first, int64_t elements) {
-      fetch.add(first + (batch + 1) * elements, elements, part, parts);
+      fetch.add(kernels::Wanted<T>{first + (batch + 1) * elements, elements}, part, parts);
     };
     for (const T* first : by_query) add(first, layout_.queries * layout_.features());
     for (const auto& [q, k, v] : inputs) {
@@ -193,8 +195,8 @@ class Attention final : public Op {
           const HeadPlace place = place_of(l, part / blocks, piece % l.heads);
           kernels::AttentionHead<T> head;
           if (!heads.find(frame, place, &head)) return;
-          kernels::Fetch fetch = next.fetch(place.batch, piece % (blocks * l.heads), blocks * l.heads, {out},
-                                            {heads.inputs<T>(frame)});
+          auto fetch = next.fetch(place.batch, piece % (blocks * l.heads), blocks * l.heads, {out},
+                                  {heads.inputs<T>(frame)});
           kernels::Attention<T>(heads.sizes, head, fetch, reinterpret_cast<T*>(frame.scratch))
               .attend(part % blocks * kernels::attention_block, out + place.out, sums + place.sums);
         }
@@ -291,8 +293,8 @@ class AttentionGrad final : public Op {
           kernels::AttentionHead<T> head;
           if (!heads.find(frame, place, &head)) return;
           const T *attended = frame.input<T>(l.count), *seed = frame.input<T>(l.count + 2);
-          kernels::Fetch fetch = next.fetch(place.batch, place.head, l.heads, {attended, seed},
-                                            {heads.inputs<T>(frame), {dq, dk, dv}});
+          auto fetch = next.fetch(place.batch, place.head, l.heads, {attended, seed},
+                                  {heads.inputs<T>(frame), {dq, dk, dv}});
           kernels::Attention<T>(heads.sizes, head, fetch, reinterpret_cast<T*>(frame.scratch))
               .differentiate(attended + place.out, frame.input<T>(l.count + 1) + place.sums, seed + place.out,
                              dq + place.q, dk + place.k, dv + place.k);

@@ -17,7 +17,6 @@ constexpr int64_t gathered_alone = 16 << 10;  // bytes that are not worth sharin
 // Bytes of a batch that are asked for a step ahead. A few rows at random places of a large array would each
 // be waited for; many have enough to do, and so many requests would be in the step's way.
 constexpr int64_t fetched_ahead = 4 << 10;
-constexpr int64_t cache_line = 64;
 
 double float_at(const char* data, SampleType type, int64_t at) {
   return type == SampleType::Float32 ? double{reinterpret_cast<const float*>(data)[at]}
@@ -167,7 +166,7 @@ void Inputs::fetch(int64_t first, int64_t count) const {
     if (straight_ || input.array.indptr != nullptr || row_bytes * count > fetched_ahead) continue;
     for (int64_t sample = first; sample < end; ++sample) {
       const char* row = input.array.data + order_[static_cast<size_t>(sample)] * row_bytes;
-      for (int64_t at = 0; at < row_bytes; at += cache_line) kernels::simd::prefetch(row + at);
+      for (int64_t at = 0; at < row_bytes; at += kernels::simd::line_bytes) kernels::simd::prefetch(row + at);
       if (row_bytes > 1) kernels::simd::prefetch(row + row_bytes - 1);  // it may begin within a line
     }
   }

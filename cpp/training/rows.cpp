@@ -44,7 +44,6 @@ auto with_sample(SampleType type, Visitor&& visitor) {
 // Rows of at least so many bytes are asked for while the one before is copied: to the hardware's own fetching
 // every row is a new place, and it would begin again and again.
 constexpr int64_t fetched_row = 512;
-constexpr int64_t cache_line = 64;
 
 template <class From, class To>
 void gather(const SampleArray& from, const int64_t* rows, int64_t count, void* to) {
@@ -54,7 +53,8 @@ void gather(const SampleArray& from, const int64_t* rows, int64_t count, void* t
     To* out = static_cast<To*>(to) + i * width;
     if (row_bytes >= fetched_row && i + 1 < count) {
       const char* next = from.data + rows[i + 1] * row_bytes;
-      for (int64_t at = 0; at < row_bytes; at += cache_line) kernels::simd::prefetch_far(next + at);
+      for (int64_t at = 0; at < row_bytes; at += kernels::simd::line_bytes)
+        kernels::simd::prefetch_far(next + at);
     }
     if constexpr (std::is_same_v<To, Bool>) {
       for (int64_t j = 0; j < width; ++j) out[j] = row[j] != From(0);

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "core/ranges.h"
-#include "kernels/wanted.h"
+#include "kernels/fetch.h"
 
 namespace bpcore::kernels {
 
@@ -51,6 +51,14 @@ struct Block {
   Range images, y, x;
 };
 
+// Strip `number` of `strips` of so many columns, in whole vectors but for the last.
+template <class T>
+Range strip_of(int64_t columns, int64_t strips, int64_t number) {
+  constexpr int64_t w = simd::vector_width<T>;
+  const Range vectors = part_of(ceil_div(columns, w), strips, number);
+  return {vectors.begin * w, std::min(columns, vectors.end * w)};
+}
+
 class Blocks {
  public:
   Blocks() = default;
@@ -75,6 +83,13 @@ class Blocks {
   int64_t most_images() const { return image_step_; }
   int64_t most_y() const { return std::min(y_step_, y_); }
   int64_t most_x() const { return std::min(x_step_, x_); }
+
+  // body(block) for each block of a task, of `tasks`.
+  template <class Body>
+  void each(int64_t tasks, int64_t task, Body&& body) const {
+    const Range share = part_of(count(), tasks, task);
+    for (int64_t block = share.begin; block < share.end; ++block) body(at(block));
+  }
 
   Block at(int64_t number) const {
     const int64_t x = number % x_parts_, y = number / x_parts_ % y_parts_,

@@ -185,13 +185,6 @@ typename Correlation<T>::Piece Correlation<T>::piece(int64_t number) const {
   return {runs.begin, runs.end, 0, run_depth_};
 }
 
-template <class T>
-Range Correlation<T>::strip(int64_t number) const {
-  constexpr int64_t w = simd::vector_width<T>;
-  const Range vectors = part_of(ceil_div(group_columns(), w), strips_, number);
-  return {vectors.begin * w, std::min(group_columns(), vectors.end * w)};
-}
-
 // The panel's rows of B in the order of the runs, taps within a run, channels within a tap.
 template <class T>
 void Correlation<T>::pack(const Piece& piece, int64_t group, Range columns, const T* weight,
@@ -263,7 +256,7 @@ void Correlation<T>::run(int64_t task, const T* source, const T* weight, T* targ
     epilogue.bias = bias;
   }
   if (pack_once_) pack_all(weight, packed);
-  for_blocks(task, [&](const Block& block) {
+  blocks_.each(tasks_, task, [&](const Block& block) {
     const T* band = bands_.of(block, source, scratch);
     if (depthwise_) return multiply_channels(block, band, weight, target, epilogue);
     multiply(block, band, target, epilogue, [&](int64_t group, int64_t number, int64_t s) -> const T* {

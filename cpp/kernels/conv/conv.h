@@ -70,7 +70,7 @@ class Correlation {
   // body(offset, count) for each run of elements of the target that a task writes, if it writes every one.
   template <class Body>
   void each_row(int64_t task, Body&& body) const {
-    for_blocks(task, [&](const Block& block) {
+    blocks_.each(tasks_, task, [&](const Block& block) {
       for (int64_t image = block.images.begin; image < block.images.end; ++image)
         for (int64_t y = block.y.begin; y < block.y.end; ++y)
           body(target_offset(image, y, block.x.begin),
@@ -79,11 +79,6 @@ class Correlation {
   }
 
  private:
-  template <class Body>
-  void for_blocks(int64_t task, Body&& body) const {
-    const Range share = part_of(blocks_.count(), tasks_, task);
-    for (int64_t block = share.begin; block < share.end; ++block) body(blocks_.at(block));
-  }
   int64_t target_offset(int64_t image, int64_t y, int64_t x) const {
     const CorrelationAxis &ay = shape_.y, &ax = shape_.x;
     const int64_t row = image * ay.target + ay.first + y * ay.every;
@@ -99,7 +94,7 @@ class Correlation {
     int64_t first_run, last_run, begin, depth;
   };
   Piece piece(int64_t number) const;
-  Range strip(int64_t number) const;  // columns
+  Range strip(int64_t number) const { return strip_of<T>(group_columns(), strips_, number); }
   int64_t group_columns() const { return together_ * shape_.columns / shape_.groups; }
   void make_runs();
   void pack(const Piece& piece, int64_t group, Range columns, const T* weight, T* packed) const;
@@ -152,7 +147,7 @@ class WeightGradient {
                 T* packed) const;
   void multiply_channels(const Block& block, Range units, const T* band, const T* gradient, T* result,
                          T* sums) const;
-  Range strip(int64_t number) const;
+  Range strip(int64_t number) const { return strip_of<T>(group_columns(), strips_, number); }
   int64_t x_taps() const { return shape_.x.kernel + (together_ - 1) * shape_.x.stride; }  // of a vector
   int64_t group_columns() const { return together_ * shape_.group_filters(); }
 

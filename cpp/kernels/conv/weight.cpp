@@ -98,13 +98,6 @@ void WeightGradient<T>::make_panels() {
 }
 
 template <class T>
-Range WeightGradient<T>::strip(int64_t number) const {
-  constexpr int64_t w = simd::vector_width<T>;
-  const Range vectors = part_of(ceil_div(group_columns(), w), strips_, number);
-  return {vectors.begin * w, std::min(group_columns(), vectors.end * w)};
-}
-
-template <class T>
 void WeightGradient<T>::run(int64_t task, const T* x, const T* gradient, T* result, T* sums,
                             T* scratch) const {
   const Range units = part_of(units_, tasks_, task);

@@ -124,7 +124,7 @@ void WinogradCorrelation<T>::run(int64_t task, const T* source, const T* weight,
   T* packed = products + winograd::numbers * product_apart_;
   pack(weight, packed, packed + winograd::numbers * weight_apart_);
   int64_t number = part_of(blocks_.count(), tasks_, task).begin;
-  for_blocks(task, [&](const Block& block) {
+  blocks_.each(tasks_, task, [&](const Block& block) {
     const T* band = bands_.of(block, source, scratch);
     const int64_t count = block.x.end - block.x.begin;
     int64_t rows = 0;
@@ -136,11 +136,11 @@ void WinogradCorrelation<T>::run(int64_t task, const T* source, const T* weight,
       rows = first + count;
     });
     // Meanwhile, outputs and what the next block reads come from memory.
-    const Wanted<T> out = outputs(block, target), mask = outputs(block, epilogue.where);
-    const Wanted<T> next = bands_.wanted(blocks_.at(std::min(++number, blocks_.count() - 1)), source);
-    multiply(rows, inputs, packed, products, [&](int64_t part, int64_t parts) {
-      for (const Wanted<T>& wanted : {out, mask, next}) wanted.fetch(part, parts);
-    });
+    Fetch<FetchBy::Load> fetch(tiles_of_products(rows));
+    fetch.add(outputs(block, target));
+    fetch.add(outputs(block, epilogue.where));
+    if (++number < blocks_.count()) fetch.add(bands_.wanted(blocks_.at(number), source));
+    multiply(rows, inputs, packed, products, fetch);
     for_tile_rows(block, [&](int64_t image, int64_t row, int64_t first) {
       const OutputRows out = output_rows(block, image, row);
       winograd::transform_outputs<T>(
@@ -163,14 +163,21 @@ Wanted<T> WinogradCorrelation<T>::outputs(const Block& block, const T* target) c
 }
 
 template <class T>
-template <class Meanwhile>
+int64_t WinogradCorrelation<T>::row_panels(int64_t rows) const {
+  return ceil_div(rows, tile_limits<T>(rows, ceil_div(shape_.columns, int64_t{simd::vector_width<T>})).rows);
+}
+
+template <class T>
+int64_t WinogradCorrelation<T>::tiles_of_products(int64_t rows) const {
+  return winograd::numbers * pieces_ * strips_ * row_panels(rows);
+}
+
+template <class T>
 void WinogradCorrelation<T>::multiply(int64_t rows, const T* inputs, const T* packed, T* products,
-                                      Meanwhile meanwhile) const {
+                                      Fetch<FetchBy::Load>& fetch) const {
   constexpr int64_t w = simd::vector_width<T>;
   const auto find = TileTable<T, TileA::RowMajor>::find;
-  const int64_t row_panels = ceil_div(rows, tile_limits<T>(rows, ceil_div(shape_.columns, w)).rows);
-  const int64_t parts = winograd::numbers * pieces_ * strips_ * row_panels;
-  int64_t part = 0;
+  const int64_t row_panels = this->row_panels(rows);
   TileCall<T> call{};
   call.a_stride = shape_.depth;
   call.b_stride = strip_columns_;
@@ -186,7 +193,7 @@ void WinogradCorrelation<T>::multiply(int64_t rows, const T* inputs, const T* pa
         call.last_columns = static_cast<int>(width - (vectors - 1) * w);
         call.b = packed + number * weight_apart_ + (strip * shape_.depth + steps.begin) * strip_columns_;
         for (int64_t i = 0; i < row_panels; ++i) {
-          meanwhile(part++, parts);
+          fetch.step();
           const Range panel = part_of(rows, row_panels, i);
           call.a = inputs + number * input_apart_ + panel.begin * shape_.depth + steps.begin;
           call.c = products + number * product_apart_ + panel.begin * shape_.columns + column;

@@ -31,7 +31,7 @@ class WinogradCorrelation {
   // As Correlation's.
   template <class Body>
   void each_row(int64_t task, Body&& body) const {
-    for_blocks(task, [&](const Block& block) {
+    blocks_.each(tasks_, task, [&](const Block& block) {
       for_tile_rows(block, [&](int64_t image, int64_t row, int64_t) {
         const OutputRows rows = output_rows(block, image, row);
         for (int64_t y = 0; y < rows.rows; ++y)
@@ -41,11 +41,6 @@ class WinogradCorrelation {
   }
 
  private:
-  template <class Body>
-  void for_blocks(int64_t task, Body&& body) const {
-    const Range share = part_of(blocks_.count(), tasks_, task);
-    for (int64_t block = share.begin; block < share.end; ++block) body(blocks_.at(block));
-  }
   // body(image, row of tiles, number of its first tile in the block)
   template <class Body>
   static void for_tile_rows(const Block& block, Body&& body) {
@@ -60,9 +55,11 @@ class WinogradCorrelation {
   OutputRows output_rows(const Block& block, int64_t image, int64_t row) const;
 
   void pack(const T* weight, T* packed, T* taps) const;
-  // Between tiles of the products, meanwhile(part, parts) is called for each of as many parts.
-  template <class Meanwhile>
-  void multiply(int64_t rows, const T* inputs, const T* packed, T* products, Meanwhile meanwhile) const;
+  int64_t row_panels(int64_t rows) const;
+  int64_t tiles_of_products(int64_t rows) const;
+  // A step of `fetch` for each of these tiles.
+  void multiply(int64_t rows, const T* inputs, const T* packed, T* products,
+                Fetch<FetchBy::Load>& fetch) const;
   Wanted<T> outputs(const Block& block, const T* target) const;
 
   CorrelationShape shape_;
@@ -90,9 +87,13 @@ class WinogradWeightGradient {
  private:
   Range channels_of(int64_t task) const;
   Range filters_of(int64_t task) const;
-  template <class Meanwhile>
+  struct Grid {  // of a product's tiles
+    int64_t row_panels, strips;
+  };
+  Grid grid(int64_t channels, int64_t filters) const;
+  // A step of `fetch` for each tile of the products.
   void multiply(int64_t rows, int64_t channels, int64_t filters, const T* inputs, const T* gradients,
-                bool accumulate, T* products, Meanwhile meanwhile) const;
+                bool accumulate, T* products, Fetch<FetchBy::Load>& fetch) const;
 
   ConvShape shape_;
   Blocks blocks_;  // of tiles

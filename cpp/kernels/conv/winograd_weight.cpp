@@ -112,13 +112,13 @@ void WinogradWeightGradient<T>::run(int64_t task, const T* x, const T* gradient,
             {gradients + rows * gradient_stride_, gradient_apart_, gradient_stride_});
       }
     // Meanwhile, what the next block reads comes from memory.
-    const Block after = blocks_.at(std::min(number + 1, blocks_.count() - 1));
-    const Wanted<T> next = inputs_.wanted(after, x), next_gradient = gradients_.wanted(after, gradient);
-    multiply(rows, channel_count, filter_count, inputs, gradients, number > 0, products,
-             [&](int64_t part, int64_t parts) {
-               next.fetch(part, parts);
-               next_gradient.fetch(part, parts);
-             });
+    const Grid tiles = grid(channel_count, filter_count);
+    Fetch<FetchBy::Load> fetch(winograd::numbers * tiles.row_panels * tiles.strips);
+    if (number + 1 < blocks_.count()) {
+      fetch.add(inputs_.wanted(blocks_.at(number + 1), x));
+      fetch.add(gradients_.wanted(blocks_.at(number + 1), gradient));
+    }
+    multiply(rows, channel_count, filter_count, inputs, gradients, number > 0, products, fetch);
     // The second number of both axes is the sum of a tile's gradients.
     if (bias != nullptr)
       add_columns(gradients + 5 * gradient_apart_, rows, filter_count, gradient_stride_, number > 0, bias);
@@ -130,19 +130,23 @@ void WinogradWeightGradient<T>::run(int64_t task, const T* x, const T* gradient,
         shape_.channels * shape_.filters);
 }
 
+template <class T>
+typename WinogradWeightGradient<T>::Grid WinogradWeightGradient<T>::grid(int64_t channels,
+                                                                         int64_t filters) const {
+  const int64_t vectors = ceil_div(filters, int64_t{simd::vector_width<T>});
+  const TileLimits tile = tile_limits<T>(channels, vectors);
+  return {ceil_div(channels, tile.rows), ceil_div(vectors, tile.vectors)};
+}
+
 // products (16, channels, filters) [+]= inputsᵀ (16, channels, rows) gradients (16, rows, filters)
 template <class T>
-template <class Meanwhile>
 void WinogradWeightGradient<T>::multiply(int64_t rows, int64_t channels, int64_t filters, const T* inputs,
                                          const T* gradients, bool accumulate, T* products,
-                                         Meanwhile meanwhile) const {
+                                         Fetch<FetchBy::Load>& fetch) const {
   constexpr int64_t w = simd::vector_width<T>;
   const auto find = TileTable<T, TileA::ByDepth>::find;
   const int64_t vectors = ceil_div(filters, w);
-  const TileLimits tile = tile_limits<T>(channels, vectors);
-  const int64_t row_panels = ceil_div(channels, tile.rows), strips = ceil_div(vectors, tile.vectors);
-  const int64_t parts = winograd::numbers * strips * row_panels;
-  int64_t part = 0;
+  const auto [row_panels, strips] = grid(channels, filters);
   TileCall<T> call{};
   call.a_stride = input_stride_;
   call.b_stride = call.c_stride = gradient_stride_;
@@ -156,7 +160,7 @@ void WinogradWeightGradient<T>::multiply(int64_t rows, int64_t channels, int64_t
       call.last_columns = static_cast<int>(width - (strip_vectors - 1) * w);
       call.b = gradients + number * gradient_apart_ + columns.begin * w;
       for (int64_t i = 0; i < row_panels; ++i) {
-        meanwhile(part++, parts);
+        fetch.step();
         const Range panel = part_of(channels, row_panels, i);
         call.a = inputs + number * input_apart_ + panel.begin;
         call.c = products + number * sum_apart_ + panel.begin * gradient_stride_ + columns.begin * w;

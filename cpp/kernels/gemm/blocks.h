@@ -52,6 +52,7 @@ constexpr TileLimits tile_limits(int64_t rows, int64_t vectors) {
 }
 
 template <class T>
-inline constexpr int64_t line_elements = 64 / static_cast<int64_t>(sizeof(T));  // of a cache line
+inline constexpr int64_t line_elements =
+    simd::line_bytes / static_cast<int64_t>(sizeof(T));  // of a cache line
 
 }  // namespace bpcore::kernels
