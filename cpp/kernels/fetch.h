@@ -40,20 +40,17 @@ class Fetch {
     const int64_t lines = share.end - share.begin;
     if (lines == 0) return;
     pieces_.at(count_++) = {reinterpret_cast<const char*>(wanted.begin) + share.begin * simd::line_bytes,
-                            lines};
-    lines_ += lines;
-    pace_ = ceil_div(lines_, steps_);
+                            lines, ceil_div(lines, steps_)};
   }
 
+  // All pieces side by side: several runs of lines are on their way at once.
   BPCORE_INLINE void step() {
-    for (int64_t left = pace_; left > 0 && at_ < count_;) {
-      Piece& piece = pieces_[at_];
-      const int64_t lines = left < piece.lines ? left : piece.lines;
-      for (int64_t i = 0; i < lines; ++i) ask(piece.begin + i * simd::line_bytes);
+    for (size_t i = 0; i < count_; ++i) {
+      Piece& piece = pieces_[i];
+      const int64_t lines = piece.pace < piece.lines ? piece.pace : piece.lines;
+      for (int64_t line = 0; line < lines; ++line) ask(piece.begin + line * simd::line_bytes);
       piece.begin += lines * simd::line_bytes;
       piece.lines -= lines;
-      left -= lines;
-      if (piece.lines == 0) ++at_;
     }
   }
 
@@ -67,12 +64,12 @@ class Fetch {
 
   struct Piece {
     const char* begin;
-    int64_t lines;
+    int64_t lines, pace;  // left, and for each step
   };
 
-  int64_t steps_, lines_ = 0, pace_ = 0;  // lines a step
+  int64_t steps_;
   std::array<Piece, 8> pieces_{};
-  size_t count_ = 0, at_ = 0;
+  size_t count_ = 0;
 };
 
 }  // namespace bpcore::kernels
