@@ -103,7 +103,9 @@ void Gemm<T>::choose_tiles(int64_t most_tasks) {
     reading = a_bytes % page_bytes == 0 ? aliased_rows : a_bytes >= page_bytes / 2 ? paged_rows : 0;
   const double read_a = multiply * reading;
   const double read_b = multiply * (b_bytes >= page_bytes ? far_rows : near_rows);
-  const int64_t least_rows = ceil_div(row_panels_, gemm_blocks<T>().row_panels);
+  // As many for each of the threads: one tile more would be waited for by all the others.
+  const int64_t least_rows =
+      round_up(ceil_div(row_panels_, gemm_blocks<T>().row_panels), std::max<int64_t>(wanted / 2, 1));
   double least = std::numeric_limits<double>::infinity();
   // Rows of a row-major A are best taken by the thread that has just made them.
   for (int64_t split = shape_.transpose_a ? 1 : wanted; split <= wanted; split *= 2) {
