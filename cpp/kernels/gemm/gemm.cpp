@@ -57,8 +57,11 @@ template <class T>
 Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   constexpr GemmBlocks table = gemm_blocks<T>();
   const auto [m, n, k] = std::array{shape.m, shape.n, shape.k};
-  const int vectors = m <= table.wide_rows ? table.wide_vectors : table.vectors;
-  row_panels_ = std::max<int64_t>(1, ceil_div(m, table.rows));
+  fetch_ = (m * n + n * k + k * m) * static_cast<int64_t>(sizeof(T)) > fetch_bytes;
+  const TileLimits tile = fetch_ && m > table.wide_rows
+                              ? TileLimits{table.rows, table.vectors}  // wide panels of B would be far larger
+                              : tile_limits<T>(m, ceil_div(n, simd::vector_width<T>));
+  row_panels_ = std::max<int64_t>(1, ceil_div(m, tile.rows));
   const int64_t last = n % simd::vector_width<T>;
   const bool near = !shape.transpose_a || shape.lda * static_cast<int64_t>(sizeof(T)) <= far_bytes;
   const bool narrow = near && n <= most_columns_with_narrow<T> && m >= simd::vector_width<T> &&
@@ -67,8 +70,8 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   const bool lone = n / simd::vector_width<T> == 1;
   wide_ = narrow && !lone ? n - last : n;
   column_vectors_ = ceil_div(wide_, simd::vector_width<T>);
-  column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, vectors));
-  panel_columns_ = vectors * simd::vector_width<T>;
+  column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, tile.vectors));
+  panel_columns_ = tile.vectors * simd::vector_width<T>;
   depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.most_depth));
   row_cut_ = Cut(m, row_panels_);
   vector_cut_ = Cut(column_vectors_, column_panels_);
@@ -125,8 +128,6 @@ void Gemm<T>::choose_tiles(int64_t most_tasks) {
     }
   }
   const int64_t depth = ceil_div(shape_.k, depth_blocks_);
-  const auto elements = shape_.m * shape_.n + shape_.n * shape_.k + shape_.k * shape_.m;
-  fetch_ = elements * static_cast<int64_t>(sizeof(T)) > fetch_bytes;
   packed_a_ =
       pack_a_ ? round_up(ceil_div(row_panels_, tile_rows_) * depth * packed_stride<T>, line_elements<T>) : 0;
   scratch_elements_ = packed_a_ + (pack_b_ ? round_up(depth * panel_columns_, line_elements<T>) : 0);
