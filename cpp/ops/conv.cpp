@@ -93,8 +93,10 @@ class Conv2d final : public Op {
       using T = typename decltype(tag)::type;
       run_correlations<T>(routine, {kernels::forward_correlation(shape)},
                           [=](const auto& part, const Frame& frame, int64_t task) {
-                            part.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(),
-                                     {has_bias ? frame.input<T>(2) : nullptr, activation == Activation::Relu},
+                            kernels::Epilogue<T> epilogue;
+                            if (has_bias) epilogue.bias = frame.input<T>(2);
+                            epilogue.relu = activation == Activation::Relu;
+                            part.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(), epilogue,
                                      reinterpret_cast<T*>(frame.scratch));
                             if (activation == Activation::None || activation == Activation::Relu) return;
                             part.each_row(task, [&](int64_t offset, int64_t count) {

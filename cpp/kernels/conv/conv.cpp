@@ -292,14 +292,12 @@ void Correlation<T>::multiply(const Block& block, const T* band, T* target, cons
       const bool last = number + 1 == pieces_;
       call.depth = p.depth;
       call.accumulate = number > 0;
-      call.relu = epilogue.relu && last;
       for (int64_t s = 0; s < strips_; ++s) {
         const Range columns = strip(s);
         const int64_t column = group * group_columns() + columns.begin;
         const int64_t vectors = ceil_div(columns.end - columns.begin, w);
         const T* b = panel(group, number, s);
         call.b_stride = in_place_ ? shape_.columns : vectors * w;
-        call.bias = epilogue.bias != nullptr && last ? epilogue.bias + column : nullptr;
         for (int64_t image = block.images.begin; image < block.images.end; ++image)
           for (int64_t y = block.y.begin; y < block.y.end; ++y) {
             // Rows of taps beyond the source are left out.
@@ -314,9 +312,9 @@ void Correlation<T>::multiply(const Block& block, const T* band, T* target, cons
             const auto multiply_rows = [&](Range rows, int64_t last_columns) {
               call.last_columns = static_cast<int>(last_columns);
               call.a = a + rows.begin * call.a_stride;
-              call.c = target + c + rows.begin * call.c_stride;
-              call.where = epilogue.where != nullptr && last ? epilogue.where + c + rows.begin * call.c_stride
-                                                             : nullptr;
+              const int64_t offset = c + rows.begin * call.c_stride;
+              call.c = target + offset;
+              call.epilogue = last ? epilogue.at(offset, column) : Epilogue<T>{};
               find(static_cast<int>(rows.end - rows.begin), static_cast<int>(vectors),
                    last_columns < w)(call);
             };
@@ -341,7 +339,6 @@ void Correlation<T>::multiply_channels(const Block& block, const T* band, const 
   call.tap_count = static_cast<int64_t>(runs_.size());
   call.a_stride = shape_.x.window.step * channels;
   call.c_stride = shape_.x.every * channels;
-  call.relu = epilogue.relu;
   for (int64_t image = block.images.begin; image < block.images.end; ++image)
     for (int64_t y = block.y.begin; y < block.y.end; ++y)
       for (int64_t i = 0; i < row_panels; ++i) {
@@ -354,8 +351,7 @@ void Correlation<T>::multiply_channels(const Block& block, const T* band, const 
           call.a = a + channel;
           call.weight = weight + channel;
           call.c = target + c + channel;
-          call.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + channel;
-          call.where = epilogue.where == nullptr ? nullptr : epilogue.where + c + channel;
+          call.epilogue = epilogue.at(c + channel, channel);
           channel_tile_table<T>[static_cast<size_t>(rows.end - rows.begin - 1)](call);
         }
       }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "kernels/gemm/epilogue.h"
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
@@ -14,12 +15,10 @@ struct ChannelCall {
   const T* a;       // element (i, tap) at i * a_stride + taps[tap]
   const T* weight;  // of a tap at weights[tap]
   T* c;             // (outputs), c_stride apart
-  const T* bias;    // or null
-  const T* where;   // as c, or null: see Epilogue
+  Epilogue<T> epilogue;
   const int64_t *taps, *weights;
   int64_t tap_count, a_stride, c_stride;
   int channels;  // 1 ... vector_width
-  bool relu;
 };
 
 inline constexpr int channel_outputs = 8;  // outputs side by side: independent chains
@@ -38,10 +37,10 @@ void channel_tile(const ChannelCall<T>& t) {
   }
 #pragma GCC unroll 8
   for (int i = 0; i < Outputs; ++i) {
-    if (t.bias != nullptr) acc[i] += simd::load(t.bias, mask);
-    if (t.relu) acc[i] = simd::relu(acc[i]);
-    if (t.where != nullptr) acc[i] = simd::load(t.where + i * t.c_stride, mask) > V{} ? acc[i] : V{};
-    simd::store(t.c + i * t.c_stride, acc[i], mask);
+    const int64_t offset = i * t.c_stride;
+    const V value =
+        finish(t.epilogue.at(offset, 0), acc[i], [mask](const T* p) { return simd::load(p, mask); });
+    simd::store(t.c + offset, value, mask);
   }
 }
 

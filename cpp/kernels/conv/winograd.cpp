@@ -145,9 +145,8 @@ void WinogradCorrelation<T>::run(int64_t task, const T* source, const T* weight,
       const OutputRows out = output_rows(block, image, row);
       winograd::transform_outputs<T>(
           {products + first * shape_.columns, product_apart_, shape_.columns}, shape_.columns,
-          {target + out.offset, epilogue.where == nullptr ? nullptr : epilogue.where + out.offset,
-           shape_.x.target * shape_.columns, shape_.columns, out.rows, out.outputs},
-          epilogue.bias, epilogue.relu);
+          {target + out.offset, epilogue.at(out.offset, 0), shape_.x.target * shape_.columns, shape_.columns,
+           out.rows, out.outputs});
     });
   });
 }

@@ -143,15 +143,14 @@ void transform_gradients(const T* from /* (2, pixels, stride) */, int64_t row_st
 template <class T>
 struct OutputTiles {
   T* to;                                      // the first; pixels `stride` apart, rows `row_stride`
-  const T* where;                             // as `to`, or null: see Epilogue
+  Epilogue<T> epilogue;                       // of them
   int64_t row_stride, stride, rows, columns;  // of all tiles together: rows 1 or 2
 };
 
 template <class T>
-void transform_outputs(Spread<const T> from, int64_t channels, OutputTiles<T> out, const T* bias, bool relu) {
+void transform_outputs(Spread<const T> from, int64_t channels, OutputTiles<T> out) {
   using V = simd::Vec<T>;
   for_channels<T>(channels, [&](int64_t channel, const auto& access) {
-    const V shift = bias == nullptr ? V{} : access.load(bias + channel);
     const T* p = from.begin + channel;
     for (int64_t tile = 0; tile * side < out.columns; ++tile, p += from.row_stride) {
       V column[4][2];
@@ -170,10 +169,8 @@ void transform_outputs(Spread<const T> from, int64_t channels, OutputTiles<T> ou
         for (int j = 0; j < side; ++j) {
           if (tile * side + j >= out.columns) break;
           const int64_t place = i * out.row_stride + (tile * side + j) * out.stride + channel;
-          V value = row[j] + shift;
-          if (relu) value = simd::relu(value);
-          if (out.where != nullptr) value = access.load(out.where + place) > V{} ? value : V{};
-          access.store(out.to + place, value);
+          access.store(out.to + place, finish(out.epilogue.at(place, channel), row[j],
+                                              [&](const T* p) { return access.load(p); }));
         }
       }
     }

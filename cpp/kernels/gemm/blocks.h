@@ -51,8 +51,8 @@ constexpr TileLimits tile_limits(int64_t rows, int64_t vectors) {
   return {table.rows, table.vectors};
 }
 
+// Of a cache line.
 template <class T>
-inline constexpr int64_t line_elements =
-    simd::line_bytes / static_cast<int64_t>(sizeof(T));  // of a cache line
+inline constexpr int64_t line_elements = simd::line_bytes / static_cast<int64_t>(sizeof(T));
 
 }  // namespace bpcore::kernels

@@ -196,7 +196,6 @@ void Gemm<T>::run_rows(const Tile& tile, const T* a, const T* b, T* c, const Epi
   static constexpr auto transposed = rows_kernels<T, true>(std::make_integer_sequence<int, panel_rows<T>>{});
   const GemmShape& s = shape_;
   const int64_t column = tile.column_begin;
-  const auto at = [column](const T* row) { return row != nullptr ? row + column : nullptr; };
   RowsCall<T> call{};
   call.a = a;
   call.a_row = s.transpose_a ? 1 : s.lda;
@@ -213,10 +212,7 @@ void Gemm<T>::run_rows(const Tile& tile, const T* a, const T* b, T* c, const Epi
   call.c_stride = s.ldc;
   call.depth = s.k;
   call.columns = tile.column_end - column;
-  call.bias = at(epilogue.bias);
-  call.relu = epilogue.relu;
-  call.plus = at(epilogue.plus);
-  call.where = at(epilogue.where);
+  call.epilogue = epilogue.at(column, column);
   (s.transpose_b ? transposed : plain)[s.m - 1](call);
 }
 
@@ -246,11 +242,7 @@ void Gemm<T>::run_narrow(const Panels& tile, const T* a, const T* b, const T* pa
   t.c = c + wide_;
   t.c_stride = s.ldc;
   t.depth = s.k;
-  const auto at = [this](const T* row) { return row != nullptr ? row + wide_ : nullptr; };
-  t.bias = at(epilogue.bias);
-  t.plus = at(epilogue.plus);
-  t.relu = epilogue.relu;
-  t.where = at(epilogue.where);
+  t.epilogue = epilogue.at(wide_, wide_);
   (s.transpose_a ? transposed : plain)[columns - 1](call);
 }
 
@@ -260,12 +252,8 @@ void Gemm<T>::run_column(const Tile& tile, const T* a, const T* b, T* c, const E
   multiply_column(a + tile.row_begin * s.lda, s.lda, b, tile.row_end - tile.row_begin, s.k,
                   c + tile.row_begin * s.ldc, s.ldc);
   for (int64_t row = tile.row_begin; row < tile.row_end; ++row) {
-    T value = c[row * s.ldc];
-    if (epilogue.bias != nullptr) value += *epilogue.bias;
-    if (epilogue.plus != nullptr) value += epilogue.plus[row * s.ldc];
-    if (epilogue.relu && value <= T(0)) value = T(0);
-    if (epilogue.where != nullptr && !(epilogue.where[row * s.ldc] > T(0))) value = T(0);
-    c[row * s.ldc] = value;
+    T& value = c[row * s.ldc];
+    value = finish(epilogue.at(row * s.ldc, 0), value);
   }
 }
 
@@ -332,7 +320,6 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
     const bool last_block = block + 1 == depth_blocks_;
     call.depth = depth_cut_.begin(block + 1) - step;
     call.accumulate = block > 0;
-    call.relu = epilogue.relu && last_block;
     const T* a_block = s.transpose_a ? a + step * s.lda : a + step;  // (m, depth) or (depth, m)
     const T* b_block = packed_b == nullptr ? block_of_b(b, step) : nullptr;
     for (int64_t strip = tile.column_begin; strip < tile.column_end; ++strip) {
@@ -340,7 +327,6 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
       const int columns = static_cast<int>(column_begin(strip + 1) - column);
       const int vectors = (columns + w - 1) / w;
       call.last_columns = columns - (vectors - 1) * w;
-      call.bias = epilogue.bias != nullptr && last_block ? epilogue.bias + column : nullptr;
       if (pack) pack_strip(b_block, call.depth, strip, packed_strip);
       call.b = packed_b != nullptr ? packed_b + packed_offset(block, strip)
                : pack              ? packed_strip
@@ -359,12 +345,9 @@ void Gemm<T>::multiply(int64_t task, const T* a, const T* b, const T* packed_b, 
             transpose_panel(call.a, s.lda, call.depth, rows, packed, packed_stride<T>);
           call.a = packed;
         }
-        call.c = c + row * s.ldc + column;
-        const auto beside = [&, last_block](const T* other) {
-          return other != nullptr && last_block ? other + row * s.ldc + column : nullptr;
-        };
-        call.plus = beside(epilogue.plus);
-        call.where = beside(epilogue.where);
+        const int64_t offset = row * s.ldc + column;
+        call.c = c + offset;
+        call.epilogue = last_block ? epilogue.at(offset, column) : Epilogue<T>{};
         if (fetch_ || next.begin != nullptr) {
           call.next_c = last_panel ? c + row_begin(tile.row_begin) * s.ldc +
                                          column_begin(last_strip ? tile.column_begin : strip + 1)

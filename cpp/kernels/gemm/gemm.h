@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/ranges.h"
+#include "kernels/gemm/epilogue.h"
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
@@ -15,16 +16,6 @@ struct GemmShape {
   int64_t m, n, k;
   bool transpose_a, transpose_b;  // A is stored (k, m), B is stored (n, k)
   int64_t lda, ldb, ldc;          // elements between rows as stored
-};
-
-// What happens to a finished element of C: bias, plus, relu, where.
-template <class T>
-struct Epilogue {
-  const T* bias = nullptr;  // (n): added
-  bool relu = false;        // negative elements become zero; NaN stays
-  const T* where =
-      nullptr;  // (m, n), rows ldc apart: only elements where this is > 0 stay, others become zero
-  const T* plus = nullptr;  // (m, n), rows ldc apart: added
 };
 
 // A matrix of m rows, `stride` elements apart, that is read right after a product: its lines are fetched

@@ -25,7 +25,7 @@ constexpr bool worth_narrow(int64_t count, bool transpose_a) {
 }
 
 // Cᵀ = Bᵀ Aᵀ: what RowsCall names A is B, stored (depth, columns of C); its B is A, stored (rows of C, depth)
-// or (depth, rows of C). C, `plus` and `where` are (rows, columns) as ever.
+// or (depth, rows of C). C and its epilogue are (rows, columns) as ever.
 template <class T>
 struct NarrowCall {
   RowsCall<T> transposed;
@@ -42,11 +42,15 @@ BPCORE_INLINE void store_columns(const RowsCall<T>& t, int64_t row, int64_t begi
                                  simd::Vec<T> (&acc)[Columns]) {
   constexpr int w = simd::vector_width<T>, q = simd::lane_width<T>, whole = Columns / q * q;
   using V = simd::Vec<T>;
+  // What is the same for all rows by vectors, the rest when rows are written.
+  const Epilogue<T>& e = t.epilogue;
+  const bool relu_first = e.relu && e.plus == nullptr;
 #pragma GCC unroll 16
   for (int i = 0; i < Columns; ++i) {
-    if (t.bias != nullptr) acc[i] += simd::broadcast(t.bias[i]);
-    if (t.relu && t.plus == nullptr) acc[i] = simd::relu(acc[i]);
+    if (e.bias != nullptr) acc[i] += simd::broadcast(e.bias[i]);
+    if (relu_first) acc[i] = simd::relu(acc[i]);
   }
+  const Epilogue<T> rest{nullptr, e.plus, e.relu && !relu_first, e.where};
   T values[Columns][w];
 #pragma GCC unroll 4
   for (int i = 0; i < whole; i += q) {  // pieces of rows, q columns each
@@ -64,17 +68,8 @@ BPCORE_INLINE void store_columns(const RowsCall<T>& t, int64_t row, int64_t begi
     for (int i = 0; i < whole; i += q) std::memcpy(c + i, values[i + lane % q] + lane / q * q, q * sizeof(T));
 #pragma GCC unroll 4
     for (int i = whole; i < Columns; ++i) c[i] = values[i][lane];
-    const int64_t first = (row + lane) * t.c_stride;
-    if (t.plus != nullptr) {
-      for (int i = 0; i < Columns; ++i) {
-        c[i] += t.plus[first + i];
-        if (t.relu && c[i] <= T(0)) c[i] = T(0);
-      }
-    }
-    if (t.where != nullptr) {
-      for (int i = 0; i < Columns; ++i)
-        if (!(t.where[first + i] > T(0))) c[i] = T(0);
-    }
+    if (rest.plus == nullptr && rest.where == nullptr) continue;
+    for (int i = 0; i < Columns; ++i) c[i] = finish(rest.at((row + lane) * t.c_stride + i, i), c[i]);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/gemm/blocks.h"
+#include "kernels/gemm/epilogue.h"
 #include "kernels/simd.h"
 #include "kernels/transpose.h"
 
@@ -20,9 +21,7 @@ struct RowsCall {
   T* c;  // (rows, columns)
   int64_t c_stride;
   int64_t depth, columns;
-  const T* bias;  // (columns), or null
-  bool relu;
-  const T *plus, *where;  // (rows, columns), stride c_stride, or null
+  Epilogue<T> epilogue;
 };
 
 template <class T>
@@ -30,14 +29,10 @@ using RowsKernel = void (*)(const RowsCall<T>&);
 
 // A finished vector of row i and columns from j: after its epilogue, in C. `load` and `store` may be masked.
 template <class T, class Load, class Store>
-BPCORE_INLINE void finish(const RowsCall<T>& t, int i, int64_t j, simd::Vec<T> value, Load load,
-                          Store store) {
-  using V = simd::Vec<T>;
-  if (t.bias != nullptr) value += load(t.bias + j);
-  if (t.plus != nullptr) value += load(t.plus + i * t.c_stride + j);
-  if (t.relu) value = simd::relu(value);
-  if (t.where != nullptr) value = load(t.where + i * t.c_stride + j) > V{} ? value : V{};
-  store(t.c + i * t.c_stride + j, value);
+BPCORE_INLINE void store_finished(const RowsCall<T>& t, int i, int64_t j, simd::Vec<T> value, Load load,
+                                  Store store) {
+  const int64_t offset = i * t.c_stride + j;
+  store(t.c + offset, finish(t.epilogue.at(offset, j), value, load));
 }
 
 // `body(j, load, store)` for each vector of columns: only the last one, if it is a partial one, is masked.
@@ -47,7 +42,8 @@ BPCORE_INLINE void each_vector(int64_t columns, Body body) {
   using V = simd::Vec<T>;
   int64_t j = 0;
   for (; j + w <= columns; j += w)
-    body(j, [](const T* p) { return simd::load(p); }, [](T* p, V v) { simd::store(p, v); });
+    body(
+        j, [](const T* p) { return simd::load(p); }, [](T* p, V v) { simd::store(p, v); });
   if (j < columns) {
     const simd::Mask<T> mask(static_cast<int>(columns - j));
     body(
@@ -69,24 +65,25 @@ BPCORE_INLINE void add_steps(const RowsCall<T>& t, int64_t p) {
   }
   const bool first = p == 0, last = p + Steps == t.depth;
   const T* rows = t.b + p * t.b_stride;
-  each_vector<T>(t.columns, [&](int64_t j, auto load, auto store) __attribute__((always_inline)) {
-    V acc[Rows];
+  each_vector<T>(
+      t.columns, [&](int64_t j, auto load, auto store) __attribute__((always_inline)) {
+        V acc[Rows];
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) acc[i] = first ? V{} : load(t.c + i * t.c_stride + j);
+        for (int i = 0; i < Rows; ++i) acc[i] = first ? V{} : load(t.c + i * t.c_stride + j);
 #pragma GCC unroll 8
-    for (int s = 0; s < Steps; ++s) {
-      const V row = load(rows + s * t.b_stride + j);
+        for (int s = 0; s < Steps; ++s) {
+          const V row = load(rows + s * t.b_stride + j);
 #pragma GCC unroll 8
-      for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
-    }
+          for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
+        }
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-      if (last)
-        finish(t, i, j, acc[i], load, store);
-      else
-        store(t.c + i * t.c_stride + j, acc[i]);
-    }
-  });
+        for (int i = 0; i < Rows; ++i) {
+          if (last)
+            store_finished(t, i, j, acc[i], load, store);
+          else
+            store(t.c + i * t.c_stride + j, acc[i]);
+        }
+      });
 }
 
 template <class T, int Rows>
@@ -156,7 +153,7 @@ void multiply_rows_transposed(const RowsCall<T>& t) {
     transposed_chains<Rows>(t, t.b + j * t.b_stride, acc);
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i)
-      finish(
+      store_finished(
           t, i, j, acc[i], [](const T* from) { return simd::load(from); },
           [](T* to, V v) { simd::store(to, v); });
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/gemm/blocks.h"
+#include "kernels/gemm/epilogue.h"
 #include "kernels/simd.h"
 
 namespace bpcore::kernels {
@@ -20,17 +21,15 @@ struct Ahead {
 
 template <class T>
 struct TileCall {
-  const T* a;     // (rows, depth) or (depth, rows), see TileA
-  const T* b;     // (depth, columns), stride b_stride
-  T* c;           // (rows, columns), stride c_stride
-  const T* bias;  // (columns), or null; added after the last step of k
+  const T* a;  // (rows, depth) or (depth, rows), see TileA
+  const T* b;  // (depth, columns), stride b_stride
+  T* c;        // (rows, columns), stride c_stride
+  Epilogue<T> epilogue;
   int64_t depth;
   int64_t a_stride, b_stride, c_stride;
-  int last_columns;  // columns in the last vector, 1 ... vector_width; only masked kernels look
-  bool accumulate;   // go on from what C holds instead of from zero
-  bool relu;
-  const T *plus, *where;  // (rows, columns), stride c_stride, or null: see Epilogue
-  const int64_t* runs;    // of A in runs: where each begins, from `a`; a run has `depth` steps, B goes on
+  int last_columns;     // columns in the last vector, 1 ... vector_width; only masked kernels look
+  bool accumulate;      // go on from what C holds instead of from zero
+  const int64_t* runs;  // of A in runs: where each begins, from `a`; a run has `depth` steps, B goes on
   int64_t run_count;
   const T* next_c;  // the tile of C that is next, or null: fetch nothing ahead
   Ahead<T> ahead;   // as many rows as the tile has
@@ -62,11 +61,11 @@ void gemm_tile(const TileCall<T>& t) {
 
   V acc[Rows][Vectors];
   const int64_t c_stride = t.c_stride;
-  if (t.plus != nullptr) {  // there when the product is
+  if (t.epilogue.plus != nullptr) {  // there when the product is
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) simd::prefetch(t.plus + i * c_stride + v * w);
+      for (int v = 0; v < Vectors; ++v) simd::prefetch(t.epilogue.plus + i * c_stride + v * w);
     }
   }
   if (t.accumulate) {
@@ -125,35 +124,7 @@ void gemm_tile(const TileCall<T>& t) {
     multiply(rest);
   }
 
-  if (t.bias != nullptr) {
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) {
-      const V bias = load(t.bias, v);
-#pragma GCC unroll 16
-      for (int i = 0; i < Rows; ++i) acc[i][v] += bias;
-    }
-  }
-  if (t.plus != nullptr) {
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) acc[i][v] += load(t.plus + i * c_stride, v);
-    }
-  }
-  if (t.relu) {
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) acc[i][v] = simd::relu(acc[i][v]);
-    }
-  }
-  if (t.where != nullptr) {
-#pragma GCC unroll 16
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) acc[i][v] = load(t.where + i * c_stride, v) > V{} ? acc[i][v] : V{};
-    }
-  }
+  finish(t.epilogue, c_stride, acc, load);
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
     T* c = t.c + i * c_stride;
