@@ -201,8 +201,8 @@ class Trainer:
                 than memory; a sparse matrix of SciPy's stays sparse and goes into a first `nn.Dense`. Or
                 batches: something to go through, as a list or PyTorch's DataLoader, of (x, y) or
                 (x, y, sample_weight), with an objective of its inputs; or a function that returns such a
-                thing for each epoch, given the epoch from 0 if it takes an argument. An iterator, such as a
-                generator, is good for one epoch.
+                thing for each epoch, given the epoch from 0 if it needs an argument or has one called
+                `epoch`. An iterator, such as a generator, is good for one epoch.
             y: target, one row a sample; a dict or tuple of them for losses by output, or for a loss that is a
                 function of several; None with an objective, and where x gives batches.
             epochs: how often to go through the data.
