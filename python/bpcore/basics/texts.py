@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["block", "call", "settings_of", "short"]
+__all__ = ["block", "call", "settings_of", "short", "without_addresses"]
 
 
 _WIDTH = 100
@@ -53,6 +54,11 @@ def short(value: Any) -> str:
     if callable(value) and hasattr(value, "__qualname__") and not isinstance(value, type):
         return str(value.__name__)
     return repr(value)
+
+
+def without_addresses(text: str) -> str:
+    """`text` without the places of objects in memory, which are others in each process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 def _same(own: Any, default: Any) -> bool:

@@ -89,7 +89,12 @@ class Callback:
         return {}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Takes over what `state` gave, when a run goes on: after `on_train_begin`, before any epoch."""
+        """Takes over what `state` gave, when a run goes on: after `on_train_begin`, before any epoch.
+
+        The state is that of the callback of this class and these settings, else of the first one of this
+        class that looks at the same value (`monitor`). If it doesn't fit, raise any error of Python's for
+        wrong values: `fit` makes a ValueError of it that names the file, and takes back what it has changed.
+        """
 
     def __repr__(self) -> str:
         return texts.call(self, texts.settings_of(self))

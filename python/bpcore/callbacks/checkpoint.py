@@ -76,6 +76,7 @@ class Checkpoint(Callback):
             None if every_epochs is None else settings.count(who, "every_epochs", every_epochs, 1)
         )
         self.keep = settings.count(who, "keep", keep, 1)
+        self.monitor = monitor
         self._best = None if monitor is None else _Best(monitor, mode)
         self._written: tuple[int, int, bool] | None = None  # steps, epochs, stop_training of the last file
         self._writing = False  # whether a run is under way that can write here
