@@ -12,7 +12,7 @@ from bpcore.basics import settings, texts
 from bpcore.basics.names import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bpcore._core import Session
     from bpcore.engine.fullbatch import FullBatchSession
@@ -99,6 +99,9 @@ class Callback:
     def __repr__(self) -> str:
         return texts.call(self, texts.settings_of(self))
 
+    def _before_run(self, trainer: Trainer, names: Sequence[str]) -> None:
+        """Before anything is changed: raises if a run whose epochs have values of these names can't be."""
+
     def _before_steps(
         self,
         trainer: Trainer,
@@ -177,7 +180,9 @@ class Monitoring(Callback):
         if self._auto:
             self.mode = _mode(self.monitor, trainer.metrics)
         self._forget()
-        names = trainer.history.names
+        self._before_run(trainer, trainer.history.names)
+
+    def _before_run(self, trainer: Trainer, names: Sequence[str]) -> None:
         if self.monitor not in names:
             needed = self.monitor.startswith("val_") and "val_loss" not in names
             hint = " (val_ needs validation data)" if needed else ""

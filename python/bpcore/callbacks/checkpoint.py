@@ -11,7 +11,7 @@ from bpcore.basics import files, settings
 from bpcore.callbacks.base import Callback, Monitoring
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bpcore.trainer import Trainer
 
@@ -89,12 +89,17 @@ class Checkpoint(Callback):
             self._best.on_train_begin(trainer, logs)
         self._written = self._failed = None
         self._spoiled = False
+        self._before_run(trainer, trainer.history.names)
+        files.remove_stale(self.path)
+        self._writing = True
+
+    def _before_run(self, trainer: Trainer, names: Sequence[str]) -> None:
+        if self._best is not None:
+            self._best._before_run(trainer, names)
         try:
             files.check_writable(self.path)
         except OSError as error:
             raise type(error)(error.errno, f"Checkpoint: {error.strerror}") from None
-        files.remove_stale(self.path)
-        self._writing = True
 
     def on_step(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Writes the file."""

@@ -11,9 +11,13 @@ from bpcore.callbacks.base import check_events, overrides
 from bpcore.callbacks.tolerance import Tolerance
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bpcore.nn.module import Module
 
-__all__ = ["callback_list", "order_is_free", "path"]
+__all__ = ["callback_list", "of_a_test", "order_is_free", "path"]
+
+_NOT_OF_A_TEST = ("epochs", "callbacks", "resume", "max_seconds", "tol")
 
 
 def order_is_free(who: str, model: Module) -> None:
@@ -24,6 +28,15 @@ def order_is_free(who: str, model: Module) -> None:
             raise ValueError(
                 f"{who}: {type(module).__name__}{place} carries its state from batch to batch, so samples "
                 "must keep their order; pass shuffle=False"
+            )
+
+
+def of_a_test(who: str, options: Mapping[str, Any]) -> None:
+    """TypeError for an argument of `fit` that a test of learning rates, which has no epoch, can't have."""
+    for name in _NOT_OF_A_TEST:
+        if name in options:
+            raise TypeError(
+                f"{who}: {name} can't be given: there is no epoch, and no callback but the finder"
             )
 
 

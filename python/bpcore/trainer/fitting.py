@@ -46,6 +46,8 @@ def fit(
         if held_out is not None:
             validate = engine.evaluation("fit: validation", held_out, 256)
         run = Run(trainer, session, outputs, going, validate, callbacks)
+        for callback in callbacks:
+            callback._before_run(trainer, run.names)
         resumed = None
         if resume is not None:
             resumed = checkpoint.read_run(resume, trainer, going._asdict(), run.names)

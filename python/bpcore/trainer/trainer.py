@@ -284,16 +284,18 @@ class Trainer:
         Args:
             x, y: as for `fit`.
             finder: a `callbacks.LearningRateFinder` with other settings than its defaults.
-            options: other arguments of `fit`, such as `batch_size`, on which the right rate depends.
+            options: other arguments of `fit`, such as `batch_size`, on which the right rate depends; none of
+                epochs, callbacks and what ends a run or goes on with one.
 
         `optimizer.lr` stays, too, unless `finder` has `apply`. Raises as `fit` and the finder do.
         """
+        checks.of_a_test("find_learning_rate", options)
         finder = LearningRateFinder() if finder is None else finder
-        before = self.history, self.health
+        undo = checkpoint.undo_of_begin(self)
         try:
-            self.fit(x, y, epochs=0, callbacks=[finder], progress=False, **options)
+            self.fit(x, y, epochs=0, callbacks=[finder], **options)
         finally:
-            self.history, self.health = before
+            undo()
         return finder
 
     def stop(self, reason: str = "stop_training") -> None:
