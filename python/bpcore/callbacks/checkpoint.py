@@ -43,7 +43,7 @@ class Checkpoint(Callback):
         every_epochs: after every Nth epoch; 1 if neither is given.
         keep: files that are kept, the newest included, at least 1.
         monitor: name of a value, such as "val_loss": write only after epochs in which it is the best so far
-            (and never at the end). It doesn't go with every_steps.
+            (and never at the end); of every Nth epoch, with every_epochs. It doesn't go with every_steps.
         mode: as of `EarlyStopping`.
 
     Raises ValueError and TypeError for other arguments; OSError when `fit` begins, if nothing can be written
@@ -107,9 +107,8 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Writes the file, if it is time, or if it is the best."""
-        if self._best is not None and not self._best.improves(logs):
-            return
-        if self.every_epochs is not None and trainer.epochs % self.every_epochs == 0:
+        due = self.every_epochs is not None and trainer.epochs % self.every_epochs == 0
+        if due and (self._best is None or self._best.improves(logs)):
             self._write(trainer)
 
     def on_not_finite(self, trainer: Trainer, error: FloatingPointError) -> None:  # noqa: ARG002 - the protocol
