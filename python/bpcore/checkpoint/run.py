@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from bpcore.basics import texts
+from bpcore.checkpoint.strict_json import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,6 +89,7 @@ class RunState:
             well = (
                 isinstance(state.settings, dict)
                 and isinstance(state.names, list)
+                and all(isinstance(name, str) for name in state.names)
                 and isinstance(state.stopped, (str, type(None)))
                 and type(state.skipped) is int
                 and (state.position is None or type(state.position) is int)
@@ -95,7 +97,7 @@ class RunState:
             )
             if not well:
                 raise ValueError("its values make no sense")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ValueError(f"the state of its run is damaged: {error}") from None
         return state
 
@@ -159,9 +161,10 @@ def _check(value: Any, place: str) -> None:
     """TypeError, which says where, for what is neither a value of JSON nor an array of numbers."""
     if isinstance(value, dict):
         for key, each in value.items():
-            if not isinstance(key, str) or key == _TENSOR:
+            if not isinstance(key, str) or key in (_TENSOR, NUMBER):
+                taken = NUMBER if key == NUMBER else _TENSOR
                 raise TypeError(
-                    f"{place}: the keys of a dict must be strings, {_TENSOR!r} is taken; got {key!r}"
+                    f"{place}: the keys of a dict must be strings, {taken!r} is taken; got {key!r}"
                 )
             _check(each, f"{place}[{key!r}]")
     elif isinstance(value, (list, tuple)):

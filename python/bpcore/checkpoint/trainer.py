@@ -8,7 +8,6 @@ same file.
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from itertools import zip_longest
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bpcore import optim
 from bpcore.basics import files, texts
 from bpcore.basics.arrays import check_float_dtype
-from bpcore.checkpoint import header
+from bpcore.checkpoint import header, strict_json
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.engine import fullbatch
 from bpcore.engine.fullbatch import FullBatchUpdates
@@ -63,7 +62,7 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: Ru
         "run": state,
     }
     tensors = {**weights.tensors(trainer.model), **engine.optimizer_state(), **tensors}
-    files.write(path, tensors, {"trainer": json.dumps(settings)})
+    files.write(path, tensors, {"trainer": strict_json.dumps(settings)})
 
 
 def read(
@@ -197,12 +196,11 @@ def _history(name: str, settings: dict[str, Any], tensors: dict[str, Array]) -> 
         return History(settings["epochs"])
     try:
         history = History.from_config(unpack(settings["history"], tensors))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        last = history.last_epoch
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{name}: its history is damaged: {error}") from None
-    if history.last_epoch != settings["epochs"]:
-        raise ValueError(
-            f"{name}: its history is damaged: it ends with epoch {history.last_epoch} of {settings['epochs']}"
-        )
+    if last != settings["epochs"]:
+        raise ValueError(f"{name}: its history is damaged: it ends with epoch {last} of {settings['epochs']}")
     return history
 
 
