@@ -113,7 +113,7 @@ def test_modules_of_ones_own_name_their_parts() -> None:
         "Plain(",
         "  (first): Dense(3, in_features=2)",
         "  (blocks.0): Dense(3, in_features=3)",
-        "  (blocks.1.0): Dense(3, in_features=3)",
+        "  (blocks.1.0): Dense(3, in_features=3, use_bias=False)",
         "  (heads.a): Dense(1, in_features=3)",
         ")",
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import flag
 from bpcore.nn.module import Module
@@ -59,9 +60,13 @@ class _Windows(Module):
         settings = {name: (1, *each) if isinstance(each, tuple) else each for name, each in settings.items()}
         return ops.squeeze(function(image, size, strides, ((0, 0), *sides), **settings), 1)
 
+    def _options(self) -> list[str]:
+        """What `repr` says of the arguments that only some of these layers have."""
+        raise NotImplementedError
+
     def __repr__(self) -> str:
-        values = [_short(self.size), f"strides={_short(self.strides)}", f"padding={self.padding!r}"]
-        return f"{type(self).__name__}({', '.join(map(str, values))})"
+        values = [str(_short(self.size)), f"strides={_short(self.strides)}", f"padding={self.padding!r}"]
+        return texts.call(self, [*values, *self._options()])
 
 
 class _MaxPool(_Windows):
@@ -71,6 +76,9 @@ class _MaxPool(_Windows):
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, with as many steps as there are windows."""
         return self._pooled(ops.max_pool2d, x, dilation=self.dilation)
+
+    def _options(self) -> list[str]:
+        return texts.changed(_MaxPool, dilation=_short(self.dilation))
 
 
 class _AvgPool(_Windows):
@@ -83,6 +91,9 @@ class _AvgPool(_Windows):
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, with as many steps as there are windows."""
         return self._pooled(ops.avg_pool2d, x, count_include_pad=self.count_include_pad)
+
+    def _options(self) -> list[str]:
+        return texts.changed(_AvgPool, count_include_pad=self.count_include_pad)
 
 
 class MaxPool2D(_MaxPool):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import activations as functions
-from bpcore.basics import settings
+from bpcore.basics import settings, texts
 from bpcore.nn import activations
 from bpcore.nn.attention.sequences import sequence
 from bpcore.nn.dense import Dense
@@ -62,8 +62,16 @@ class Block(Module):
             return x + self.dropout(part(norm(x)))
         return norm(x + self.dropout(part(x)))
 
+    def _settings(self) -> list[str]:
+        """What `repr` says of it."""
+        activation = self.dense1.activation
+        found = [str(self.width), str(self.heads), str(self.hidden), f"causal={self.causal}"]
+        found += [f"dropout={self.rate}"] if self.rate else []
+        found += [] if activation is functions.gelu else [f"activation={texts.short(activation)}"]
+        return found if self.norm_first else [*found, "norm_first=False"]
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.width}, {self.heads}, {self.hidden}, causal={self.causal})"
+        return texts.call(self, self._settings())
 
 
 class Stack(Module):
@@ -85,8 +93,5 @@ class Stack(Module):
         return x if self.norm is None else self.norm(x)
 
     def __repr__(self) -> str:
-        first = self.layers[0]
-        return (
-            f"{type(self).__name__}({len(self.layers)}, {self.width}, {first.heads}, {first.hidden}, "
-            f"causal={first.causal})"
-        )
+        final = [] if self.norm is not None else ["final_norm=False"]
+        return texts.call(self, [str(len(self.layers)), *self.layers[0]._settings(), *final])

@@ -38,6 +38,7 @@ class TransformerDecoderLayer(Block):
         norm_first: bool = True,
     ) -> None:
         super().__init__(width, heads, hidden, causal, dropout, activation, norm_first)
+        self.memory_width = memory_width
         self.norm1 = LayerNorm(width)
         self.attention = MultiHeadAttention(heads, width=width, dropout=dropout)
         self.norm2 = LayerNorm(width)
@@ -66,6 +67,10 @@ class TransformerDecoderLayer(Block):
             x, self.norm2, lambda y: self.cross_attention(y, memory, None, memory_mask, memory_lengths)
         )
         return self._residual(x, self.norm3, self._network)
+
+    def _settings(self) -> list[str]:
+        found = super()._settings()
+        return found if self.memory_width is None else [*found, f"memory_width={self.memory_width}"]
 
 
 class TransformerDecoder(Stack):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.settings import count
 from bpcore.nn.convolution.common import Sliding, check_groups
 
@@ -83,7 +84,8 @@ class _Conv(Sliding):
         )
 
     def __repr__(self) -> str:
-        return self._show(self.filters)
+        options = texts.changed(_Conv, groups=self.groups, use_bias=self.bias is not None)
+        return self._show([self.filters], options)
 
 
 class Conv2D(_Conv):

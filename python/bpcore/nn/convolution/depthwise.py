@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.settings import count
 from bpcore.nn.convolution.common import Sliding
 
@@ -83,7 +84,8 @@ class _Depthwise(Sliding):
         )
 
     def __repr__(self) -> str:
-        return self._show()
+        multiplier, biased = self.depth_multiplier, self.bias is not None
+        return self._show([], texts.changed(_Depthwise, depth_multiplier=multiplier, use_bias=biased))
 
 
 class DepthwiseConv2D(_Depthwise):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.settings import count
-from bpcore.nn.convolution.common import Sliding, check_groups
+from bpcore.nn.convolution.common import Sliding, check_groups, short
 from bpcore.ops import windows
 from bpcore.ops.convolution import check_output_padding, transposed_size
 
@@ -95,7 +96,13 @@ class _ConvTranspose(Sliding):
         )
 
     def __repr__(self) -> str:
-        return self._show(self.filters)
+        options = texts.changed(
+            _ConvTranspose,
+            output_padding=short(self.output_padding),
+            groups=self.groups,
+            use_bias=self.bias is not None,
+        )
+        return self._show([self.filters], options)
 
 
 class ConvTranspose2D(_ConvTranspose):
