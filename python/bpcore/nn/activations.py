@@ -272,21 +272,23 @@ def kernel_init(activation: Activation | None) -> str:
     return "he_normal" if any(function is each for each in _RECTIFIERS) else "glorot_uniform"
 
 
-def resolve(activation: Any) -> Activation | None:
+def resolve(activation: Any, who: str = "") -> Activation | None:
     """The function that `activation` means: None, a name, a module or a function; "prelu" is a new module.
 
-    Raises ValueError for an unknown name, naming the nearest known ones, TypeError for anything else.
+    Raises ValueError for an unknown name, naming the nearest known ones, TypeError for anything else; both
+    in the name of `who`.
     """
+    begin = f"{who}: " if who else ""
     if activation is None:
         return None
     if isinstance(activation, str):
-        found = lookup("activation", activation, _NAMED)
+        found = lookup("activation", activation, _NAMED, who)
         return found() if isinstance(found, type) else found
     if isinstance(activation, type):
         raise TypeError(
-            f"an activation is a name, a function or a module: nn.{activation.__name__}(), with ()"
+            f"{begin}an activation is a name, a function or a module: nn.{activation.__name__}(), with ()"
         )
     if callable(activation):
         made: Activation = activation
         return made
-    raise TypeError(f"an activation is a name, a function or a module, got {type(activation).__name__}")
+    raise TypeError(f"{begin}an activation is a name, a function or a module, got {activation!r}")
