@@ -31,7 +31,6 @@ class Block(Module):
         hidden: int,
         causal: bool,
         dropout: float,
-        activation: Any,
         norm_first: bool,
     ) -> None:
         who = type(self).__name__
@@ -43,14 +42,16 @@ class Block(Module):
         self.causal = settings.flag(who, "causal", causal)
         self.norm_first = settings.flag(who, "norm_first", norm_first)
         self.rate = settings.number(who, "dropout", dropout, least=0, most=1)
-        self._activation = activations.resolve(activation)
-        self._halves = self._activation in _HALVING
-        if self._halves and hidden % 2:
-            raise ValueError(f"{who}: hidden {hidden} must be even for an activation that halves it")
 
-    def _add_network(self) -> None:
-        self.dense1 = Dense(self.hidden, self._activation, in_features=self.width)
-        self.dense2 = Dense(self.width, in_features=self.hidden // 2 if self._halves else self.hidden)
+    def _add_network(self, activation: Any) -> None:
+        function = activations.resolve(activation, type(self).__name__)
+        halves = getattr(type(function), "_function", function) in _HALVING
+        if halves and self.hidden % 2:
+            raise ValueError(
+                f"{type(self).__name__}: hidden {self.hidden} must be even for an activation that halves it"
+            )
+        self.dense1 = Dense(self.hidden, function, in_features=self.width)
+        self.dense2 = Dense(self.width, in_features=self.hidden // 2 if halves else self.hidden)
         self.dropout = Dropout(self.rate)
 
     def _network(self, x: Any) -> Any:
@@ -80,9 +81,13 @@ class Stack(Module):
     layers: list[Any]
     norm: LayerNorm | None
 
-    def _fill(self, count: int, make: Callable[[], Block], final_norm: bool) -> None:
+    def _fill(self, count: int, activation: Any, make: Callable[[Any], Block], final_norm: bool) -> None:
+        """`count` layers, which `make` makes with the activation, each with its own if that is a module."""
         who = type(self).__name__
-        self.layers = [make() for _ in range(settings.count(who, "layers", count, 1))]
+        self.layers = [
+            make(activation.copy() if isinstance(activation, Module) else activation)
+            for _ in range(settings.count(who, "layers", count, 1))
+        ]
         self.width: int = self.layers[0].width
         self.norm = LayerNorm(self.width) if settings.flag(who, "final_norm", final_norm) else None
 
