@@ -11,15 +11,15 @@ from bpcore.basics import texts
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import choice, count, flag
 from bpcore.nn.init import resolve
+from bpcore.nn.init.common import Settings
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import Parameter
 from bpcore.nn.recurrent.states import checked_states, zeros
 from bpcore.symbolic import operators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bpcore.basics.arrays import Array
+    from bpcore.nn.init.common import Initializer
 
 __all__ = ["Cell", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -193,7 +193,7 @@ class LSTMCell(Cell):
         bias_init: Any = "zeros",
     ) -> None:
         if flag(type(self).__name__, "unit_forget_bias", unit_forget_bias):
-            bias_init = _with_unit_forget_bias(bias_init)
+            bias_init = _UnitForgetBias(resolve(bias_init))
         super().__init__(
             units,
             in_features=in_features,
@@ -270,16 +270,16 @@ class GRUCell(Cell):
         return [(1 - z) * n + z * h]
 
 
-def _with_unit_forget_bias(init: Any) -> Callable[..., Array]:
-    """`init` but for the second quarter, which is 1.
+class _UnitForgetBias(Settings):
+    """An initializer, but for the second quarter, which is 1.
 
     Source: R. Jozefowicz et al., An empirical exploration of recurrent network architectures (2015).
     """
-    plain = resolve(init)
 
-    def values(shape: tuple[int, ...], seed: int, stream: int) -> Array:
-        found: Array = np.array(plain(shape, seed, stream))
+    def __init__(self, initializer: Initializer) -> None:
+        self.initializer = initializer
+
+    def __call__(self, shape: tuple[int, ...], seed: int, stream: int) -> Array:
+        found: Array = np.array(self.initializer(shape, seed, stream))
         found[shape[0] // 4 : shape[0] // 2] = 1
         return found
-
-    return values
