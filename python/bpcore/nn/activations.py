@@ -10,6 +10,7 @@ import numpy as np
 from bpcore import activations as functions
 from bpcore.basics.names import lookup
 from bpcore.basics.settings import count, integer, number
+from bpcore.basics.signatures import own_init
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import Parameter
 
@@ -27,9 +28,6 @@ class _Function(Module):
 
     _function: ClassVar[Callable[..., Any]]
     _settings: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self) -> None:  # so that arguments are refused where there are no settings
-        pass
 
     def __call__(self, x: Any) -> Any:
         """`x` of any shape (float); the result has the same."""
@@ -226,24 +224,28 @@ class Softsign(_Function):
     _function = staticmethod(functions.softsign)
 
 
+@own_init
 class Softmax(_AlongAxis):
     """exp(x) divided by its sum along `axis`. Losses take logits: don't put it before "cross_entropy"."""
 
     _function = staticmethod(functions.softmax)
 
 
+@own_init
 class LogSoftmax(_AlongAxis):
     """The logarithm of softmax along `axis`."""
 
     _function = staticmethod(functions.log_softmax)
 
 
+@own_init
 class GLU(_AlongAxis):
     """a · sigmoid(b) of the halves a and b of the input along `axis`; see `bpcore.activations.glu`."""
 
     _function = staticmethod(functions.glu)
 
 
+@own_init
 class SwiGLU(_AlongAxis):
     """silu(a) · b of the halves a and b of the input along `axis`; see `bpcore.activations.swiglu`."""
 

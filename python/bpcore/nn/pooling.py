@@ -10,6 +10,7 @@ from bpcore import ops
 from bpcore.basics import texts
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import flag
+from bpcore.basics.signatures import own_init
 from bpcore.nn.module import Module
 from bpcore.nn.shaping import with_axes
 from bpcore.ops import windows
@@ -96,6 +97,7 @@ class _AvgPool(_Windows):
         return texts.changed(_AvgPool, count_include_pad=self.count_include_pad)
 
 
+@own_init
 class MaxPool2D(_MaxPool):
     """Largest element of each window of each channel: `x` (batch, height, width, channels), result the same.
 
@@ -116,6 +118,7 @@ class MaxPool2D(_MaxPool):
     _axes = 2
 
 
+@own_init
 class MaxPool1D(_MaxPool):
     """Largest element of each window of each channel: `x` (batch, time, channels), result the same.
 
@@ -126,6 +129,7 @@ class MaxPool1D(_MaxPool):
     _axes = 1
 
 
+@own_init
 class AvgPool2D(_AvgPool):
     """Mean of each window of each channel: `x` (batch, height, width, channels), result the same.
 
@@ -136,6 +140,7 @@ class AvgPool2D(_AvgPool):
     _axes = 2
 
 
+@own_init
 class AvgPool1D(_AvgPool):
     """Mean of each window of each channel: `x` (batch, time, channels), result the same.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bpcore import ops
 from bpcore.basics import texts
 from bpcore.basics.settings import count
+from bpcore.basics.signatures import own_init
 from bpcore.nn.convolution.common import Sliding
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class _Depthwise(Sliding):
         return self._show([], texts.changed(_Depthwise, depth_multiplier=multiplier, use_bias=biased))
 
 
+@own_init
 class DepthwiseConv2D(_Depthwise):
     """A convolution of each channel of images by itself, `depth_multiplier` filters for each.
 
@@ -107,6 +109,7 @@ class DepthwiseConv2D(_Depthwise):
     _axes = 2
 
 
+@own_init
 class DepthwiseConv1D(_Depthwise):
     """A convolution of each channel of signals by itself, `depth_multiplier` filters for each.
 

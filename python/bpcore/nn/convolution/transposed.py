@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bpcore import ops
 from bpcore.basics import texts
 from bpcore.basics.settings import count
+from bpcore.basics.signatures import own_init
 from bpcore.nn.convolution.common import Sliding, check_groups, short
 from bpcore.ops import windows
 from bpcore.ops.convolution import check_output_padding, transposed_size
@@ -105,6 +106,7 @@ class _ConvTranspose(Sliding):
         return self._show([self.filters], options)
 
 
+@own_init
 class ConvTranspose2D(_ConvTranspose):
     """activation(t(x) + bias), where t is the transpose of a convolution; see `ops.conv_transpose2d`.
 
@@ -140,6 +142,7 @@ class ConvTranspose2D(_ConvTranspose):
     _axes = 2
 
 
+@own_init
 class ConvTranspose1D(_ConvTranspose):
     """activation(t(x) + bias), where t is the transpose of a convolution, for signals.
 
