@@ -210,6 +210,15 @@ def test_all_arguments_have_names_and_another_is_refused_in_the_name_of_the_laye
         kind(2, unit=3)
 
 
+def test_input_that_does_not_fit_is_refused_in_the_name_of_the_layer() -> None:
+    layer = nn.LSTM(4)
+    with pytest.raises(ValueError, match=r"^LSTM: expected input of shape \(batch, steps, features\)"):
+        layer(np.ones((3, 4), np.float32))
+    layer(np.ones((2, 3, 4), np.float32))
+    with pytest.raises(ValueError, match="^LSTM: expected input of 4 features"):
+        layer(np.ones((2, 3, 5), np.float32))
+
+
 def test_repr() -> None:
     assert repr(nn.GRU(3)) == "GRU(3, in_features=None)"
     layer = nn.LSTM(3, layers=2, bidirectional=True, in_features=4)

@@ -69,7 +69,7 @@ class Recurrent(Module):
 
     def __call__(self, x: Any, initial_state: Any = None, lengths: Any = None, mask: Any = None) -> Any:
         """`x` (batch, steps, in_features); see the class."""
-        x = self.cells[0].checked(x, "(batch, steps, features)", 3)
+        x = self.cells[0].checked(self, x, "(batch, steps, features)", 3)
         if x.shape[1] == 0:
             raise ValueError(f"{self._title()}: expected at least one step, got input of shape {x.shape}")
         lengths = self._lengths(x, lengths, mask)
@@ -84,7 +84,7 @@ class Recurrent(Module):
             outputs, finals = [output], [ends[0]]
             if self.bidirectional:
                 cell = self.backward_cells[depth]
-                cell.checked(x, "(batch, steps, features)", 3)
+                cell.checked(self, x, "(batch, steps, features)", 3)
                 output, *ends = cell.run(cell.gates_of(reverse(x, lengths)), states[len(last)], lengths)
                 last.append(ends)
                 outputs.append(reverse(output, lengths))

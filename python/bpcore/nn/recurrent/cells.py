@@ -60,21 +60,21 @@ class Cell(Module):
 
     def __call__(self, x: Any, state: Any = None) -> tuple[Any, Any]:
         """`x` (batch, in_features) and a state as this returns it, None for zeros: output and next state."""
-        x = self.checked(x, "(batch, features)", 2)
+        x = self.checked(self, x, "(batch, features)", 2)
         values = self.checked_states(state, (x.shape[0], self.units), x)
         new = self._step(self.gates_of(x), values)
         return new[0], self.joined(new)
 
-    def checked(self, x: Any, form: str, axes: int) -> Any:
-        """`x` as a float tensor of `axes` axes whose last one fits; in_features becomes known."""
-        x = operators.operand(x, type(self).__name__)
+    def checked(self, layer: Module, x: Any, form: str, axes: int) -> Any:
+        """`x` as a float tensor of `axes` axes whose last one fits `layer`; in_features becomes known."""
+        x = operators.operand(x, type(layer).__name__)
         if x.ndim != axes:
-            raise ValueError(f"{self._title()}: expected input of shape {form}, got {x.shape}")
+            raise ValueError(f"{layer._title()}: expected input of shape {form}, got {x.shape}")
         if self.in_features is None:
             self.weight.infer((x.shape[-1], self.gates * self.units))
         if x.shape[-1] != self.in_features:
             raise ValueError(
-                f"{self._title()}: expected input of {self.in_features} features, got shape {x.shape}"
+                f"{layer._title()}: expected input of {self.in_features} features, got shape {x.shape}"
             )
         return x if str(x.dtype) in FLOATS else ops.cast(x, self.weight.dtype)
 
