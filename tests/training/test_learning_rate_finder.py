@@ -218,13 +218,13 @@ def test_as_a_callback_it_ends_the_run() -> None:
     assert repr(history) == "History(no epochs; learning_rate_finder)"
     assert trainer.steps == 0
     assert finder.suggestion is not None
-    assert len(_fit(trainer)) == 2, "the next run is not ended"
+    assert len(_fit(trainer).epochs) == 2, "the next run is not ended"
 
 
 def test_with_apply_it_trains_at_the_suggestion() -> None:
     finder = LearningRateFinder(apply=True)
     trainer, by_hand = _trainer(), _trainer()
-    assert len(_fit(trainer, finder)) == 2
+    assert len(_fit(trainer, finder).epochs) == 2
     assert trainer.optimizer.lr == finder.suggestion
     by_hand.optimizer.lr = finder.suggestion  # type: ignore[assignment]
     _fit(by_hand)
