@@ -52,7 +52,7 @@ def test_the_history_says_why_the_run_ended() -> None:
     trainer = _trainer()
     trainer.stop("without a run")
     assert _fit(trainer, epochs=2).stopped == "epochs"
-    stopped = _fit(_trainer(), EarlyStopping("loss", 1, min_delta=1e9), epochs=9).stopped
+    stopped = _fit(_trainer(), EarlyStopping("loss", patience=1, min_delta=1e9), epochs=9).stopped
     assert stopped == "early_stopping: loss has not improved since epoch 1"
     with pytest.raises(TypeError, match="reason must be a string, got 3"):
         trainer.stop(3)  # type: ignore[arg-type]
@@ -273,7 +273,7 @@ def test_without_it_and_with_others_the_exception_stays() -> None:
 
 
 def test_the_best_parameters_are_put_back_at_such_an_end() -> None:
-    trainer, stopping = _trainer(), EarlyStopping("loss", 50)
+    trainer, stopping = _trainer(), EarlyStopping("loss", patience=50)
     with pytest.warns(RuntimeWarning):
         _fit(trainer, stopping, _break_at(3), TerminateOnNaN(), epochs=5)
     assert stopping.best_epoch == 3

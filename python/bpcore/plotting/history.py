@@ -19,7 +19,7 @@ __all__ = ["plot_history"]
 _COLUMNS = 3
 
 
-def plot_history(history: History, path: str | os.PathLike[str] | None = None) -> Any:
+def plot_history(history: History, *, path: str | os.PathLike[str] | None = None) -> Any:
     """Draws one panel for the loss and for each metric that is a number, training and validation, by epoch.
 
     Where there are validation losses, the epoch of the least is marked in all panels. What is no number, as a

@@ -91,11 +91,11 @@ class History(dict[str, list[Any]]):
         """The names of those that are numbers, which can be drawn by epoch."""
         return list(scalars({name: column[0] for name, column in self.items()}))
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+    def plot(self, *, path: str | os.PathLike[str] | None = None) -> Any:
         """Draws the curves of loss and metrics; see `bpcore.plotting.plot_history`. Needs matplotlib."""
         from bpcore.plotting import plot_history
 
-        return plot_history(self, path)
+        return plot_history(self, path=path)
 
     def __repr__(self) -> str:
         why = "" if self.stopped in (None, "epochs") else f"; {self.stopped}"
