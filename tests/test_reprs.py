@@ -51,7 +51,7 @@ def _sum(model: nn.Module, x: Any) -> Any:
         (OwnSchedule(2.0), "OwnSchedule(peak=2.0)"),
         # callbacks: all settings
         (
-            callbacks.EarlyStopping("loss", 3),
+            callbacks.EarlyStopping("loss", patience=3),
             "EarlyStopping(monitor='loss', patience=3, min_delta=0.0, mode='min', restore_best=True)",
         ),
         (callbacks.GradientHealth(7), "GradientHealth(every=7, warn=True)"),
