@@ -180,7 +180,7 @@ def test_indices_out_of_range_are_an_index_error(key: Any) -> None:
             "slice",
             [f64(4)],
             {"start": [2], "size": [3], "step": [1]},
-            r"3 elements of axis 0 from 2 .* \(4,\)",
+            r"3 elements of axis 0 from 2 .*\(4,\)",
         ),
         (
             "slice",

@@ -231,10 +231,10 @@ def test_functions_that_return_nonsense(
         (lambda: nn.Dense("8"), TypeError, "units must be an integer"),  # type: ignore[arg-type]
         (lambda: nn.Dense(True), TypeError, "units must be an integer"),
         (lambda: nn.Dense(3, in_features=0), ValueError, "in_features must be at least 1"),
-        (lambda: nn.Dense(3, "rleu"), ValueError, "unknown activation 'rleu'; did you mean 'relu'"),
+        (lambda: nn.Dense(3, "rleu"), ValueError, "Dense: unknown activation 'rleu'; did you mean 'relu'"),
         (lambda: nn.Dense(3, "zzz"), ValueError, "known: celu, elu, gelu, "),
         (lambda: nn.Dense(3, nn.ReLU), TypeError, "with ()"),
-        (lambda: nn.Dense(3, 7), TypeError, "an activation is a name, a function or a module"),
+        (lambda: nn.Dense(3, 7), TypeError, "Dense: an activation is a name, a function or a module, got 7"),
         (lambda: nn.Dense(3, kernel_init="he_norml"), ValueError, "did you mean 'he_normal'"),
         (lambda: nn.Sequential(nn.Dense), TypeError, "layer 0 must be a module or a function"),
         (lambda: nn.Sequential(nn.Dense(3), 5), TypeError, "layer 1 must be a module or a function"),  # type: ignore[arg-type]

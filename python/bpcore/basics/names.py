@@ -12,12 +12,13 @@ __all__ = ["lookup", "nearest", "stream_of", "suggestion"]
 T = TypeVar("T")
 
 
-def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """`known[name]`; a ValueError that names the nearest known ones if there is none."""
+def lookup(kind: str, name: str, known: Mapping[str, T], who: str = "") -> T:
+    """`known[name]`; or a ValueError, in the name of `who`, that says which of those known are nearest."""
     try:
         return known[name]
     except KeyError:
-        raise ValueError(f"unknown {kind} {name!r}; {suggestion(name, known)}") from None
+        begin = f"{who}: " if who else ""
+        raise ValueError(f"{begin}unknown {kind} {name!r}; {suggestion(name, known)}") from None
 
 
 def suggestion(name: object, known: Iterable[object]) -> str:

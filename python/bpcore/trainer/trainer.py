@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from threading import Lock, get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -154,6 +154,12 @@ class Trainer:
         if name in _SETTINGS and name in self.__dict__:
             raise AttributeError(f"Trainer: {name} can't be changed; make a new Trainer of the same model")
         super().__setattr__(name, value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a trainer can't be pickled or copied: save(path) writes it to a file, "
+            "and Trainer.load(path, model) makes another one of that"
+        )
 
     def __repr__(self) -> str:
         task = f"objective={texts.short(self.objective)}" if self.objective else f"loss={self.loss!r}"
