@@ -81,13 +81,13 @@ class Conv2d final : public Op {
       throw ValueError(concat(name(), ": bias of shape ", node.input(2).shape,
                               " does not fit weight of shape ", node.input(1).shape, "; it must be (",
                               shape.filters, ",)"));
-    activation_from_name(node.attributes.text("activation", ""));
+    activation_from_name(name(), node.attributes.text("activation", ""));
     return {node.input(0).dtype, {shape.images, shape.y.out, shape.x.out, shape.filters}};
   }
 
   Routine compile(const Signature& node, const TensorType& output) const override {
     const kernels::ConvShape shape = kernels::merged(shape_of(node));
-    const Activation activation = activation_from_name(node.attributes.text("activation", ""));
+    const Activation activation = activation_from_name(name(), node.attributes.text("activation", ""));
     const bool has_bias = node.count() == 3;
     Routine routine;
     with_float(output.dtype, [&](auto tag) {
