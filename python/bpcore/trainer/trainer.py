@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from bpcore import checkpoint, optim
+from bpcore import checkpoint, optim, runtime
 from bpcore.basics import settings, texts, tree
 from bpcore.basics.arrays import Array, check_float_dtype
 from bpcore.callbacks import LearningRateFinder
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Trainer"]
 
 _LARGEST_SEED = 2**63
+_MOST_BATCHES = 2**31 - 1  # of a step
 _SETTINGS = {
     "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
     "control", "regularizer",
@@ -124,7 +125,9 @@ class Trainer:
         if self.seed >= _LARGEST_SEED:
             raise ValueError(f"Trainer: seed must be below 2**63, got {seed}")
         self.dtype = check_float_dtype(dtype, "Trainer")
-        self.threads = None if threads is None else settings.count("Trainer", "threads", threads, 1)
+        if threads is not None:
+            threads = settings.count("Trainer", "threads", threads, 1, runtime.MOST_THREADS)
+        self.threads = threads
         self.optimizer = optim.resolve(optimizer)
         self._goals = goals.resolve(loss, loss_weights, metrics)
         self.loss, self.loss_weights = self._goals.loss, self._goals.loss_weights
@@ -254,7 +257,7 @@ class Trainer:
         """
         with self._alone("fit"):
             epochs = settings.count("fit", "epochs", epochs, 0)
-            accumulate = settings.count("fit", "accumulate", accumulate, 1)
+            accumulate = settings.count("fit", "accumulate", accumulate, 1, _MOST_BATCHES)
             shuffle = settings.flag("fit", "shuffle", shuffle)
             check_finite = settings.flag("fit", "check_finite", check_finite)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
