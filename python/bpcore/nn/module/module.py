@@ -6,12 +6,10 @@ import copy
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bpcore.basics import files, settings, texts
 from bpcore.basics.arrays import check_float_dtype
 from bpcore.basics.cache import PlanCache
-from bpcore.nn.module import build, changes, weights
+from bpcore.nn.module import attributes, build, changes, weights
 from bpcore.nn.module.calling import Compiled, Quick, callable_on_arrays
 from bpcore.nn.module.parameter import Parameter, Variable
 from bpcore.nn.module.summary import table
@@ -72,6 +70,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} must define __call__")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        attributes.check_change(self, name, value)
         super().__setattr__(name, value)
         self._changed()
 
@@ -142,7 +141,7 @@ class Module:
             raise RuntimeError(
                 "build: the parameters exist already; make a new model for other initial values"
             )
-        shapes = [(shape, dtype) for shape in _batch_shapes(input_shape)]
+        shapes = [(shape, dtype) for shape in build.batch_shapes(input_shape)]
         with build.attempt(self):
             build.size_by_tracing(self, shapes, dtype)
             build.pack(self, seed, dtype)
@@ -282,18 +281,3 @@ def _collect_stamps(value: Any, found: list[object], seen: set[object]) -> None:
     elif isinstance(value, dict):
         for each in value.values():
             _collect_stamps(each, found, seen)
-
-
-def _batch_shapes(given: Any) -> list[list[int]]:
-    """The shapes that `build` was given, with None as 1."""
-    several = isinstance(given, (list, tuple)) and bool(given) and isinstance(given[0], (list, tuple))
-    shapes = []
-    for shape in given if several else [given]:
-        sizes = [shape] if isinstance(shape, (int, np.integer)) else list(shape)
-        if not sizes or any(not isinstance(size, (int, np.integer, type(None))) for size in sizes):
-            raise TypeError(f"build: a shape is made of integers and None, got {shape!r}")
-        if any(size is not None and size < 1 for size in sizes) or (len(sizes) == 1 and sizes[0] is None):
-            raise ValueError(f"build: every size of a shape must be at least 1, got {shape!r}")
-        batch = [1, *sizes] if len(sizes) == 1 else sizes
-        shapes.append([1 if size is None else int(size) for size in batch])
-    return shapes
