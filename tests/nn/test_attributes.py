@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -79,3 +81,75 @@ def test_other_parameters_and_none_can_take_a_parameters_place() -> None:
     assert (model.parameters["0.weight"] == 1).all()
     assert list(model.parameters) == ["0.weight", "0.bias", "1.weight"]
     assert isinstance(bp.Trainer(model, "mse").step(x, x), float)
+
+
+# Arrays by name
+
+
+def test_setting_an_array_by_name_writes_its_values() -> None:
+    model = sequential()
+    model.build(4)
+    trainer = bp.Trainer(model, "mse", "adam")
+    trainer.step(np.ones((2, 4)), np.ones((2, 3)))
+    values = np.arange(3.0)
+    model.parameters["1.bias"] = values
+    model.parameters["1.bias"] += 1
+    trainer.parameters.update({"0.bias": [2, 2, 2, 2, 2]})
+    parameters = model.parameters
+    parameters |= {"0.weight": np.full((4, 5), 3.0)}
+    trainer.optimizer_state["optimizer.exp_avg.1.bias"] = values
+    np.testing.assert_array_equal(model[1].bias, values + 1)  # type: ignore[attr-defined]
+    assert (model.parameters["0.bias"] == 2).all()
+    assert (model.parameters["0.weight"] == 3).all()
+    np.testing.assert_array_equal(trainer.optimizer_state["optimizer.exp_avg.1.bias"], values)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "error", "says"),
+    [
+        (
+            "1.bias",
+            0.0,
+            ValueError,
+            r"1.bias has shape \(3,\), the values \(\); \['1.bias'\]\[...\] = values",
+        ),
+        ("1.bias", np.zeros((3, 1)), ValueError, r"1.bias has shape \(3,\), the values \(3, 1\)"),
+        ("1.bias", [0, 0, 1e300], ValueError, "1.bias: a value of the input overflows float32"),
+        ("1.bias", ["a", "b", "c"], TypeError, "1.bias: expected numbers"),
+        ("2.bias", np.zeros(3), KeyError, r"no '2.bias' to write to; did you mean '\d.bias'.*known: 0.bias"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused_before_any_is_written(
+    name: str, values: Any, error: type[Exception], says: str
+) -> None:
+    model = sequential()
+    model.build(4)
+    before = model.parameters["0.bias"].copy()
+    with pytest.raises(error, match=says):
+        model.parameters[name] = values
+    with pytest.raises(error, match=says):
+        model.parameters.update({"0.bias": before + 1, name: values})
+    np.testing.assert_array_equal(model.parameters["0.bias"], before)
+
+
+def test_copies_of_parameters_are_plain_dicts() -> None:
+    model = sequential()
+    model.build(4)
+    kept = [copy.deepcopy(model.parameters), pickle.loads(pickle.dumps(model.parameters))]
+    for each in (*kept, dict(model.parameters), model.parameters | {}, model.parameters.copy()):
+        assert type(each) is dict
+        assert list(each) == list(model.parameters)
+    model.parameters["1.bias"] = np.ones(3)
+    assert all((each["1.bias"] == 0).all() for each in kept)
+
+
+def test_elements_of_a_parameter_are_written_in_its_array() -> None:
+    model = sequential()
+    model.build(4)
+    with pytest.raises(TypeError, match=r"^Parameter '1.bias' of shape \(3,\): write.* as .value\[...\] = "):
+        model[1].bias[:] = 0  # type: ignore[attr-defined]
+    model[1].bias.value[...] = 1  # type: ignore[attr-defined]
+    assert (model.parameters["1.bias"] == 1).all()
+    writing = nn.Lambda(lambda x: model[1].bias.__setitem__(0, x))  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="symbolic while a function is traced"):
+        writing(np.zeros(3))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bpcore.basics import files, settings, texts
 from bpcore.basics.arrays import check_float_dtype
 from bpcore.basics.cache import PlanCache
+from bpcore.basics.views import Views
 from bpcore.nn.module import attributes, build, changes, weights
 from bpcore.nn.module.calling import Compiled, Quick, callable_on_arrays
 from bpcore.nn.module.parameter import Parameter, Variable
@@ -150,11 +151,12 @@ class Module:
     def parameters(self) -> dict[str, Array]:
         """Name -> array of every parameter, in order of definition: writable views, not copies.
 
-        They exist once sizes are known: if every layer's are given, after `build`, or after the first use.
-        RuntimeError before that.
+        ``parameters[name] = values`` writes values of just that shape, ``parameters[name][...] = values`` any
+        that NumPy can bring to it. They exist once sizes are known: if every layer's are given, after
+        `build`, or after the first use. RuntimeError before that.
         """
         self._exist()
-        return {name: v.value for name, v in self.named_variables() if isinstance(v, Parameter)}
+        return Views((name, v.value) for name, v in self.named_variables() if isinstance(v, Parameter))
 
     def _exist(self) -> None:
         if any(variable.storage is None for _, variable in self.named_variables()):

@@ -116,6 +116,11 @@ class Variable(Operand):
         name = f" {self.name!r}" if self.name else ""
         return f"{type(self).__name__}{name} of shape ({sizes}{comma})"
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if tracing.current() is not None:
+            raise TypeError(f"{self!r} is symbolic while a function is traced, and can't be written to")
+        raise TypeError(f"{self!r}: write to its array instead, as .value[...] = values")
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if tracing.current() is not None:
             raise TypeError(
