@@ -71,6 +71,11 @@ class Optimizer:
             raise AttributeError(
                 f"{type(self).__name__}: {name} can't be changed; make a new optimizer and a new Trainer"
             )
+        made = "_variants" in self.__dict__  # the last that `__init__` sets
+        if made and not name.startswith("_") and not hasattr(type(self), name):
+            raise AttributeError(
+                f"{type(self).__name__}: there is no {name!r} to set; lr and scale can be set"
+            )
         super().__setattr__(name, value)
 
     @property

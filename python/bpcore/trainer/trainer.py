@@ -37,10 +37,6 @@ __all__ = ["Trainer"]
 
 _LARGEST_SEED = 2**63
 _MOST_BATCHES = 2**31 - 1  # of a step
-_SETTINGS = {
-    "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
-    "control", "regularizer",
-}  # fmt: skip
 
 
 class Trainer:
@@ -154,8 +150,7 @@ class Trainer:
         self._run: Run | None = None  # under way
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _SETTINGS and name in self.__dict__:
-            raise AttributeError(f"Trainer: {name} can't be changed; make a new Trainer of the same model")
+        checks.attribute(self, name, type(self) is Trainer)
         super().__setattr__(name, value)
 
     def __reduce__(self) -> NoReturn:
