@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 # Ops that may compute an activation in the same pass.
-WITH_ACTIVATION = ("dense", "conv2d")
+WITH_ACTIVATION = ("dense", "conv2d", "sparse_dense")
 
 
 def is_symbolic(value: Any) -> bool:
