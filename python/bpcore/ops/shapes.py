@@ -112,16 +112,23 @@ def one_hot(indices: Any, depth: int, dtype: str | None = None) -> Any:
 
     `dtype` is the traced model's float dtype unless given, "float32" outside of models.
     """
-    return apply("one_hot", indices, depth=int(depth), dtype=dtype or tracing.float_dtype())
+    size = integer("one_hot", "depth", depth)
+    return apply("one_hot", indices, depth=size, dtype=dtype or tracing.float_dtype())
 
 
 def sequence_mask(lengths: Any, size: int) -> Any:
-    """A mask (..., size) of the places before each of `lengths` (int64, shape (...)).
+    """A mask (..., size) of the places before each of `lengths` (int64, shape (...), from 0 to `size`).
 
     It is true at the first `lengths` of `size` places: what padded sequences are made of, and padding is not.
+    A length out of range is a ValueError.
     """
     who = "sequence_mask"
     places, ends = count(who, "size", size, 0), operators.operand(lengths, who)
     if str(ends.dtype) != "int64":
         raise TypeError(f"{who}: lengths must be int64, got {ends.dtype}")
+    if not isinstance(ends, np.ndarray):
+        ends = gather(np.arange(places + 1), ends)  # as they are: what takes indices looks at their range
+    elif ((ends < 0) | (ends > places)).any():
+        wrong = ends.min() if (ends < 0).any() else ends.max()
+        raise ValueError(f"{who}: lengths lie in [0, {places}], got {wrong}")
     return operators.binary("less", np.arange(places), expand_dims(ends, -1))
