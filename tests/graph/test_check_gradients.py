@@ -113,10 +113,20 @@ def test_arrays_without_elements_are_passed_over() -> None:
         bp.check_gradients(lambda x, y: ops.sum(x) + ops.sum(half_stopped(y)), np.zeros((0, 2)), X)
 
 
-@pytest.mark.parametrize("order", [0, -1])
-def test_order_is_positive(order: int) -> None:
-    with pytest.raises(ValueError, match=f"order must be .*got {order}"):
-        bp.check_gradients(ops.exp, X, order=order)
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"order": 0}, ValueError, "order must be at least 1, got 0"),
+        ({"order": True}, TypeError, "order must be an integer"),
+        ({"order": 1.0}, TypeError, "order must be an integer"),
+        ({"seed": -1}, ValueError, "seed must be at least 0"),
+        ({"seed": 0.5}, TypeError, "seed must be an integer"),
+    ],
+)
+def test_orders_and_seeds_are_integers(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^check_gradients: {message}"):
+        bp.check_gradients(ops.exp, X, **options)
+    assert bp.check_gradients(ops.exp, X, order=np.int64(2), seed=np.int32(3)) <= 1e-6
 
 
 def test_arrays_of_floats_are_needed() -> None:

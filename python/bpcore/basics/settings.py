@@ -1,8 +1,10 @@
-"""Checks of settings when an object is made: numbers in a range, whole numbers, one of a few words."""
+"""Checks of settings when an object is made: numbers in a range, whole numbers, words, names of files."""
 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["choice", "count", "flag", "integer", "number"]
+__all__ = ["choice", "count", "flag", "integer", "integers", "number", "path", "seed"]
+
+_LARGEST_SEED = 2**63
 
 
 def number(
@@ -62,11 +66,25 @@ def integer(who: str, name: str, value: Any) -> int:
     return int(value)
 
 
+def integers(who: str, name: str, value: Any) -> list[int]:
+    """`value`, one integer or several, as a list; TypeError for anything else, a rounded number too."""
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    return [integer(who, name, each) for each in (value if several else [value])]
+
+
 def count(who: str, name: str, value: Any, least: int) -> int:
     """`value` as an int of at least `least`; TypeError if it is not an integer."""
     found = integer(who, name, value)
     if found < least:
         raise ValueError(f"{who}: {name} must be at least {least}, got {value}")
+    return found
+
+
+def seed(who: str, value: Any) -> int:
+    """`value` as a key of random numbers, an int in [0, 2**63); TypeError if it is not an integer."""
+    found = count(who, "seed", value, 0)
+    if found >= _LARGEST_SEED:
+        raise ValueError(f"{who}: seed must be below 2**63, got {value}")
     return found
 
 
@@ -83,3 +101,10 @@ def choice(who: str, name: str, value: Any, known: Sequence[str]) -> str:
         words = [f'"{word}"' for word in known]
         raise ValueError(f"{who}: {name} must be {', '.join(words[:-1])} or {words[-1]}, got {value!r}")
     return value
+
+
+def path(who: str, name: str, value: Any, kind: str = "file") -> str:
+    """`value` as a whole path; TypeError unless it can be the name of a file, or of another `kind`."""
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise TypeError(f"{who}: {name} must be the name of a {kind}, got {value!r}")
+    return os.path.abspath(os.fspath(value))

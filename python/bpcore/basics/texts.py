@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["block", "call", "settings_of", "short"]
+__all__ = ["block", "call", "kind", "settings_of", "short"]
 
 
 _WIDTH = 100
@@ -46,6 +46,11 @@ def block(value: Any, parts: Iterable[tuple[str, Any]], settings: Iterable[str] 
         return call(value, ())
     inner = "\n".join(lines).replace("\n", "\n  ")
     return f"{type(value).__name__}(\n  {inner}\n)"
+
+
+def kind(value: Any) -> str:
+    """The name of the value's type, or which class it is, as where an object is meant."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def short(value: Any) -> str:
