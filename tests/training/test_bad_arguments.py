@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator as operators
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -128,6 +129,15 @@ def test_bad_batch_size_of_evaluate_and_predict(trainer: bp.Trainer, batch_size:
     fragment = "batch_size must be at least 1"
     assert_refused(trainer, lambda: trainer.evaluate(X, Y, batch_size=batch_size), ValueError, fragment)
     assert_refused(trainer, lambda: trainer.predict(X, batch_size=batch_size), ValueError, fragment)
+
+
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_check_finite_is_a_truth_value(trainer: bp.Trainer, value: Any) -> None:
+    fragment = f"check_finite must be True or False, got {value!r}"
+    trainer.predict(X)  # the next call may be a quick one
+    assert_refused(trainer, lambda: trainer.predict(X, check_finite=value), TypeError, fragment)
+    assert_refused(trainer, lambda: trainer.evaluate(X, Y, check_finite=value), TypeError, fragment)
+    np.testing.assert_array_equal(trainer.predict(X, check_finite=np.bool_(True)), trainer.predict(X))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [-0.1, NAN, INF])
@@ -277,6 +287,9 @@ def _frozen() -> nn.Module:
         ({"loss": "cross_entrpy"}, ValueError, "unknown loss 'cross_entrpy'; did you mean 'cross_entropy'"),
         ({"loss": "zzz"}, ValueError, "known: binary_cross_entropy, cosine_similarity"),
         ({"loss": 3}, TypeError, "a loss is a name or a function"),
+        ({"loss": nn.Dense}, TypeError, "got the class Dense"),
+        ({"loss": functools.partial(nn.Dense, 3)}, TypeError, "got the class Dense"),
+        ({"loss": None, "objective": nn.Dense}, TypeError, "must be a function, got the class Dense"),
         ({"loss": None}, ValueError, "either loss= or objective="),
         ({"objective": lambda model, x: model(x)}, ValueError, "either loss= or objective="),
         ({"loss": None, "objective": "mse"}, TypeError, "objective must be a function"),

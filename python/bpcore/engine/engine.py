@@ -253,10 +253,10 @@ class Engine(Sessions):
             self._quick = batch_size, compiled.quick(watch)
         return parts
 
-    def predict_quickly(self, x: Any, batch_size: int, finite: bool) -> Array | None:
+    def predict_quickly(self, x: Any, batch_size: Any, finite: Any) -> Array | None:
         """The output for one batch like the last one; None if `predict` has to see to it."""
         rows, quick = self._quick
-        if quick is None or type(batch_size) is not int or batch_size < rows:
+        if quick is None or type(batch_size) is not int or batch_size < rows or type(finite) is not bool:
             return None
         return quick(x, finite)
 

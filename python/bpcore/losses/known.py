@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
-from bpcore.basics import names
+from bpcore.basics import names, texts
 from bpcore.losses.binary import binary_cross_entropy, focal, hinge, squared_hinge
 from bpcore.losses.classes import cross_entropy, multi_margin, nll
 from bpcore.losses.common import PARTS
@@ -76,10 +76,10 @@ def resolve(loss: Any) -> Resolved:
         return Resolved(None, None)
     if isinstance(loss, str):
         loss = triplet_margin if loss == "triplet_margin" else names.lookup("loss", loss, _NAMED)
-    if not callable(loss) or isinstance(loss, Tensor):
-        raise TypeError(f"a loss is a name or a function of (prediction, target), got {type(loss).__name__}")
     partial = isinstance(loss, functools.partial)
     function, options = (loss.func, loss.keywords) if partial else (loss, {})
+    if not callable(loss) or isinstance(function, (type, Tensor)):
+        raise TypeError(f"a loss is a name or a function of (prediction, target), got {texts.kind(function)}")
     if function is triplet_margin:
         raise TypeError(
             "triplet_margin compares three arrays, not (prediction, target); use it in an objective"
