@@ -113,13 +113,18 @@ def adopt(array: Array, dtype: str, weak: bool, who: str) -> Array:
         return converted
     if dtype in FLOATS and source == "int64":
         converted = array.astype(dtype)
-        if not weak and not np.array_equal(converted.astype(np.int64), array):
+        if not weak and not _same_integers(converted, array):
             raise ValueError(f"{who}: an integer of the array is too large to be exact in {dtype}")
         return converted
     if source == "bool" and weak and dtype != "bool":
         return array.astype(dtype)
     hint = f'ops.cast(tensor, "{source}")' if source in FLOATS else f'ops.cast(array, "{dtype}")'
     raise TypeError(f"{who}: a value of {source} met a tensor of {dtype}; convert one of them, as by {hint}")
+
+
+def _same_integers(floats: Array, integers: Array) -> bool:
+    """Whether all of these are the same; 2⁶³, which only a float can be, is none of the integers."""
+    return not (floats >= 2.0**63).any() and np.array_equal(floats.astype(np.int64), integers)
 
 
 def to_float(array: Array, dtype: str, who: str) -> Array:
