@@ -270,9 +270,15 @@ class Engine(Sessions):
                 shape = leaf.shape if isinstance(leaf, (Tensor, np.ndarray)) else None
                 if shape is None or shape[:1] != (signature.rows,):
                     found = type(leaf).__name__ if shape is None else f"one of shape {shape}"
+                    lone = any(len(shape) == 1 for shape, *_ in signature.specs())
                     raise ValueError(
                         "predict: each output of the model must be an array with one row a sample, got "
-                        f"{found} for {signature.rows} samples; call the model itself for others"
+                        f"{found} for {signature.rows} samples; "
+                        + (
+                            "a single sample is given as x[None]"
+                            if lone
+                            else "call the model itself for others"
+                        )
                     )
             return output
 

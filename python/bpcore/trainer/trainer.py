@@ -113,7 +113,7 @@ class Trainer:
         ema: float | None = None,
     ) -> None:
         if not isinstance(model, Module):
-            raise TypeError(f"Trainer: model must be a nn.Module, got {type(model).__name__}")
+            raise TypeError(f"Trainer: model must be a nn.Module, got {texts.kind(model)}")
         if (loss is None) == (objective is None):
             raise ValueError("Trainer: give either loss= or objective=")
         if objective is not None and (isinstance(objective, type) or not callable(objective)):
