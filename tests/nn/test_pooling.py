@@ -123,7 +123,7 @@ def test_wrong_settings_are_refused(make: Any, error: type, message: str) -> Non
         (nn.MaxPool1D(2), [(2, 3)], ValueError, r"expected input of shape \(batch, time, channels\), got"),
         (nn.AvgPool2D(3), [(1, 2, 5, 1)], ValueError, "a window of 3 x 3 is larger than the input of 2 x 5"),
         (nn.GlobalAvgPool2D(), [(2, 0, 3, 1)], ValueError, "there is nothing to pool"),
-        (nn.GlobalAvgPool1D(), [(2, 3, 1), (2,)], TypeError, "lengths must be integers or bools"),
+        (nn.GlobalAvgPool1D(), [(2, 3, 1), (2,)], TypeError, "lengths must be integers or bools, not floats"),
     ],
 )
 def test_wrong_input_is_refused(layer: Any, arrays: Any, error: type, message: str) -> None:

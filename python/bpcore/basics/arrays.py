@@ -17,6 +17,7 @@ __all__ = [
     "check_float_dtype",
     "is_sparse",
     "is_weak",
+    "kind_of",
     "to_float",
 ]
 
@@ -25,6 +26,7 @@ Array: TypeAlias = NDArray[Any]
 FLOATS = ("float32", "float64")
 DTYPES = (*FLOATS, "int64", "bool")
 
+_KINDS = {"float32": "floats", "float64": "floats", "int64": "integers", "bool": "bools"}
 _LARGEST_INT64 = np.iinfo(np.int64).max
 
 
@@ -69,6 +71,11 @@ def as_numbers(value: Any, who: str) -> Array:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return np.require(array, requirements=("C", "A"))  # as it is, where it is contiguous and aligned already
+
+
+def kind_of(dtype: Any) -> str:
+    """What one of the four dtypes holds, in words: of floats, the width may not be the one that was given."""
+    return _KINDS[str(dtype)]
 
 
 def is_sparse(value: Any) -> bool:

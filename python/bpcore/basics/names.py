@@ -12,12 +12,16 @@ __all__ = ["lookup", "nearest", "stream_of", "suggestion"]
 T = TypeVar("T")
 
 
-def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """`known[name]`; a ValueError that names the nearest known ones if there is none."""
+def lookup(kind: str, name: str, known: Mapping[str, T], elsewhere: Mapping[str, str] | None = None) -> T:
+    """`known[name]`; a ValueError that names the nearest known ones if there is none.
+
+    `elsewhere`: names that other libraries have, and the known ones that these mean.
+    """
     try:
         return known[name]
     except KeyError:
-        raise ValueError(f"unknown {kind} {name!r}; {suggestion(name, known)}") from None
+        meant = (elsewhere or {}).get(name.lower(), name)
+        raise ValueError(f"unknown {kind} {name!r}; {suggestion(meant, known)}") from None
 
 
 def suggestion(name: object, known: Iterable[object]) -> str:

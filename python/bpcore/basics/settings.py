@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bpcore.basics.texts import brief
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -32,7 +34,7 @@ def number(
     TypeError if it is not a number (a bool isn't), ValueError if it is NaN, infinite or out of range.
     """
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+        raise TypeError(f"{who}: {name} must be a number, got {brief(value)}")
     try:
         found = float(value)
     except OverflowError:  # an integer past the largest float
@@ -62,7 +64,7 @@ def _range(least: float | None, above: float | None, most: float | None, below: 
 def integer(who: str, name: str, value: Any) -> int:
     """`value` as an int; TypeError if it is not an integer (a bool isn't)."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{who}: {name} must be an integer, got {value!r}")
+        raise TypeError(f"{who}: {name} must be an integer, got {brief(value)}")
     return int(value)
 
 
@@ -91,7 +93,7 @@ def seed(who: str, value: Any) -> int:
 def flag(who: str, name: str, value: Any) -> bool:
     """`value` as a bool; TypeError for anything else, such as the word "no", which is true."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
+        raise TypeError(f"{who}: {name} must be True or False, got {brief(value)}")
     return bool(value)
 
 
@@ -99,12 +101,12 @@ def choice(who: str, name: str, value: Any, known: Sequence[str]) -> str:
     """`value`, which must be one of the words `known`; ValueError for any other, whatever it is."""
     if not isinstance(value, str) or value not in known:
         words = [f'"{word}"' for word in known]
-        raise ValueError(f"{who}: {name} must be {', '.join(words[:-1])} or {words[-1]}, got {value!r}")
+        raise ValueError(f"{who}: {name} must be {', '.join(words[:-1])} or {words[-1]}, got {brief(value)}")
     return value
 
 
 def path(who: str, name: str, value: Any, kind: str = "file") -> str:
     """`value` as a whole path; TypeError unless it can be the name of a file, or of another `kind`."""
     if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise TypeError(f"{who}: {name} must be the name of a {kind}, got {value!r}")
+        raise TypeError(f"{who}: {name} must be the name of a {kind}, got {brief(value)}")
     return os.path.abspath(os.fspath(value))

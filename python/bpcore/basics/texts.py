@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["block", "call", "kind", "settings_of", "short"]
+__all__ = ["block", "brief", "call", "kind", "settings_of", "short"]
 
 
 _WIDTH = 100
@@ -58,6 +58,12 @@ def short(value: Any) -> str:
     if callable(value) and hasattr(value, "__qualname__") and not isinstance(value, type):
         return str(value.__name__)
     return repr(value)
+
+
+def brief(value: Any) -> str:
+    """`repr` in one line, cut short if it is long: for errors, which may be about a whole array."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]} ..."
 
 
 def _same(own: Any, default: Any) -> bool:

@@ -79,6 +79,9 @@ def _one(given: Any, named: Mapping[str, Function | Metric]) -> tuple[str, Funct
         label: Any = getattr(given, "name", None)
         if not isinstance(label, str) or not label:
             raise TypeError(f"{type(given).__name__}: a metric needs a name, a word, got {label!r}")
+        for method in ("statistics", "result"):
+            if getattr(type(given), method) is getattr(Metric, method):
+                raise TypeError(f"{type(given).__name__}: a metric must define {method}")
         return label, given, given.config()
     if isinstance(given, type) or not callable(given) or isinstance(given, Tensor):
         raise TypeError(

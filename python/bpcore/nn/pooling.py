@@ -212,7 +212,7 @@ def _valid_steps(layer: Module, x: Any, lengths: Any) -> Any:
     lengths = operators.operand(lengths, who)
     batch, time = x.shape[:2]
     if str(lengths.dtype) in FLOATS:
-        raise TypeError(f"{who}: lengths must be integers or bools, not {lengths.dtype}")
+        raise TypeError(f"{who}: lengths must be integers or bools, not floats")
     shape = (batch, time) if str(lengths.dtype) == "bool" else (batch,)
     if lengths.shape != shape:
         raise ValueError(
