@@ -53,7 +53,7 @@ def main() -> None:
 
     options.out.mkdir(parents=True, exist_ok=True)
     trainer.save(options.out / "digits.safetensors")
-    history.plot(options.out / "digits.png")
+    history.plot(path=options.out / "digits.png")
     print(f"written: {options.out / 'digits.safetensors'}, {options.out / 'digits.png'}")
 
 

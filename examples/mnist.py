@@ -10,7 +10,7 @@ import sys
 from statistics import median
 
 import bpcore as bp
-from bpcore import nn, optim
+from bpcore import nn, optim, schedules
 from bpcore.data import load_mnist
 
 
@@ -38,7 +38,9 @@ def main() -> None:
     model.build((None, 784), seed=options.seed)
     model.summary()
     steps = options.epochs * -(-len(train) // options.batch_size)
-    optimizer = optim.Adam(lr=lambda step: 1e-3 * (1 - step / steps))  # falls to 0, which settles the weights
+    optimizer = optim.Adam(
+        schedules.Polynomial(1e-3, steps)
+    )  # falls to 0 in a line, which settles the weights
     trainer = bp.Trainer(
         model, loss="cross_entropy", optimizer=optimizer, metrics=["accuracy"], seed=options.seed
     )
@@ -50,7 +52,8 @@ def main() -> None:
     result = trainer.evaluate(test, data.test_labels)
     print(f"test accuracy {result['accuracy']:.4f}, test loss {result['loss']:.4f}")
     print(
-        f"{median(history.seconds):.2f} s an epoch (median of {len(history)}), {bp.runtime.threads()} threads"
+        f"{median(history.seconds):.2f} s an epoch (median of {len(history.epochs)}), "
+        f"{bp.runtime.threads()} threads"
     )
 
 

@@ -2,8 +2,8 @@
 
 The network is Y. Kim's CNN-rand (2014): words as vectors that are learned too, convolutions over 3, 4 and 5
 words, the largest response of each filter, dropout. FOLDER holds rt-polarity.pos and rt-polarity.neg, a
-sentence a line; a tenth of them is held out. Prints the accuracy on that tenth, some sentences with what the
-network thinks of them, and writes movie_reviews.png with the curves.
+sentence a line; a tenth of them is held out for the test, a tenth for validation. Prints the test accuracy,
+some sentences with what the network thinks of them, and writes movie_reviews.png with the curves.
 
     python examples/movie_reviews.py FOLDER [--epochs 10] [--seed 0] [--out FOLDER]
 """
@@ -61,7 +61,7 @@ def main() -> None:
     sentences = [line.split() for line in good + bad]
     labels = np.repeat([1.0, 0.0], [len(good), len(bad)])
     order = np.random.default_rng(options.seed).permutation(len(sentences))
-    held_out, learned = order[: len(order) // 10], order[len(order) // 10 :]
+    test, validation, learned = np.split(order, [len(order) // 10, len(order) // 5])
     # Only words of the sentences that are learned from have a number of their own.
     vocabulary = Vocabulary(
         (word for i in learned for word in sentences[i]), padding="<pad>", unknown="<unk>", min_count=2
@@ -78,15 +78,15 @@ def main() -> None:
         labels[learned],
         epochs=options.epochs,
         batch_size=50,
-        validation_data=(tokens[held_out], labels[held_out]),
+        validation_data=(tokens[validation], labels[validation]),
     )
     for sentence in SHOWN:
         row, _ = pad_sequences([vocabulary.encode(sentence.split())], length=length)
         print(f"{1 / (1 + np.exp(-trainer.predict(row)[0])):6.1%} praise: {sentence}")
     print(f"{sum(history.seconds):.0f} s of training")
-    print(f"test accuracy {trainer.evaluate(tokens[held_out], labels[held_out])['accuracy']:.4f}")
+    print(f"test accuracy {trainer.evaluate(tokens[test], labels[test])['accuracy']:.4f}")
     options.out.mkdir(parents=True, exist_ok=True)
-    plot_history(history, options.out / "movie_reviews.png")
+    plot_history(history, path=options.out / "movie_reviews.png")
 
 
 if __name__ == "__main__":

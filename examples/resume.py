@@ -54,7 +54,8 @@ def train(folder: Path) -> None:
     )
     accuracy = trainer.evaluate(images[test], labels[test])["accuracy"]
     digest = hashlib.sha256(b"".join(value.tobytes() for value in trainer.parameters.values()))
-    print(f"test accuracy {accuracy:.4f} after {len(history)} epochs, SHA-256 {digest.hexdigest()[:16]}")
+    done = len(history.epochs)
+    print(f"test accuracy {accuracy:.4f} after {done} epochs, SHA-256 {digest.hexdigest()[:16]}")
 
 
 def kill_and_compare(folder: Path, kills: int) -> bool:

@@ -18,9 +18,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import bpcore as bp
-from bpcore import decoding, nn, optim, schedules
+from bpcore import data, decoding, nn, optim, schedules
 
 WINDOW = 64
+SHOWN = 250  # steps from one line to the next
 
 
 class Gpt(nn.Module):
@@ -47,12 +48,6 @@ def lstm(characters: int) -> nn.Sequential:
     )
 
 
-def windows(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`text` in windows (count, WINDOW), one after the other, and what follows each of their characters."""
-    count = (len(text) - 1) // WINDOW
-    return text[: count * WINDOW].reshape(count, WINDOW), text[1 : count * WINDOW + 1].reshape(count, WINDOW)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Learns to write like Shakespeare.")
     parser.add_argument("file", type=Path, help="the text")
@@ -65,9 +60,8 @@ def main() -> None:
         text = options.file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         sys.exit(f"shakespeare.py: {error}")
-    characters = sorted(set(text))
-    number = {character: i for i, character in enumerate(characters)}
-    tokens = np.array([number[character] for character in text])
+    characters = data.Vocabulary(text)
+    tokens = characters.encode(text)
     cut = len(tokens) * 9 // 10
     learned, held_out = tokens[:cut], tokens[cut:]
 
@@ -79,19 +73,19 @@ def main() -> None:
     trainer = bp.Trainer(model, "cross_entropy", optimizer, seed=options.seed, clip_norm=1.0)
 
     random = np.random.default_rng(options.seed)
-    offsets = np.arange(WINDOW)
-    held_x, held_y = windows(held_out)
+    x, y = data.sliding_windows(learned, WINDOW, stride=1)  # views: one begins at each character
+    held_x, held_y = data.sliding_windows(held_out, WINDOW)
     losses, checked = [], []
     begin = time.perf_counter()
     for step in range(1, options.steps + 1):
-        starts = random.integers(0, len(learned) - WINDOW, (batch, 1))
-        losses.append(trainer.step(learned[starts + offsets], learned[starts + offsets + 1]))
-        if step % 250 == 0 or step == options.steps:
+        chosen = random.integers(0, len(x), batch)
+        losses.append(trainer.step(x[chosen], y[chosen]))
+        if step % SHOWN == 0 or step == options.steps:
             some = trainer.evaluate(held_x[::10], held_y[::10])["loss"]
             checked.append((step, some))
             print(
-                f"step {step:5}: loss {np.mean(losses[-250:]):.3f}, a tenth of the held-out text {some:.3f}, "
-                f"{time.perf_counter() - begin:.0f} s",
+                f"step {step:5}: loss {np.mean(losses[-SHOWN:]):.3f}, mean of {min(step, SHOWN)} steps; "
+                f"of a tenth of the held-out text {some:.3f}; {time.perf_counter() - begin:.0f} s",
                 flush=True,
             )
     print(f"loss over all of the held-out text: {trainer.evaluate(held_x, held_y)['loss']:.4f}")
@@ -100,7 +94,7 @@ def main() -> None:
         return trainer.predict(prefix[:, -WINDOW:])[:, -1], state
 
     written = decoding.sample(logits, held_x[:1], max_length=500, temperature=0.8, seed=options.seed)
-    print("".join(characters[i] for i in written.tokens[0]))
+    print("".join(characters.decode(written.tokens[0])))
 
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     panel = figure.subplots()

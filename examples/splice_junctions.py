@@ -2,7 +2,8 @@
 
 Reads splice.arff (UCI's Molecular Biology, Splice-junction Gene Sequences): 3,190 pieces of 60 bases. A
 convolution finds motifs of seven bases, a dense layer weighs where they are. A fifth of the pieces is held
-out. Prints the accuracy on it and the table of confusions, and writes splice_junctions.png.
+out for the test, a tenth for validation. Prints the test accuracy and the table of confusions, and writes
+splice_junctions.png with the curves.
 
     python examples/splice_junctions.py FILE [--epochs 20] [--seed 0] [--out FOLDER]
 """
@@ -46,7 +47,7 @@ def main() -> None:
         sys.exit(f"splice_junctions.py: {options.file} can't be read: {error}")
 
     order = np.random.default_rng(options.seed).permutation(len(x))
-    held_out, learned = order[: len(order) // 5], order[len(order) // 5 :]
+    test, validation, learned = np.split(order, [len(order) // 5, len(order) * 3 // 10])
     model = nn.Sequential(
         nn.Conv1D(32, 7, padding="same", activation="relu"),
         nn.Dropout(0.3),
@@ -63,17 +64,17 @@ def main() -> None:
         y[learned],
         epochs=options.epochs,
         batch_size=32,
-        validation_data=(x[held_out], y[held_out]),
+        validation_data=(x[validation], y[validation]),
     )
-    predicted = trainer.predict(x[held_out]).argmax(1)
+    predicted = trainer.predict(x[test]).argmax(1)
     print(f"\n{'true class':18}" + "".join(f"{name:>18}" for name in CLASSES.values()))
     for number, name in enumerate(CLASSES.values()):
-        counts = np.bincount(predicted[y[held_out] == number], minlength=3)
+        counts = np.bincount(predicted[y[test] == number], minlength=3)
         print(f"{name:18}" + "".join(f"{count:18}" for count in counts))
     print(f"{sum(history.seconds):.0f} s of training")
-    print(f"test accuracy {(predicted == y[held_out]).mean():.4f}")
+    print(f"test accuracy {(predicted == y[test]).mean():.4f}")
     options.out.mkdir(parents=True, exist_ok=True)
-    plot_history(history, options.out / "splice_junctions.png")
+    plot_history(history, path=options.out / "splice_junctions.png")
 
 
 if __name__ == "__main__":

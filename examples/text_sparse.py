@@ -36,16 +36,17 @@ def draw(history: bp.History, words: list[tuple[str, float]], path: Path) -> Non
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.subplot_mosaic([["loss", "words"], ["accuracy", "words"]])
     for name in ("loss", "accuracy"):
-        axes[name].plot(history.epochs, history[name], label="training")
-        axes[name].plot(history.epochs, history[f"val_{name}"], label="validation")
+        axes[name].plot(history.epochs, history[name], "o-", markersize=4, label="training")
+        axes[name].plot(history.epochs, history[f"val_{name}"], "o--", markersize=4, label="validation")
         axes[name].set(xlabel="epoch", ylabel=name)
-        axes[name].xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[name].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes[name].legend()
     names, values = zip(*words, strict=True)
     places = range(len(names))
     axes["words"].barh(places, values, color=["C3" if value < 0 else "C0" for value in values])
     axes["words"].set_yticks(places, names)
     axes["words"].set_title("the most telling words: blame and praise")
+    axes["words"].set_xlabel("logit of praise, a unit of the word's tf-idf weight")
     figure.savefig(path, dpi=120)
 
 

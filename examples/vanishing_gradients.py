@@ -70,7 +70,7 @@ def main() -> None:
         print(f"{name}: test accuracy {result['accuracy']:.4f}")
         print(trainer.health.report())
         picture = options.out / f"gradients_{name.replace(' ', '_')}.png"
-        trainer.health.plot(picture)
+        trainer.health.plot(path=picture)
         print(f"written: {picture}\n")
 
 

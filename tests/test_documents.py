@@ -25,6 +25,10 @@ def test_the_readmes_python_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors").is_file()
 
 
+def test_the_page_on_training_runs_and_holds_what_it_asserts(tmp_path: Path) -> None:
+    assert "root mean square of the errors" in run_blocks(ROOT / "docs" / "training.md", tmp_path)
+
+
 def test_the_page_on_pytorch_runs_and_prints_what_it_says(tmp_path: Path) -> None:
     printed = run_blocks(ROOT / "docs" / "pytorch.md", tmp_path)
     assert "(3, 3, 3, 16) (16,)" in printed

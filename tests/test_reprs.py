@@ -51,7 +51,7 @@ def _sum(model: nn.Module, x: Any) -> Any:
         (OwnSchedule(2.0), "OwnSchedule(peak=2.0)"),
         # callbacks: all settings
         (
-            callbacks.EarlyStopping("loss", 3),
+            callbacks.EarlyStopping("loss", patience=3),
             "EarlyStopping(monitor='loss', patience=3, min_delta=0.0, mode='min', restore_best=True)",
         ),
         (callbacks.GradientHealth(7), "GradientHealth(every=7, warn=True)"),
@@ -113,7 +113,7 @@ def test_modules_of_ones_own_name_their_parts() -> None:
         "Plain(",
         "  (first): Dense(3, in_features=2)",
         "  (blocks.0): Dense(3, in_features=3)",
-        "  (blocks.1.0): Dense(3, in_features=3)",
+        "  (blocks.1.0): Dense(3, in_features=3, use_bias=False)",
         "  (heads.a): Dense(1, in_features=3)",
         ")",
     ]

@@ -1,4 +1,4 @@
-"""docs/vocabulary.md and the package: every name is in a table, and what a table says of names is so."""
+"""docs/vocabulary.md, docs/ops.md and the package: every name is in a table, and what it says of it is so."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ from bpcore.nn.activations import resolve as resolve_activation
 from tests.training.schedule_cases import EVERY
 from tests.training.test_optimizer import FORMULAS
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "vocabulary.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES = (DOCS / "vocabulary.md", DOCS / "ops.md")
 
 # The column heads that stand for a module whose names are all in the tables.
 COMPLETE: dict[str, Any] = {
@@ -43,6 +44,7 @@ COMPLETE: dict[str, Any] = {
     "metrics": metrics,
     "nn": nn,
     "nn.init": nn.init,
+    "ops": ops,
     "optim": optim,
     "plotting": plotting,
     "schedules": schedules,
@@ -87,7 +89,7 @@ def rows_of(text: str) -> list[Row]:
     return found
 
 
-ROWS = rows_of(PAGE.read_text("utf-8"))
+ROWS = [row for page in PAGES for row in rows_of(page.read_text("utf-8"))]
 
 
 def _named(head: str) -> list[str]:
@@ -109,10 +111,11 @@ def test_the_tables_are_read() -> None:
 def test_every_public_name_is_in_a_table_once(head: str) -> None:
     counted, public = Counter(_named(head)), set(COMPLETE[head].__all__)
     missing = sorted(public - set(counted))
-    assert not missing, f"docs/vocabulary.md has no row for {head}: {', '.join(missing)}"
+    page = "docs/ops.md" if head == "ops" else "docs/vocabulary.md"
+    assert not missing, f"{page} has no row for {head}: {', '.join(missing)}"
     unknown = sorted(set(counted) - public)
-    assert not unknown, f"docs/vocabulary.md has rows for what {head} does not export: {', '.join(unknown)}"
-    assert max(counted.values()) == 1, f"docs/vocabulary.md has two rows of {head} for one name: {counted}"
+    assert not unknown, f"{page} has rows for what {head} does not export: {', '.join(unknown)}"
+    assert max(counted.values()) == 1, f"{page} has two rows of {head} for one name: {counted}"
 
 
 @pytest.mark.parametrize("head", PARTIAL)

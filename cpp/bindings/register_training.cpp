@@ -104,16 +104,13 @@ py::array collected_rows(const BoundSession& bound, int64_t output) {
 // `collected`: for each collected output what collected_rows() gave.
 void seek_session(BoundSession& bound, int64_t position, const std::vector<double>& totals, int64_t skipped,
                   const std::map<int64_t, py::array>& collected) {
-  Session& session = bound.session;
+  std::map<int64_t, Outputs::Rows> known;
   for (const auto& [output, rows] : collected) {
     expect_contiguous("session", rows);
-    if (rows.ndim() != 2 || dtype_of(rows) != session.outputs().collected(output).dtype)
-      throw ValueError(concat("session: these are no rows of output ", output));
+    if (rows.ndim() != 2) throw ValueError(concat("session: these are no rows of output ", output));
+    known[output] = {dtype_of(rows), static_cast<const char*>(rows.data()), rows.shape(0), rows.shape(1)};
   }
-  session.seek(position, totals, skipped);
-  for (const auto& [output, rows] : collected)
-    session.outputs().resume_collected(output, rows.data(), static_cast<size_t>(rows.nbytes()),
-                                       rows.shape(0));
+  bound.session.seek(position, totals, skipped, known);
 }
 
 }  // namespace

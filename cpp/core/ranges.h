@@ -7,6 +7,8 @@ namespace bpcore {
 
 struct Range {
   int64_t begin, end;
+
+  constexpr bool operator==(const Range&) const = default;
 };
 
 constexpr int64_t ceil_div(int64_t value, int64_t divisor) { return (value + divisor - 1) / divisor; }

@@ -262,8 +262,8 @@ int Plan::threads(int available, double beside) const {
   // worth it.
   const double parallel = parallel_cost_ + beside;
   if (parallel < serial_cost_) return 1;
-  const int worthwhile = static_cast<int>(parallel / nanoseconds_per_thread);
-  return std::clamp(worthwhile, 1, std::max(available, 1));
+  return static_cast<int>(
+      std::clamp(parallel / nanoseconds_per_thread, 1.0, static_cast<double>(std::max(available, 1))));
 }
 
 }  // namespace bpcore

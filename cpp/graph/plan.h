@@ -47,6 +47,8 @@ struct RowGradient {
   int64_t slot;
   int64_t indices;  // number of the input, int64
   int64_t ends;     // of the one whose last element says how many of them count; -1: all do
+
+  bool operator==(const RowGradient&) const = default;
 };
 
 class Plan {

@@ -1,23 +1,38 @@
 // Batch normalisation of rows (rows, channels): statistics of each channel, and what is made of them.
 //
-// Sums over rows are those of blocks of rows, added up in their order. A channel's first element is
-// subtracted beforehand: where values are large and close to each other, their differences are exact, their
-// mean is not. Variances are sums of squares around each block's own mean (T. F. Chan, G. H. Golub and R. J.
-// LeVeque, Algorithms for computing the sample variance (1983)).
+// Sums over rows are those of blocks of rows, added up in their order. One of a channel's elements, its
+// shift, is subtracted beforehand: where values are large and close to each other, their differences are
+// exact, their mean is not. Variances are sums of squares around each block's own mean (T. F. Chan, G. H.
+// Golub and R. J. LeVeque, Algorithms for computing the sample variance (1983)).
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 
 #include "core/ranges.h"
-#include "kernels/channels.h"
 #include "kernels/simd.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels {
 
 constexpr int64_t batch_norm_block = 128;  // rows
 
 inline int64_t batch_norm_blocks(int64_t rows) { return ceil_div(rows, batch_norm_block); }
+
+// A channel's shift: of three elements the middle one, for an outlier would take the digits of all others.
+template <class T>
+struct Shift {
+  const T *first, *middle, *last;  // rows
+
+  Shift(const T* x /* (rows, channels) */, int64_t rows, int64_t channels)
+      : first(x), middle(x + rows / 2 * channels), last(x + (rows - 1) * channels) {}
+
+  template <class V>
+  BPCORE_INLINE static V middle_of(V a, V b, V c) {
+    const V least = a < b ? a : b, most = a < b ? b : a, capped = most < c ? most : c;
+    return least < capped ? capped : least;
+  }
+};
 
 // Σ term(row) over `rows`: four sums side by side, since each waits for the one before.
 template <class V, class Term>
@@ -34,12 +49,13 @@ BPCORE_INLINE V sum_of_rows(int64_t rows, Term term) {
 
 // Of each channel over one block: the mean of x - shift, and the sum of squares around it.
 template <class T>
-void block_moments(const T* x /* (rows, channels) */, const T* shift /* (channels) */, int64_t rows,
-                   int64_t channels, T* out /* (2, channels) */) {
+void block_moments(const T* x /* (rows, channels) */, const Shift<T>& shift, int64_t rows, int64_t channels,
+                   T* out /* (2, channels) */) {
   using Vec = simd::Vec<T>;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     const T* from = x + channel;
-    const Vec first = access.load(shift + channel);
+    const Vec first = shift.middle_of(access.load(shift.first + channel), access.load(shift.middle + channel),
+                                      access.load(shift.last + channel));
     const Vec mean =
         sum_of_rows<Vec>(rows, [&](int64_t row) { return access.load(from + row * channels) - first; }) /
         static_cast<T>(rows);
@@ -51,9 +67,9 @@ void block_moments(const T* x /* (rows, channels) */, const T* shift /* (channel
   });
 }
 
-// Of each channel over all rows: the element subtracted, the mean of what is left, the biased variance.
+// Of each channel over all rows: the mean, what rounding has taken from it, the biased variance.
 template <class T>
-void total_moments(const T* shift /* (channels) */, const T* blocks /* (blocks, 2, channels) */, int64_t rows,
+void total_moments(const Shift<T>& shift, const T* blocks /* (blocks, 2, channels) */, int64_t rows,
                    int64_t channels, T* out /* (3, channels) */) {
   const int64_t count = batch_norm_blocks(rows);
   for (int64_t channel = 0; channel < channels; ++channel) {
@@ -69,8 +85,11 @@ void total_moments(const T* shift /* (channels) */, const T* blocks /* (blocks, 
       squares += double{blocks[(2 * block + 1) * channels + channel]} +
                  size_of_block(block) * difference * difference;
     }
-    out[channel] = shift[channel];
-    out[channels + channel] = static_cast<T>(mean);
+    const double first = shift.middle_of(shift.first[channel], shift.middle[channel], shift.last[channel]);
+    const double whole = first + mean, added = whole - first;
+    const double lost = (first - (whole - added)) + (mean - added);  // from the sum: D. E. Knuth's TwoSum
+    out[channel] = static_cast<T>(whole);
+    out[channels + channel] = static_cast<T>((whole - double{out[channel]}) + lost);
     out[2 * channels + channel] = static_cast<T>(squares / static_cast<double>(rows));
   }
 }
@@ -81,7 +100,7 @@ void block_sums(const T* x /* (rows, channels) */, const T* g /* as x */,
                 const T* moments /* (3, channels) */, int64_t rows, int64_t channels,
                 T* out /* (2, channels) */) {
   using Vec = simd::Vec<T>;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     const Vec first = access.load(moments + channel), rest = access.load(moments + channels + channel);
     access.store(out + channel, sum_of_rows<Vec>(rows, [&](int64_t row) {
                    return access.load(g + row * channels + channel);
@@ -106,7 +125,7 @@ void batch_norm_rows(const T* x /* (rows, channels) */, const T* weight /* (chan
                      int64_t rows, int64_t channels, T* scratch, T* y /* as x */) {
   using Vec = simd::Vec<T>;
   T *factor = scratch, *offset = scratch + channels;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     const Vec scale = access.load(weight + channel) *
                       inverse_deviation<T>(access.load(moments + 2 * channels + channel), eps);
     access.store(factor + channel, scale);
@@ -114,7 +133,7 @@ void batch_norm_rows(const T* x /* (rows, channels) */, const T* weight /* (chan
                  access.load(bias + channel) - access.load(moments + channels + channel) * scale);
   });
   for (int64_t row = 0; row < rows; ++row, x += channels, y += channels)
-    for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+    for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
       access.store(y + channel, simd::fma(access.load(x + channel) - access.load(moments + channel),
                                           access.load(factor + channel), access.load(offset + channel)));
     });
@@ -129,7 +148,7 @@ void batch_norm_gradient_rows(const T* x /* (rows, channels) */, const T* g /* a
                               int64_t channels, T* scratch, T* out /* as x */) {
   using Vec = simd::Vec<T>;
   T *factor = scratch, *slope = scratch + channels, *offset = scratch + 2 * channels;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     const Vec inverse = inverse_deviation<T>(access.load(moments + 2 * channels + channel), eps);
     const Vec scale = access.load(weight + channel) * inverse;
     const Vec tilt = scale * (inverse * inverse) * (access.load(totals + channels + channel) / count);
@@ -139,7 +158,7 @@ void batch_norm_gradient_rows(const T* x /* (rows, channels) */, const T* g /* a
                                        scale * (access.load(totals + channel) / count));
   });
   for (int64_t row = 0; row < rows; ++row, x += channels, g += channels, out += channels)
-    for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+    for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
       const Vec tilted = simd::fma(access.load(x + channel) - access.load(moments + channel),
                                    access.load(slope + channel), access.load(offset + channel));
       access.store(out + channel, simd::fma(access.load(g + channel), access.load(factor + channel), tilted));

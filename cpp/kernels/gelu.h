@@ -8,10 +8,10 @@ namespace bpcore::kernels {
 // Φ(x), the normal distribution function, with an absolute error of about a machine epsilon, and e^(-x²/2),
 // which is √(2π) times its density.
 template <class T>
-struct Normal {
+struct NormalDistribution {
   simd::Vec<T> distribution, bell;
 
-  BPCORE_INLINE explicit Normal(simd::Vec<T> x)
+  BPCORE_INLINE explicit NormalDistribution(simd::Vec<T> x)
       : distribution(T(0.5) * (T(1) + error_function<T>(x * T(0.70710678118654752440)))),
         bell(exponential_or_zero<T>(x * x * T(-0.5))) {}
 };
@@ -19,10 +19,10 @@ struct Normal {
 // Φ(-|x|) as a polynomial times the exponential that the density needs, too. An error of a part of the bell
 // is none of Φ, so ln 2 need not be in two parts; and 2^n is made from what has rounded n, see power_of_two.
 template <>
-struct Normal<float> {
+struct NormalDistribution<float> {
   simd::Vec<float> distribution, bell;
 
-  BPCORE_INLINE explicit Normal(simd::Vec<float> x) {
+  BPCORE_INLINE explicit NormalDistribution(simd::Vec<float> x) {
     using C = Polynomials<float>;
     using Vec = simd::Vec<float>;
     constexpr float log2_e = 1.44269504088896340736f, ln2 = 0.69314718055994530942f;
@@ -45,26 +45,22 @@ struct Normal<float> {
 // x · Φ(x)
 template <class T>
 BPCORE_INLINE simd::Vec<T> gelu(simd::Vec<T> x) {
-  return x * Normal<T>(x).distribution;
+  return x * NormalDistribution<T>(x).distribution;
 }
 
 // Φ(x) + x · φ(x), φ the density of Φ.
 template <class T>
 BPCORE_INLINE simd::Vec<T> gelu_slope(simd::Vec<T> x) {
-  const Normal<T> normal(x);
+  const NormalDistribution<T> normal(x);
   return simd::fma(x, normal.bell * T(0.39894228040143267794), normal.distribution);
 }
 
 // out[i] = seed[i] · the slope at x[i]
 template <class T>
 void gelu_gradient(int64_t count, const T* seed, const T* x, T* out) {
-  constexpr int64_t width = simd::vector_width<T>;
-  int64_t i = 0;
-  for (; i + width <= count; i += width)
-    simd::store(out + i, simd::load(seed + i) * gelu_slope<T>(simd::load(x + i)));
-  if (i == count) return;
-  const simd::Mask<T> rest(static_cast<int>(count - i));
-  simd::store(out + i, simd::load(seed + i, rest) * gelu_slope<T>(simd::load(x + i, rest)), rest);
+  for_vectors<T>(count, [&](int64_t i, const auto& access) {
+    access.store(out + i, access.load(seed + i) * gelu_slope<T>(access.load(x + i)));
+  });
 }
 
 }  // namespace bpcore::kernels

@@ -1,8 +1,8 @@
 // Normalisation of rows: (x - mean) / sqrt(variance + eps), or x / sqrt(mean(x²) + eps), scaled and shifted.
 //
 // A row is read several times, from the level-1 cache: its mean first, then what is left of it, so that the
-// digits of values close to each other are not lost. The first element is taken off before the mean: a mean
-// of large values, rounded, may lie as far from the true one as the values do; their differences are exact.
+// digits of values close to each other are not lost. A mean of large values, rounded, may lie as far from the
+// true one as the values do; their differences from it are exact, and so the mean of those makes up for it.
 #pragma once
 
 #include <algorithm>
@@ -12,40 +12,9 @@
 #include "kernels/lanes.h"
 #include "kernels/reduce.h"
 #include "kernels/simd.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels {
-
-// How a vector of a row is read and written: a whole one, or the last, of which only the first lanes lie in
-// the row. keep(v) zeroes the others.
-template <class T>
-struct WholeVector {
-  BPCORE_INLINE simd::Vec<T> load(const T* p) const { return simd::load(p); }
-  BPCORE_INLINE simd::Vec<T> keep(simd::Vec<T> v) const { return v; }
-  BPCORE_INLINE void store(T* p, simd::Vec<T> v) const { simd::store(p, v); }
-};
-
-template <class T>
-struct LastVector {
-  simd::Mask<T> mask;
-  simd::Vec<T> lanes, count;
-
-  BPCORE_INLINE explicit LastVector(int64_t count_)
-      : mask(static_cast<int>(count_)),
-        lanes(simd::count_up<T>()),
-        count(simd::broadcast(static_cast<T>(count_))) {}
-  BPCORE_INLINE simd::Vec<T> load(const T* p) const { return simd::load(p, mask); }
-  BPCORE_INLINE simd::Vec<T> keep(simd::Vec<T> v) const { return lanes < count ? v : simd::Vec<T>{}; }
-  BPCORE_INLINE void store(T* p, simd::Vec<T> v) const { simd::store(p, v, mask); }
-};
-
-// body(place, access) for each vector of a row.
-template <class T, class Body>
-BPCORE_INLINE void for_vectors(int64_t count, Body body) {
-  constexpr int64_t w = simd::vector_width<T>;
-  int64_t i = 0;
-  for (; i + w <= count; i += w) body(i, WholeVector<T>{});
-  if (i < count) body(i, LastVector<T>(count - i));
-}
 
 // Sums of `Terms` values over a row: terms(place, access, sums) adds a vector's. Four chains side by side, in
 // blocks of 64 vectors, so that rounding errors don't grow with the length.
@@ -77,35 +46,43 @@ BPCORE_INLINE void sum_row(int64_t count, T (&result)[Terms], Function terms) {
   for (int term = 0; term < Terms; ++term) result[term] = simd::combine_lanes<T>(total[term], Sum{})[0];
 }
 
-// What a row is normalised by: x becomes ((x - first) - mean) · factor; without `Centred`, x · factor.
+// What a row is normalised by: x becomes ((x - mean) - rest) · factor; without `Centred`, x · factor.
 template <class T, bool Centred>
 struct RowMoments {
-  T first = T(0), mean = T(0), factor = T(0);
+  T mean = T(0), rest = T(0), factor = T(0);
 
-  // first and mean
+  // The mean, by shares: large values' sum might overflow.
   BPCORE_INLINE void centre(const T* x, int64_t count) {
     if constexpr (Centred) {
-      first = x[0];
       T sum[1];
+      const simd::Vec<T> share = simd::broadcast(T(1) / static_cast<T>(count));
       sum_row<T>(count, sum, [&](int64_t i, auto access, auto& sums) {
-        sums[0] += access.keep(access.load(x + i) - first);
+        sums[0] = simd::fma(access.load(x + i), share, sums[0]);
       });
-      mean = sum[0] / static_cast<T>(count);
+      mean = sum[0];
     }
   }
 
-  // factor, once x is centred
+  // The rest and the factor.
   BPCORE_INLINE void scale(const T* x, int64_t count, T eps) {
-    T sum[1];
-    sum_row<T>(count, sum, [&](int64_t i, auto access, auto& sums) {
-      const simd::Vec<T> rest = access.keep(difference(access.load(x + i)));
-      sums[0] = simd::fma(rest, rest, sums[0]);
+    T sums[2];
+    sum_row<T>(count, sums, [&](int64_t i, auto access, auto& parts) {
+      const simd::Vec<T> value = access.keep(access.load(x + i) - mean);
+      if constexpr (Centred) parts[0] += value;
+      parts[1] = simd::fma(value, value, parts[1]);
     });
-    factor = T(1) / std::sqrt(sum[0] / static_cast<T>(count) + eps);
+    const T size = static_cast<T>(count);
+    T square = sums[1] / size;
+    if constexpr (Centred) {
+      rest = sums[0] / size;
+      square -= rest * rest;
+      if (square < T(0)) square = T(0);
+    }
+    factor = T(1) / std::sqrt(square + eps);
   }
 
   BPCORE_INLINE simd::Vec<T> difference(simd::Vec<T> x) const {
-    if constexpr (Centred) return (x - first) - mean;
+    if constexpr (Centred) return (x - mean) - rest;
     return x;
   }
 };

@@ -9,10 +9,10 @@
 #include <cstring>
 
 #include "core/ranges.h"
-#include "kernels/channels.h"
 #include "kernels/lanes.h"
 #include "kernels/reduce.h"
 #include "kernels/simd.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels {
 
@@ -143,7 +143,7 @@ BPCORE_INLINE Largest<T> largest_of(const T* x, const Taps& taps, const Access& 
 template <class T>
 void max_of_fours(int64_t windows, int64_t channels, int64_t row, const T* x, T* y) {
   for (int64_t window = 0; window < windows; ++window, x += 2 * channels, y += channels)
-    for_channels<T>(channels, [&](int64_t channel, const auto& access) __attribute__((always_inline)) {
+    for_vectors<T>(channels, [&](int64_t channel, const auto& access) __attribute__((always_inline)) {
       const T *above = x + channel, *below = above + row;
       const auto upper = Max{}(access.load(above), access.load(above + channels));
       const auto lower = Max{}(access.load(below), access.load(below + channels));
@@ -158,7 +158,7 @@ void gradient_of_fours(int64_t windows, int64_t channels, int64_t row, const T* 
   const auto wins = [](V value, V best)
                         __attribute__((always_inline)) { return ~(value <= best) & (best == best); };
   for (int64_t window = 0; window < windows; ++window, x += 2 * channels, out += 2 * channels, g += channels)
-    for_channels<T>(channels, [&](int64_t channel, const auto& access) __attribute__((always_inline)) {
+    for_vectors<T>(channels, [&](int64_t channel, const auto& access) __attribute__((always_inline)) {
       const T* from = x + channel;
       T* to = out + channel;
       V best = access.load(from);
@@ -197,7 +197,7 @@ void max_pool_rows(const Pool& pool, Range share, const T* x /* (images, rows, c
     return;
   }
   for_windows(pool, share, [&](int64_t window, int64_t first, const Taps& taps) {
-    for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
+    for_vectors<T>(pool.channels, [&](int64_t channel, const auto& access) {
       const T* from = x + first + channel;
       simd::Vec<T> best = access.load(from);
       for_taps(taps, [&](int64_t, int64_t offset) { best = Max{}(best, access.load(from + offset)); });
@@ -211,7 +211,7 @@ template <class T>
 void max_pool_pick_rows(const Pool& pool, Range share, const T* x /* (images, rows, columns, channels) */,
                         const T* v /* as x */, T* y /* (images, windows, windows, channels) */) {
   for_windows(pool, share, [&](int64_t window, int64_t first, const Taps& taps) {
-    for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
+    for_vectors<T>(pool.channels, [&](int64_t channel, const auto& access) {
       const auto number = largest_of(x + first + channel, taps, access).tap;
       simd::Vec<T> picked{};
       for_taps(taps, [&](int64_t tap, int64_t offset) {
@@ -252,7 +252,7 @@ void max_pool_gradient_rows(const Pool& pool, Range band, const T* x /* (rows, c
       continue;
     }
     for_row(pool, row, inside, [&](int64_t column, int64_t first, const Taps& taps) {
-      for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
+      for_vectors<T>(pool.channels, [&](int64_t channel, const auto& access) {
         const Largest<T> largest = largest_of(x + first + channel, taps, access);
         simd::Vec<T> seed = access.load(g + row * pool.pooled_row() + column * pool.channels + channel);
         if constexpr (Positive) seed = largest.value > simd::Vec<T>{} ? seed : simd::Vec<T>{};
@@ -290,7 +290,7 @@ void avg_pool_rows(const Pool& pool, Divisor divisor, Range share,
     const int64_t row = window / pool.columns.windows % pool.rows.windows;
     const int64_t column = window % pool.columns.windows;
     const T count = static_cast<T>(divisor(pool.rows, row) * divisor(pool.columns, column));
-    for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
+    for_vectors<T>(pool.channels, [&](int64_t channel, const auto& access) {
       simd::Vec<T> sum{};
       for_taps(taps, [&](int64_t, int64_t offset) { sum += access.load(x + first + channel + offset); });
       access.store(y + window * pool.channels + channel, sum / count);
@@ -317,7 +317,7 @@ void avg_pool_gradient_rows(const Pool& pool, Divisor divisor, Range share,
         const T factor = T(1) / static_cast<T>(tall * divisor(pool.columns, j));
         const Range inside = pool.columns.inside(j);
         const int64_t left = pool.columns.start(j);
-        for_channels<T>(pool.channels, [&](int64_t channel, const auto& access) {
+        for_vectors<T>(pool.channels, [&](int64_t channel, const auto& access) {
           const simd::Vec<T> part = access.load(from + channel) * factor;
           for (int64_t tap = inside.begin; tap < inside.end; ++tap) {
             T* element = to + (left + tap) * pool.channels + channel;

@@ -3,22 +3,9 @@
 #pragma once
 
 #include "kernels/vector_math.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels {
-
-// Calls body(j, load, store) for vectors j ... of [0, count); the last one loads and stores what is left.
-template <class T, class Body>
-BPCORE_INLINE void each_vector(int64_t count, Body body) {
-  constexpr int64_t width = simd::vector_width<T>;
-  int64_t j = 0;
-  for (; j + width <= count; j += width)
-    body(j, [](const T* p) { return simd::load(p); }, [](T* p, simd::Vec<T> v) { simd::store(p, v); });
-  if (j == count) return;
-  const simd::Mask<T> rest(static_cast<int>(count - j));
-  body(
-      j, [rest](const T* p) { return simd::load(p, rest); },
-      [rest](T* p, simd::Vec<T> v) { simd::store(p, v, rest); });
-}
 
 // ---- LSTM; gates i, f, g, o ----
 
@@ -36,24 +23,25 @@ struct LstmForward {
 template <class T>
 void lstm_step(int64_t units, const LstmForward<T>& row) {
   using V = simd::Vec<T>;
-  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+  for_vectors<T>(units, [&](int64_t j, const auto& access) {
     const auto sum = [&](int64_t gate) {
-      return load(row.x + gate * units + j) + load(row.gates + gate * units + j);
+      return access.load(row.x + gate * units + j) + access.load(row.gates + gate * units + j);
     };
     const V i = sigmoid<T>(sum(0)), f = sigmoid<T>(sum(1)), g = hyperbolic_tangent<T>(sum(2)),
             o = sigmoid<T>(sum(3));
-    store(row.gates + j, i);
-    store(row.gates + units + j, f);
-    store(row.gates + 2 * units + j, g);
-    store(row.gates + 3 * units + j, o);
-    store(row.next_cell + j, simd::fma(i, g, f * load(row.cell + j)));
+    access.store(row.gates + j, i);
+    access.store(row.gates + units + j, f);
+    access.store(row.gates + 2 * units + j, g);
+    access.store(row.gates + 3 * units + j, o);
+    access.store(row.next_cell + j, simd::fma(i, g, f * access.load(row.cell + j)));
   });
   // By itself: functions of functions are waited for, and too few other vectors are at work meanwhile.
-  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
-    const V h = load(row.gates + 3 * units + j) * hyperbolic_tangent<T>(load(row.next_cell + j));
-    store(row.previous + j, load(row.state + j));
-    store(row.state + j, h);
-    store(row.output + j, h);
+  for_vectors<T>(units, [&](int64_t j, const auto& access) {
+    const V h =
+        access.load(row.gates + 3 * units + j) * hyperbolic_tangent<T>(access.load(row.next_cell + j));
+    access.store(row.previous + j, access.load(row.state + j));
+    access.store(row.state + j, h);
+    access.store(row.output + j, h);
   });
 }
 
@@ -72,24 +60,24 @@ struct LstmBackward {
 template <class T>
 void lstm_step_back(int64_t units, const LstmBackward<T>& row) {
   using V = simd::Vec<T>;
-  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+  for_vectors<T>(units, [&](int64_t j, const auto& access) {
     V dh{};
-    if (row.carried != nullptr) dh = load(row.carried + j);
-    if (row.seed != nullptr) dh += load(row.seed + j);
-    const V i = load(row.gates + j), f = load(row.gates + units + j), g = load(row.gates + 2 * units + j),
-            o = load(row.gates + 3 * units + j);
-    const V tanh_c = hyperbolic_tangent<T>(load(row.next_cell + j));
-    const V dc =
-        simd::fma(dh * o, simd::fma(-tanh_c, tanh_c, simd::broadcast(T(1))), load(row.cell_gradient + j));
+    if (row.carried != nullptr) dh = access.load(row.carried + j);
+    if (row.seed != nullptr) dh += access.load(row.seed + j);
+    const V i = access.load(row.gates + j), f = access.load(row.gates + units + j),
+            g = access.load(row.gates + 2 * units + j), o = access.load(row.gates + 3 * units + j);
+    const V tanh_c = hyperbolic_tangent<T>(access.load(row.next_cell + j));
+    const V dc = simd::fma(dh * o, simd::fma(-tanh_c, tanh_c, simd::broadcast(T(1))),
+                           access.load(row.cell_gradient + j));
     const auto put = [&](int64_t gate, V value) {
-      store(row.gradient + gate * units + j, value);
-      store(row.copy + gate * units + j, value);
+      access.store(row.gradient + gate * units + j, value);
+      access.store(row.copy + gate * units + j, value);
     };
     put(0, dc * g * (i * (T(1) - i)));
-    put(1, dc * load(row.cell + j) * (f * (T(1) - f)));
+    put(1, dc * access.load(row.cell + j) * (f * (T(1) - f)));
     put(2, dc * i * simd::fma(-g, g, simd::broadcast(T(1))));
     put(3, dh * tanh_c * (o * (T(1) - o)));
-    store(row.cell_gradient + j, dc * f);
+    access.store(row.cell_gradient + j, dc * f);
   });
 }
 
@@ -108,23 +96,23 @@ struct GruForward {
 template <class T>
 void gru_step(int64_t units, const GruForward<T>& row) {
   using V = simd::Vec<T>;
-  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+  for_vectors<T>(units, [&](int64_t j, const auto& access) {
     const auto sum = [&](int64_t gate) {
-      return load(row.x + gate * units + j) + load(row.gates + gate * units + j);
+      return access.load(row.x + gate * units + j) + access.load(row.gates + gate * units + j);
     };
-    store(row.gates + j, sigmoid<T>(sum(0)));
-    store(row.gates + units + j, sigmoid<T>(sum(1)));
+    access.store(row.gates + j, sigmoid<T>(sum(0)));
+    access.store(row.gates + units + j, sigmoid<T>(sum(1)));
   });
   // By itself, as in lstm_step.
-  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
-    const V r = load(row.gates + j), z = load(row.gates + units + j);
-    const V inner = load(row.gates + 2 * units + j) + load(row.bias + j);
-    const V n = hyperbolic_tangent<T>(simd::fma(r, inner, load(row.x + 2 * units + j)));
-    const V before = load(row.state + j), h = simd::fma(z, before - n, n);
-    store(row.gates + 2 * units + j, inner);
-    store(row.gates + 3 * units + j, n);
-    store(row.next + j, h);
-    store(row.output + j, h);
+  for_vectors<T>(units, [&](int64_t j, const auto& access) {
+    const V r = access.load(row.gates + j), z = access.load(row.gates + units + j);
+    const V inner = access.load(row.gates + 2 * units + j) + access.load(row.bias + j);
+    const V n = hyperbolic_tangent<T>(simd::fma(r, inner, access.load(row.x + 2 * units + j)));
+    const V before = access.load(row.state + j), h = simd::fma(z, before - n, n);
+    access.store(row.gates + 2 * units + j, inner);
+    access.store(row.gates + 3 * units + j, n);
+    access.store(row.next + j, h);
+    access.store(row.output + j, h);
   });
 }
 
@@ -143,24 +131,24 @@ struct GruBackward {
 template <class T>
 void gru_step_back(int64_t units, const GruBackward<T>& row) {
   using V = simd::Vec<T>;
-  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
-    V dh = load(row.carried + j) + load(row.direct + j);
-    if (row.seed != nullptr) dh += load(row.seed + j);
-    const V r = load(row.gates + j), z = load(row.gates + units + j), inner = load(row.gates + 2 * units + j),
-            n = load(row.gates + 3 * units + j);
-    const V dz = dh * (load(row.previous + j) - n) * (z * (T(1) - z));
+  for_vectors<T>(units, [&](int64_t j, const auto& access) {
+    V dh = access.load(row.carried + j) + access.load(row.direct + j);
+    if (row.seed != nullptr) dh += access.load(row.seed + j);
+    const V r = access.load(row.gates + j), z = access.load(row.gates + units + j),
+            inner = access.load(row.gates + 2 * units + j), n = access.load(row.gates + 3 * units + j);
+    const V dz = dh * (access.load(row.previous + j) - n) * (z * (T(1) - z));
     const V dn = dh * (T(1) - z) * simd::fma(-n, n, simd::broadcast(T(1)));
     const V dr = dn * inner * (r * (T(1) - r));
     const auto put = [&](int64_t gate, V by_input, V by_state) {
-      store(row.gradient + gate * units + j, by_input);
-      store(row.recurrent + gate * units + j, by_state);
+      access.store(row.gradient + gate * units + j, by_input);
+      access.store(row.recurrent + gate * units + j, by_state);
     };
     const V inner_gradient = dn * r;
     put(0, dr, dr);
     put(1, dz, dz);
     put(2, dn, inner_gradient);
-    store(row.bias + j, load(row.bias + j) + inner_gradient);
-    store(row.direct + j, dh * z);
+    access.store(row.bias + j, access.load(row.bias + j) + inner_gradient);
+    access.store(row.direct + j, dh * z);
   });
 }
 
@@ -177,12 +165,12 @@ struct RnnForward {
 
 template <class T>
 void rnn_step(int64_t units, bool relu, const RnnForward<T>& row) {
-  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
-    const simd::Vec<T> sum = load(row.x + j) + load(row.product + j);
+  for_vectors<T>(units, [&](int64_t j, const auto& access) {
+    const simd::Vec<T> sum = access.load(row.x + j) + access.load(row.product + j);
     const simd::Vec<T> h = relu ? simd::relu(sum) : hyperbolic_tangent<T>(sum);
-    store(row.previous + j, load(row.state + j));
-    store(row.state + j, h);
-    store(row.output + j, h);
+    access.store(row.previous + j, access.load(row.state + j));
+    access.store(row.state + j, h);
+    access.store(row.output + j, h);
   });
 }
 
@@ -198,14 +186,14 @@ struct RnnBackward {
 template <class T>
 void rnn_step_back(int64_t units, bool relu, const RnnBackward<T>& row) {
   using V = simd::Vec<T>;
-  each_vector<T>(units, [&](int64_t j, auto load, auto store) {
+  for_vectors<T>(units, [&](int64_t j, const auto& access) {
     V dh{};
-    if (row.carried != nullptr) dh = load(row.carried + j);
-    if (row.seed != nullptr) dh += load(row.seed + j);
-    const V h = load(row.output + j);
+    if (row.carried != nullptr) dh = access.load(row.carried + j);
+    if (row.seed != nullptr) dh += access.load(row.seed + j);
+    const V h = access.load(row.output + j);
     const V sum = relu ? (h > V{} ? dh : V{}) : dh * simd::fma(-h, h, simd::broadcast(T(1)));
-    store(row.gradient + j, sum);
-    store(row.copy + j, sum);
+    access.store(row.gradient + j, sum);
+    access.store(row.copy + j, sum);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "kernels/simd.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels {
 
@@ -105,6 +106,25 @@ void reduce_columns(const T* x /* (rows, width), stride apart */, int64_t rows, 
       for (int64_t j = 0; j < width; ++j) total[j] = combine(total[j], part[j]);
   }
   std::copy(total, total + width, out);
+}
+
+// sums[j] (+)= Σ of column j of x, which lies in the level-1 cache: four running sums side by side.
+template <class T>
+void add_columns(const T* x /* (rows, width), stride apart */, int64_t rows, int64_t width, int64_t stride,
+                 bool accumulate, T* sums) {
+  constexpr int64_t chains = 4;
+  for_vectors<T>(width, [&](int64_t column, const auto& access) {
+    simd::Vec<T> part[chains] = {};
+    const T* row = x + column;
+    int64_t rest = rows;
+    for (; rest >= chains; rest -= chains, row += chains * stride) {
+#pragma GCC unroll 4
+      for (int64_t i = 0; i < chains; ++i) part[i] += access.load(row + i * stride);
+    }
+    for (; rest > 0; --rest, row += stride) part[0] += access.load(row);
+    const simd::Vec<T> sum = (part[0] + part[1]) + (part[2] + part[3]);
+    access.store(sums + column, accumulate ? access.load(sums + column) + sum : sum);
+  });
 }
 
 }  // namespace bpcore::kernels

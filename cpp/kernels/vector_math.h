@@ -29,18 +29,15 @@
 
 #include "kernels/lanes.h"
 #include "kernels/polynomials.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels {
 
 // out[i] = function(x[i]); out may be x.
 template <class T, class Function>
 void map_vectors(int64_t count, const T* x, T* out, Function function) {
-  constexpr int64_t width = simd::vector_width<T>;
-  int64_t i = 0;
-  for (; i + width <= count; i += width) simd::store(out + i, function(simd::load(x + i)));
-  if (i == count) return;
-  const simd::Mask<T> rest(static_cast<int>(count - i));
-  simd::store(out + i, function(simd::load(x + i, rest)), rest);
+  for_vectors<T>(count,
+                 [&](int64_t i, const auto& access) { access.store(out + i, function(access.load(x + i))); });
 }
 
 // c[first] + c[first + step] x + c[first + 2 step] x² + ..., by Horner's rule.

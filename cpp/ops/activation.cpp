@@ -103,12 +103,12 @@ struct TanhGrad {  // g · (1 - y²)
 
 }  // namespace
 
-Activation activation_from_name(const std::string& name) {
+Activation activation_from_name(const char* op, const std::string& name) {
   if (name.empty()) return Activation::None;
   if (name == "relu") return Activation::Relu;
   if (name == "sigmoid") return Activation::Sigmoid;
   if (name == "tanh") return Activation::Tanh;
-  throw ValueError(concat("dense: activation must be relu, sigmoid or tanh, not ", name));
+  throw ValueError(concat(op, ": activation must be relu, sigmoid or tanh, not ", name));
 }
 
 Value activation_gradient(const std::string& activation, Value seed, Value output) {

@@ -76,7 +76,7 @@ Routine by_blocks(const Rows& sizes, double nanoseconds) {
   return routine;
 }
 
-// x (..., channels) → (blocks, 2, channels): means of x - x[0] and sums of squares around them.
+// x (..., channels) → (blocks, 2, channels): means of x - shift and sums of squares around them.
 class BlockMoments final : public Op {
  public:
   const char* name() const override { return "batch_block_moments"; }
@@ -94,9 +94,10 @@ class BlockMoments final : public Op {
       using T = typename decltype(tag)::type;
       routine.run = [sizes, tasks = routine.tasks](const Frame& frame, int64_t task) {
         const Range share = part_of(sizes.blocks, tasks, task);
+        const kernels::Shift<T> shift(frame.input<T>(0), sizes.rows, sizes.channels);
         for (int64_t block = share.begin; block < share.end; ++block) {
           const int64_t first = block * kernels::batch_norm_block;
-          kernels::block_moments(frame.input<T>(0) + first * sizes.channels, frame.input<T>(0),
+          kernels::block_moments(frame.input<T>(0) + first * sizes.channels, shift,
                                  std::min(kernels::batch_norm_block, sizes.rows - first), sizes.channels,
                                  frame.output<T>() + 2 * block * sizes.channels);
         }
@@ -108,7 +109,7 @@ class BlockMoments final : public Op {
   void vjp(Vjp&) const override {}  // see above
 };
 
-// (x, block moments) → (3, channels): x[0], the mean of x - x[0], the biased variance of x.
+// (x, block moments) → (3, channels): the mean of x, what rounding took from it, the biased variance.
 class Moments final : public Op {
  public:
   const char* name() const override { return "batch_moments"; }
@@ -127,8 +128,8 @@ class Moments final : public Op {
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       routine.run = [sizes](const Frame& frame, int64_t) {
-        kernels::total_moments(frame.input<T>(0), frame.input<T>(1), sizes.rows, sizes.channels,
-                               frame.output<T>());
+        const kernels::Shift<T> shift(frame.input<T>(0), sizes.rows, sizes.channels);
+        kernels::total_moments(shift, frame.input<T>(1), sizes.rows, sizes.channels, frame.output<T>());
       };
     });
     return routine;
@@ -143,7 +144,8 @@ class Moments final : public Op {
         reshape(apply("slice", {x}, {{"start", zero}, {"size", size}, {"step", one}}), {x.shape().last()});
     const auto mean = [&](Value v) { return apply("mean", {v}, {{"axes", axes}, {"keepdims", false}}); };
     const Value shifted = x - first, rest = mean(shifted), difference = shifted - rest;
-    return stacked({first, rest, mean(difference * difference)});
+    const Value whole = first + rest;
+    return stacked({whole, (first - whole) + rest, mean(difference * difference)});
   }
 };
 

@@ -144,11 +144,14 @@ struct Box {
       throw ValueError(concat(op, ": start, size and step need one entry for each of ", rank, " axes"));
     for (size_t axis = 0; axis < rank; ++axis) {
       if (step[axis] == 0) throw ValueError(concat(op, ": step of axis ", axis, " must not be zero"));
-      const int64_t last = start[axis] + (size[axis] - 1) * step[axis], count = whole[static_cast<int>(axis)];
-      if (size[axis] < 0 ||
-          (size[axis] > 0 && (start[axis] < 0 || start[axis] >= count || last < 0 || last >= count)))
-        throw ValueError(concat(op, ": elements ", start[axis], " to ", last, " of axis ", axis,
-                                " are out of range for shape ", whole));
+      const int64_t first = start[axis], count = whole[static_cast<int>(axis)];
+      const bool begins = first >= 0 && first < count;
+      // How many there are from the first one on; what is asked for may overflow.
+      const int64_t there =
+          !begins ? 0 : 1 + (step[axis] > 0 ? (count - 1 - first) / step[axis] : -(first / step[axis]));
+      if (size[axis] < 0 || size[axis] > there)
+        throw ValueError(concat(op, ": ", size[axis], " elements of axis ", axis, " from ", first,
+                                " in steps of ", step[axis], " are out of range for shape ", whole));
     }
   }
 

@@ -30,7 +30,7 @@ class Dense final : public Op {
     if (node.count() == 3 && node.input(2).shape != Shape{weight[1]})
       throw ValueError(
           concat(name(), ": bias of shape ", node.input(2).shape, " does not fit weight of shape ", weight));
-    activation_from_name(node.attributes.text("activation", ""));
+    activation_from_name(name(), node.attributes.text("activation", ""));
     Shape result = x.head(x.rank() - 1);
     result.append(weight[1]);
     return {node.input(0).dtype, result};
@@ -42,7 +42,7 @@ class Dense final : public Op {
     const int64_t in = node.input(1).shape[0], out = node.input(1).shape[1];
     const Shape& x = node.input(0).shape;
     const int64_t rows = x.head(x.rank() - 1).elements();
-    const Activation activation = activation_from_name(node.attributes.text("activation", ""));
+    const Activation activation = activation_from_name(name(), node.attributes.text("activation", ""));
     const int others = node.attributes.text("then", "") == "add" ? 1 : 0, plus = node.count() - 1;
     const bool has_bias = node.count() - others == 3;
     Routine routine;

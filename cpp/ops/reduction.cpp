@@ -184,6 +184,7 @@ class ArgExtreme final : public Op {
       using T = typename decltype(tag)::type;
       routine.run = [split, tasks = routine.tasks, largest = largest_](const Frame& frame, int64_t task) {
         const Range share = part_of(split.outer * split.inner, tasks, task);
+        if (share.begin == share.end) return;  // an axis beside may be empty
         int64_t outer = share.begin / split.inner, inner = share.begin % split.inner;
         for (int64_t at = share.begin; at < share.end; ++at) {
           const T* x = frame.input<T>(0) + outer * split.size * split.inner + inner;

@@ -69,14 +69,14 @@ class SparseDense final : public Op {
     if (node.count() == 5 && node.input(4).shape != Shape{weight[1]})
       throw ValueError(
           concat(name(), ": bias of shape ", node.input(4).shape, " does not fit weight of shape ", weight));
-    activation_from_name(node.attributes.text("activation", ""));
+    activation_from_name(name(), node.attributes.text("activation", ""));
     return {node.input(values).dtype, {node.input(indptr).shape[0] - 1, weight[1]}};
   }
 
   Routine compile(const Signature& node, const TensorType& output) const override {
     const int64_t rows = output.shape[0], width = output.shape[1], in = node.input(3).shape[0];
     const int64_t capacity = node.input(indices).shape[0];
-    const Activation activation = activation_from_name(node.attributes.text("activation", ""));
+    const Activation activation = activation_from_name(name(), node.attributes.text("activation", ""));
     const bool has_bias = node.count() == 5;
     Routine routine;
     routine.tasks = tasks_for(rows, ceil_div(capacity, std::max<int64_t>(rows, 1)) * width);

@@ -80,8 +80,10 @@ class ElementwiseOptimizer : public Optimizer {
 
   // Whether a step without gradient leaves an element and its state as they are, so that nothing is put off.
   virtual bool rests(size_t group) const = 0;
-  // From now on, steps are kept: at most `most`, before they are forgotten.
+  // From now on, steps are kept: at most `most`, before they are forgotten. Allocates nothing where there is
+  // room for them.
   virtual void keep_steps(size_t most) = 0;
+  virtual void make_room_for_steps(size_t most) = 0;
   virtual void forget_steps() = 0;
   virtual size_t kept_steps() const = 0;
   // Takes the kept steps from number `first` on with gradients of zero.

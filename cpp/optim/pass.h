@@ -56,6 +56,7 @@ class Pass final : public ElementwiseOptimizer {
     forget_steps();
     kept_.resize(most * rules_.size());
   }
+  void make_room_for_steps(size_t most) override { kept_.reserve(most * rules_.size()); }
   void forget_steps() override { kept_count_ = 0; }
   size_t kept_steps() const override { return kept_count_; }
 

@@ -89,8 +89,9 @@ void Inputs::check_ragged(const Plan& plan, size_t number, int64_t rows) const {
   if (input.is_ragged()) {
     std::vector<int64_t> lengths;
     for (int64_t row : order_) lengths.push_back(input.array.indptr[row + 1] - input.array.indptr[row]);
-    std::nth_element(lengths.begin(), lengths.begin() + (rows - 1), lengths.end(), std::greater<>());
-    least = std::accumulate(lengths.begin(), lengths.begin() + rows, int64_t{0});
+    const int64_t longest = std::min(rows, samples());
+    std::nth_element(lengths.begin(), lengths.begin() + (longest - 1), lengths.end(), std::greater<>());
+    least = std::accumulate(lengths.begin(), lengths.begin() + longest, int64_t{0});
   }
   const bool fits = type.shape.rank() == 1 && type.shape[0] >= least &&
                     (input.is_ragged() || type.shape[0] == least) &&

@@ -97,19 +97,28 @@ void Outputs::keep() {
   read_ = 0;
 }
 
-void Outputs::resume(const std::vector<double>& totals) {
+void Outputs::resume(const std::vector<double>& totals, const std::map<int64_t, Rows>& collected,
+                     int64_t most) {
   if (totals.size() != totals_.size())
     throw ValueError(concat("session: totals of ", totals.size(), " values instead of ", totals_.size()));
+  const int64_t rows = collected.empty() ? 0 : collected.begin()->second.rows;
+  for (const auto& [number, given] : collected) {
+    const Rows known = this->collected(number);
+    if (given.dtype != known.dtype || given.row_elements != known.row_elements || given.rows != rows ||
+        rows > std::min(most, samples_))
+      throw ValueError(concat("session: ", given.rows, " rows of ", given.row_elements, " ",
+                              name_of(given.dtype), " elements can't be what was collected of output ",
+                              number));
+  }
+  for (size_t number = 0; number < count(); ++number)
+    if (!collected.empty() && places_[number].collected && collected.count(static_cast<int64_t>(number)) == 0)
+      throw ValueError(concat("session: the rows collected of output ", number, " are missing"));
   totals_ = totals;
-}
-
-void Outputs::resume_collected(int64_t number, const void* values, size_t bytes, int64_t rows) {
-  const Rows known = collected(number);
-  Place& place = places_[static_cast<size_t>(number)];
-  if (rows < 0 || rows > samples_ ||
-      bytes != static_cast<size_t>(rows * known.row_elements) * size_of(known.dtype))
-    throw ValueError(concat("session: ", bytes, " bytes are not ", rows, " rows of output ", number));
-  if (bytes > 0) std::memcpy(place.rows.data(), values, bytes);
+  for (const auto& [number, given] : collected) {
+    const int64_t bytes = rows * given.row_elements * static_cast<int64_t>(size_of(given.dtype));
+    if (bytes > 0)
+      std::memcpy(places_[static_cast<size_t>(number)].rows.data(), given.data, static_cast<size_t>(bytes));
+  }
   kept_ = rows;
 }
 

@@ -1,6 +1,7 @@
 // What a session keeps of the values that its plans give: sums over an epoch, or every sample's row.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "core/buffer.h"
@@ -24,11 +25,6 @@ class Outputs {
   void read(const Plan& plan, const Workspace& workspace, int64_t rows);  // of a batch of the step at hand
   void keep();                                                            // the step at hand was good
 
-  // Goes on in the middle of an epoch. Throws ValueError for totals of another length.
-  void resume(const std::vector<double>& totals);
-  // Throws ValueError unless `rows` rows of so many bytes fit.
-  void resume_collected(int64_t number, const void* values, size_t bytes, int64_t rows);
-
   size_t count() const { return places_.size(); }
   double loss() const { return last_[0]; }
   double weight() const { return last_[2]; }                     // of the step at hand, if output 2 is it
@@ -42,6 +38,11 @@ class Outputs {
     int64_t rows, row_elements;
   };
   Rows collected(int64_t number) const;  // of this epoch so far; throws ValueError if it isn't collected
+
+  // Goes on in the middle of an epoch in which at most `most` rows can have been kept: `collected` has them
+  // by output, of all that are collected or of none. Throws ValueError before anything changes where these
+  // don't fit.
+  void resume(const std::vector<double>& totals, const std::map<int64_t, Rows>& collected, int64_t most);
 
  private:
   struct Place {

@@ -103,10 +103,7 @@ void RowUpdate::finish(Team& team) {
 
 RowUpdates::RowUpdates(Update* update, const Plan& plan, const Plan* tail) : update_(update) {
   for (const RowGradient& gradient : plan.row_gradients()) slots_.push_back(gradient.slot);
-  std::vector<int64_t> others;
-  if (tail != nullptr)
-    for (const RowGradient& gradient : tail->row_gradients()) others.push_back(gradient.slot);
-  if (tail != nullptr && others != slots_)
+  if (tail != nullptr && tail->row_gradients() != plan.row_gradients())
     throw ValueError("session: the plans differ in their row gradients");
   if (slots_.empty()) return;
   if (update_ == nullptr || !update_->takes_rows())
@@ -116,6 +113,7 @@ RowUpdates::RowUpdates(Update* update, const Plan& plan, const Plan* tail) : upd
     updates_.emplace_back(*update_, gradient, list.shape.elements());
     puts_off_ = puts_off_ || updates_.back().puts_off();
   }
+  if (puts_off_) update_->elementwise().make_room_for_steps(most_steps);
 }
 
 double RowUpdates::cost() const {

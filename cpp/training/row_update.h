@@ -37,7 +37,7 @@ class RowUpdate {
   void finish(Team& team);
 
  private:
-  // body(first element of the flat buffers, elements) for each row of the batch.
+  // body(row) for each row of the batch.
   template <class Body>
   void each_row(Team& team, Body&& body);
   void clear(int64_t begin);

@@ -8,6 +8,12 @@
 
 namespace bpcore {
 
+namespace {
+
+constexpr int64_t most_batches = (int64_t{1} << 31) - 1;  // of a step: sums of larger numbers might overflow
+
+}  // namespace
+
 Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
                  std::shared_ptr<const Plan> watching, std::shared_ptr<Store> store,
                  std::shared_ptr<Update> update, std::vector<SampleArray> arrays, SessionOptions options)
@@ -19,8 +25,9 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
       row_updates_(update_.get(), *plan, tail.get()) {
   if (!plan->row_gradients().empty() && (options_.accumulate > 1 || options_.watch_every > 0))
     throw ValueError("session: gradients by rows can be neither accumulated nor watched");
-  if (options_.accumulate < 1)
-    throw ValueError(concat("session: accumulate must be at least 1, got ", options_.accumulate));
+  if (options_.accumulate < 1 || options_.accumulate > most_batches)
+    throw ValueError(concat("session: accumulate must be at least 1 and at most ", most_batches, ", got ",
+                            options_.accumulate));
   if (update_ && update_->store() != store_)
     throw ValueError("session: the optimizer belongs to another store");
   if (!options_.names.empty()) inputs_.look_for_nonfinite(options_.names);
@@ -36,6 +43,11 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
   threads_ = plan->threads(options_.threads, row_updates_.cost());
   full_ = make_part(std::move(plan), options_.batch_size, threads_);
   if (tail) tail_ = make_part(std::move(tail), rest, threads_);
+  if (options_.accumulate > 1 && tail_.plan && tail_.updated != full_.updated)
+    throw ValueError(
+        "session: to accumulate gradients, all batches must reach the same parameters, which the last, "
+        "smaller "
+        "one doesn't");
   if (options_.accumulate > 1) {
     if (!update_ || !outputs_.has_weight())
       throw ValueError(
@@ -86,11 +98,12 @@ void Session::begin_epoch(uint64_t epoch, bool shuffle) {
   if (steps + options_.watch_every <= next_watched_) next_watched_ = steps;
 }
 
-void Session::seek(int64_t position, const std::vector<double>& totals, int64_t skipped) {
+void Session::seek(int64_t position, const std::vector<double>& totals, int64_t skipped,
+                   const std::map<int64_t, Outputs::Rows>& collected) {
   if (position < 0 || position > steps_per_epoch_ || skipped < 0 || skipped > position)
     throw ValueError(concat("session: there is no step ", position, " with ", skipped,
                             " left out in epochs of ", steps_per_epoch_, " steps"));
-  outputs_.resume(totals);
+  outputs_.resume(totals, collected, position * options_.accumulate * options_.batch_size);
   position_ = position;
   skipped_ = skipped;
 }
@@ -165,11 +178,13 @@ bool Session::step(Team& team, const double* rates) {
   const bool watched =
       options_.watch_every > 0 && update_->optimizer().steps >= next_watched_ && !is_tail(begin);
   const size_t recorded = watched_.size();
-  const std::vector<Piece>& pieces = (watched ? watching_ : full_).updated;
+  const auto part_of_batch = [&](int64_t number) -> Part& {
+    return is_tail(number) ? tail_ : watched && number == begin ? watching_ : full_;
+  };
+  const std::vector<Piece>& pieces = part_of_batch(begin).updated;  // those of all its batches
   for (int64_t number = begin; number < end; ++number) {
     const bool first = number == begin;
-    Part& part = is_tail(number) ? tail_ : watched && first ? watching_ : full_;
-    const bool good = batch(team, part, pieces, number, first, number == end - 1, watched);
+    const bool good = batch(team, part_of_batch(number), pieces, number, first, number == end - 1, watched);
     if (good && watched && first) record_watched();
     if (!good) {
       row_updates_.drop(team);

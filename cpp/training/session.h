@@ -1,6 +1,7 @@
 // Many steps in one call: shuffle, gather, forward, backward, update.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -32,18 +33,20 @@ class Session {
   // exactly when there is none. Without `update` nothing is updated and the plans have no gradients. Output 0
   // of the plans is the mean loss, the others are sums over the batch, or collected; where gradients are
   // accumulated, output 2 is the weight of a batch's. Throws ValueError where these don't fit together.
-  // Gradients by rows can be neither accumulated nor watched.
-  // `watching` takes the place of `plan` in watched steps and has more scalars behind its outputs; null if
-  // none is.
+  // `tail` may have gradients for other parameters than `plan`, unless they are accumulated. Gradients by
+  // rows can be neither accumulated nor watched. `watching` takes the place of `plan` in watched steps and
+  // has more scalars behind its outputs; null if none is.
   Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
           std::shared_ptr<const Plan> watching, std::shared_ptr<Store> store, std::shared_ptr<Update> update,
           std::vector<SampleArray> arrays, SessionOptions options);
 
   void begin_epoch(uint64_t epoch, bool shuffle);
 
-  // After begin_epoch: goes on behind the first `position` steps, which gave these totals and left out
-  // `skipped`. Throws ValueError where that can't be.
-  void seek(int64_t position, const std::vector<double>& totals, int64_t skipped);
+  // After begin_epoch: goes on behind the first `position` steps, which gave these totals, left out `skipped`
+  // and collected these rows, see Outputs::resume. Throws ValueError before anything changes where that can't
+  // be.
+  void seek(int64_t position, const std::vector<double>& totals, int64_t skipped,
+            const std::map<int64_t, Outputs::Rows>& collected);
 
   // Runs up to `steps` steps and returns how many were done. Each update takes the next learning rate for
   // each group of the optimizer (rates, update by update). It stops early only before an update whose loss or
@@ -63,7 +66,6 @@ class Session {
   const std::vector<double>& losses() const { return losses_; }
   const std::vector<double>& watched() const { return watched_; }
   size_t watched_values() const { return watched_values_; }  // of one step
-  Outputs& outputs() { return outputs_; }
   const Outputs& outputs() const { return outputs_; }
 
  private:

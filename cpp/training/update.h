@@ -38,6 +38,8 @@ struct Piece {
   Range range;
   size_t group;
   size_t slot;
+
+  bool operator==(const Piece&) const = default;
 };
 
 // A trainer's gradients and optimizer: the other half of a step, beside the model's store.

@@ -44,9 +44,13 @@ CASES = {
     ),
     "one_cycle_down": schedules.OneCycle(0.3, 500, pct_start=0.0),
     "one_cycle_up": schedules.OneCycle(0.3, 500, pct_start=1.0),
-    "cyclic": schedules.Cyclic(0.3, 0.01, 50),
-    "cyclic_halved": schedules.Cyclic(0.3, 0.01, 20, 35, mode="triangular2"),
-    "cyclic_exponential": schedules.Cyclic(0.3, 0.01, 40, 20, mode="exp_range", gamma=0.99),
+    "cyclic": schedules.Cyclic(0.3, base_lr=0.01, step_size_up=50),
+    "cyclic_halved": schedules.Cyclic(
+        0.3, base_lr=0.01, step_size_up=20, step_size_down=35, mode="triangular2"
+    ),
+    "cyclic_exponential": schedules.Cyclic(
+        0.3, base_lr=0.01, step_size_up=40, step_size_down=20, mode="exp_range", gamma=0.99
+    ),
     "lambda": schedules.Lambda(0.3, lambda step: 1 / (1 + 0.01 * step)),
     "warmup": schedules.Warmup(schedules.Cosine(0.3, 500, 0.003), 80, 0.1),
     "sequential": schedules.Sequential(

@@ -129,10 +129,11 @@ def test_what_does_not_fit_is_refused() -> None:
         session.seek(6, session.totals, 0)
     with pytest.raises(ValueError, match="totals of 3 values instead of 4"):
         session.seek(1, session.totals[:3], 0)
-    with pytest.raises(ValueError, match="rows of output 2"):
-        session.seek(1, session.totals, 0, {2: np.zeros((2, 3))})
-    with pytest.raises(ValueError, match="are not 11 rows of output 2"):
-        session.seek(1, session.totals, 0, {2: np.zeros((11, 3), np.float32)})
+    for rows, dtype in (((2, 3), "float64"), ((2, 4), "float32"), ((3, 3), "float32"), ((11, 3), "float32")):
+        with pytest.raises(ValueError, match=f"{rows[0]} rows of {rows[1]} {dtype} elements can't be"):
+            session.seek(1, session.totals + 1, 0, {2: np.zeros(rows, dtype)})
+        assert session.position == 0
+        assert not session.totals.any()
 
 
 def test_the_first_output_is_a_scalar_and_all_are_floats() -> None:
@@ -151,3 +152,9 @@ def test_a_tail_must_have_the_same_outputs() -> None:
     store = core.Store([], [], "float32")
     with pytest.raises(ValueError, match="the two plans have different outputs"):
         core.Session(plan_of(3), other, store, None, [samples()], 3)
+
+
+@pytest.mark.parametrize("accumulate", [0, 2**31, 2**63 - 1])
+def test_batches_of_a_step_are_of_a_size_whose_sums_fit(accumulate: int) -> None:
+    with pytest.raises(ValueError, match=f"accumulate must be at least 1 and .* got {accumulate}"):
+        session_of(samples(), 5, accumulate=accumulate)

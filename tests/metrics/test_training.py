@@ -77,7 +77,7 @@ def test_a_history_holds_arrays_and_shows_numbers(tmp_path: Any, capfd: Any) -> 
         assert "confusion" not in text
     pytest.importorskip("matplotlib")
     assert len(history.plot().axes) == 5
-    history.plot(tmp_path / "curves.png")
+    history.plot(path=tmp_path / "curves.png")
 
 
 def test_values_with_gradients_watched_are_the_same() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import nn, ops, optim
+from bpcore import nn, ops, optim, pytorch
 from bpcore._native import core
 from tests.support.draw import mask, normal
 
@@ -100,6 +100,7 @@ def _permuted(layer: Any, x: Any, order: Any) -> float:
         lambda causal: nn.TransformerEncoder(2, 8, 2, 16, causal),
         lambda causal: nn.TransformerEncoder(1, 8, 4, 16, causal, norm_first=False, activation="relu"),
         lambda causal: nn.TransformerEncoderLayer(8, 2, 10, causal, activation="swiglu"),
+        lambda causal: nn.TransformerEncoderLayer(8, 2, 10, causal, activation=nn.GLU()),
     ],
 )
 def test_an_encoder_sees_sets_and_a_causal_one_the_past_alone(make: Callable[[bool], Any]) -> None:
@@ -228,6 +229,26 @@ def test_training_gives_the_same_bits_for_any_number_of_threads() -> None:
     assert losses[-1] < 0.8 * losses[0]
     for threads in (2, 3, 8):
         assert trained(threads)[0] == one, threads
+
+
+@pytest.mark.parametrize("activation", ["prelu", nn.PReLU(), nn.Sequential(nn.Identity(), nn.PReLU())])
+@pytest.mark.parametrize("kind", [nn.TransformerEncoder, nn.TransformerDecoder])
+def test_each_layer_has_an_activation_with_parameters_of_its_own(kind: Any, activation: Any) -> None:
+    stack = kind(2, 4, 2, 8, activation=activation)
+    found = [name for name in stack.parameters if "activation" in name]
+    place = "activation.1.weight" if isinstance(activation, nn.Sequential) else "activation.weight"
+    assert found == [f"layers.{i}.dense1.{place}" for i in range(2)]
+    weights = [value for name, value in pytorch.state_dict(stack).items() if np.array_equal(value, [0.25])]
+    assert len(weights) == 2
+
+
+def test_the_activation_that_layers_copy_is_left_alone() -> None:
+    activation = nn.PReLU()
+    activation.parameters["weight"][...] = 0.5
+    stack = nn.TransformerEncoder(2, 4, 2, 8, activation=activation)
+    stack.parameters["layers.0.dense1.activation.weight"][...] = 0.75
+    assert stack.parameters["layers.1.dense1.activation.weight"] == 0.5
+    assert activation.parameters["weight"] == 0.5
 
 
 def test_copies_and_representations() -> None:

@@ -99,3 +99,11 @@ def test_a_model_can_be_pickled_with_its_values() -> None:
     np.testing.assert_array_equal(twin(x), expected)
     twin.parameters["0.weight"][...] = 0
     np.testing.assert_array_equal(model(x), expected)
+
+
+def test_a_recurrence_can_be_pickled_before_its_parameters_exist() -> None:
+    layer = nn.LSTM(3, unit_forget_bias=True, bias_init="normal")
+    twin = pickle.loads(pickle.dumps(layer))
+    x = np.ones((2, 4, 3), np.float32)
+    np.testing.assert_array_equal(twin(x), layer(x))
+    np.testing.assert_array_equal(layer.parameters["cells.0.bias"][3:6], 1)

@@ -211,7 +211,7 @@ def test_affine_switches_and_initial_values(layer: nn.Module, names: list[str]) 
 
 def test_sizes_are_inferred_once_and_shown() -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
-    shown = ["LayerNorm((4,))", "RMSNorm((4,))", "GroupNorm(2, 4)", "InstanceNorm(4)"]
+    shown = ["LayerNorm((4,))", "RMSNorm((4,))", "GroupNorm(2, 4)", "InstanceNorm(4, affine=True)"]
     for layer, text in zip(
         [nn.LayerNorm(), nn.RMSNorm(), nn.GroupNorm(2), nn.InstanceNorm(affine=True)], shown, strict=True
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,23 @@ def test_wrong_settings_are_refused(
 def test_unknown_activations_are_refused() -> None:
     with pytest.raises(ValueError, match='activation must be "tanh" or "relu"'):
         nn.RNN(2, activation="gelu")
+
+
+@pytest.mark.parametrize("name", ["RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"])
+def test_all_arguments_have_names_and_another_is_refused_in_the_name_of_the_layer(name: str) -> None:
+    kind = getattr(nn, name)
+    assert all(each.kind is not each.VAR_KEYWORD for each in inspect.signature(kind).parameters.values())
+    with pytest.raises(TypeError, match=rf"^{name}\.__init__\(\) got .* 'unit'"):
+        kind(2, unit=3)
+
+
+def test_input_that_does_not_fit_is_refused_in_the_name_of_the_layer() -> None:
+    layer = nn.LSTM(4)
+    with pytest.raises(ValueError, match=r"^LSTM: expected input of shape \(batch, steps, features\)"):
+        layer(np.ones((3, 4), np.float32))
+    layer(np.ones((2, 3, 4), np.float32))
+    with pytest.raises(ValueError, match="^LSTM: expected input of 4 features"):
+        layer(np.ones((2, 3, 5), np.float32))
 
 
 def test_repr() -> None:

@@ -69,7 +69,7 @@ def test_its_parameters_take_the_weights_place() -> None:
     assert ["0", "(WeightNorm)", "(None,", "5)", "25"] in rows
     assert ["0.layer", "(Dense)", "(None,", "5)", "5"] in rows
     assert "48 parameters (" in text
-    assert repr(model[1]) == "WeightNorm(Dense(3, in_features=5))"
+    assert repr(model[1]) == "WeightNorm(Dense(3, in_features=5, use_bias=False))"
 
 
 def test_the_layer_keeps_its_fused_product() -> None:

@@ -30,13 +30,14 @@ def _blocks(x: Any) -> list[Any]:
 
 
 def block_moments(x: Any) -> Any:
-    shifted = _blocks(x - _rows(x)[0])
+    rows = _rows(x)
+    shifted = _blocks(x - np.median(rows[[0, len(rows) // 2, -1]], axis=0))
     return np.stack([[b.mean(0), ((b - b.mean(0)) ** 2).sum(0)] for b in shifted])
 
 
 def moments(x: Any, _: Any = None) -> Any:
     rows = _rows(x)
-    return np.stack([rows[0], (rows - rows[0]).mean(0), rows.var(0)])
+    return np.stack([rows.mean(0), np.zeros(rows.shape[1]), rows.var(0)])  # the second: what rounding took
 
 
 def batch_norm(x: Any, weight: Any, bias: Any, given: Any, eps: float) -> Any:
@@ -131,6 +132,14 @@ def test_large_values_that_are_close_keep_their_digits(offset: float) -> None:
     np.testing.assert_allclose(found[2], x.astype("float64").var(0), rtol=1e-6)
     y = _fused(x, np.ones(2, "float32"), np.zeros(2, "float32"))
     np.testing.assert_allclose(y, normalized(x.astype("float64"), (0,), EPS), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("place", [0, 499])
+def test_an_outlier_takes_no_digits_from_the_others(place: int) -> None:
+    x = normal((500, 2)).astype("float32")
+    x[place] = 3e4
+    y = _fused(x, np.ones(2, "float32"), np.zeros(2, "float32"))
+    np.testing.assert_allclose(y, normalized(x.astype("float64"), (0,), EPS), rtol=3e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

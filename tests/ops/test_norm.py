@@ -122,6 +122,19 @@ def test_digits_of_values_close_to_each_other_are_not_lost(dtype: str) -> None:
     )
 
 
+@pytest.mark.parametrize("place", [0, 767])
+def test_an_outlier_takes_no_digits_from_the_others(place: int) -> None:
+    x = normal((1, 768)).astype("float32")
+    x[0, place] = 3e3
+    np.testing.assert_allclose(ops.layer_norm(x), _layer_norm(x.astype("float64")), rtol=3e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("count", [1, 5, 300])
+@pytest.mark.parametrize("value", [1.0, 1e7 + 1, 3e38, -1e-38])
+def test_equal_values_are_normalised_to_almost_nothing(value: float, count: int) -> None:
+    assert np.abs(ops.layer_norm(np.full((2, count), value, "float32"))).max() < 1e-3
+
+
 @pytest.mark.parametrize("op", ["layer_norm", "rms_norm"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_number_of_threads_changes_no_bit(op: str, dtype: str) -> None:

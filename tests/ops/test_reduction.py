@@ -58,7 +58,7 @@ CASES = [
 ] + [
     Case(op, reference, x, axis=axis, keepdims=keepdims, exact=True, differentiable=False)
     for op, reference in [(ops.argmax, np.argmax), (ops.argmin, np.argmin)]
-    for shape, axis in [*REDUCTIONS, ((0, 3), 1)]
+    for shape, axis in [*REDUCTIONS, ((0, 3), 1), ((3, 0), 0), ((2, 3, 0), 1), ((2, 0, 3), 0)]
     if isinstance(axis, int)
     for keepdims in (False, True)
     for x in [normal(shape), np.round(normal(shape)), integers(shape, -3, 3)]

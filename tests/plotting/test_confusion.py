@@ -42,16 +42,16 @@ def test_cells_show_numbers_or_shares(normalize: Any, shown: Any, texts: list[st
 
 def test_labels_stand_at_rows_and_columns(tmp_path: Path) -> None:
     names = ["a cat", "a dog", "something else"]
-    panel = plot_confusion(MATRIX, names).axes[0]
+    panel = plot_confusion(MATRIX, labels=names).axes[0]
     assert [text.get_text() for text in panel.get_xticklabels()] == names
     assert [text.get_text() for text in panel.get_yticklabels()] == names
-    assert plot_confusion(MATRIX, names, tmp_path / "confusion.svg") is None
+    assert plot_confusion(MATRIX, labels=names, path=tmp_path / "confusion.svg") is None
     assert "<svg" in (tmp_path / "confusion.svg").read_text("utf-8")
 
 
 def test_labels_are_no_formulas_and_leave_room_for_the_matrix(tmp_path: Path) -> None:
-    plot_confusion(MATRIX, [r"$\none$", "from $5 to $10", "more"], tmp_path / "confusion.svg")
-    figure = plot_confusion(MATRIX, ["a cat", "a dog", "something else that has quite a long name"])
+    plot_confusion(MATRIX, labels=[r"$\none$", "from $5 to $10", "more"], path=tmp_path / "confusion.svg")
+    figure = plot_confusion(MATRIX, labels=["a cat", "a dog", "something else that has quite a long name"])
     figure.draw_without_rendering()
     assert figure.axes[0].get_window_extent().width / figure.dpi > 2  # inches
 

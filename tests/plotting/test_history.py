@@ -37,7 +37,7 @@ def test_a_panel_for_each_metric_with_both_curves(tmp_path: Path) -> None:
     assert lines["training"] == history["loss"]
     assert lines["validation"] == history["val_loss"]
     assert panels["loss"].get_xlabel() == "epoch"
-    assert plot_history(history, tmp_path / "curves.png") is None
+    assert plot_history(history, path=tmp_path / "curves.png") is None
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -23,7 +23,7 @@ def _visible(figure: Any) -> list[Any]:
 
 def test_points_diagonal_and_residuals(tmp_path: Path) -> None:
     p, t = PREDICTION[:, 0], TARGET[:, 0]
-    figure = plot_predictions(p, t)
+    figure = plot_predictions(prediction=p, target=t)
     above, below = _visible(figure)
     np.testing.assert_allclose(above.collections[0].get_offsets(), np.stack([t, p], 1))
     np.testing.assert_allclose(below.collections[0].get_offsets(), np.stack([p, p - t], 1))
@@ -32,14 +32,14 @@ def test_points_diagonal_and_residuals(tmp_path: Path) -> None:
     r2 = 1 - np.sum((p - t) ** 2) / np.sum((t - t.mean()) ** 2)
     assert above.get_title("right") == f"R² {r2:.4f}, RMSE {np.sqrt(np.mean((p - t) ** 2)):.3g}"
     assert (above.get_xlabel(), above.get_ylabel()) == ("target", "prediction")
-    assert plot_predictions(p, t, tmp_path / "predictions.png") is None
+    assert plot_predictions(prediction=p, target=t, path=tmp_path / "predictions.png") is None
     assert (tmp_path / "predictions.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("outputs", "panels"), [(1, 2), (3, 6), (5, 10), (8, 16), (11, 16)])
 def test_each_output_has_two_panels_up_to_a_limit(outputs: int, panels: int) -> None:
     values = RNG.normal(size=(20, outputs))
-    figure = plot_predictions(values, values, names=[f"y{i}" for i in range(outputs)])
+    figure = plot_predictions(prediction=values, target=values, names=[f"y{i}" for i in range(outputs)])
     shown = _visible(figure)
     assert len(shown) == panels
     titles = [panel.get_title("left") for panel in shown if panel.get_title("left")]
@@ -50,18 +50,18 @@ def test_each_output_has_two_panels_up_to_a_limit(outputs: int, panels: int) -> 
 
 def test_a_last_axis_of_one_may_be_missing() -> None:
     for p, t in ((PREDICTION[:, :1], TARGET[:, 0]), (PREDICTION[:, 0], TARGET[:, :1])):
-        assert len(_visible(plot_predictions(p, t))) == 2
+        assert len(_visible(plot_predictions(prediction=p, target=t))) == 2
 
 
 def test_many_samples_are_drawn_in_part_and_counted_in_whole() -> None:
     p, t = RNG.normal(size=20_000), RNG.normal(size=20_000)
-    above = plot_predictions(p, t).axes[0]
+    above = plot_predictions(prediction=p, target=t).axes[0]
     assert len(above.collections[0].get_offsets()) == 5000
     assert f"RMSE {np.sqrt(np.mean((p - t) ** 2)):.3g}" in above.get_title("right")
 
 
 def test_targets_that_are_all_the_same_have_no_r2() -> None:
-    panel = plot_predictions(np.arange(4.0), np.ones(4)).axes[0]
+    panel = plot_predictions(prediction=np.arange(4.0), target=np.ones(4)).axes[0]
     assert panel.get_title("right").startswith("all targets are the same")
 
 
@@ -81,4 +81,4 @@ def test_what_cannot_be_drawn_is_refused(
     prediction: Any, target: Any, options: Any, error: type, fragment: str
 ) -> None:
     with pytest.raises(error, match=fragment):
-        plot_predictions(prediction, target, **options)
+        plot_predictions(prediction=prediction, target=target, **options)

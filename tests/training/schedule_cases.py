@@ -26,10 +26,12 @@ DESCRIBED: dict[str, schedules.Schedule] = {
     "cosine": schedules.Cosine(0.03, 170, 0.001),
     "cosine_periodic": schedules.Cosine(0.03, 17, 0.001, periodic=True),
     "cosine_restarts": schedules.CosineRestarts(0.03, 13, 2, 0.001),
-    "one_cycle": schedules.OneCycle(0.03, 190, 0.37),
-    "one_cycle_three": schedules.OneCycle(0.03, 190, 0.37, "linear", three_phase=True),
-    "cyclic": schedules.Cyclic(0.03, 0.002, 11, 23, "triangular2"),
-    "cyclic_exp": schedules.Cyclic(0.03, 0.002, 11, mode="exp_range", gamma=0.991),
+    "one_cycle": schedules.OneCycle(0.03, 190, pct_start=0.37),
+    "one_cycle_three": schedules.OneCycle(
+        0.03, 190, pct_start=0.37, anneal_strategy="linear", three_phase=True
+    ),
+    "cyclic": schedules.Cyclic(0.03, base_lr=0.002, step_size_up=11, step_size_down=23, mode="triangular2"),
+    "cyclic_exp": schedules.Cyclic(0.03, base_lr=0.002, step_size_up=11, mode="exp_range", gamma=0.991),
     "warmup": schedules.Warmup(schedules.CosineRestarts(0.03, 13), 37, 0.05),
     "sequential": schedules.Sequential(
         [schedules.Linear(0.03, 29), 0.02, schedules.Cosine(0.01, 99)], [29, 77]

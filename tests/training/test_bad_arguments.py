@@ -38,6 +38,8 @@ def trainer() -> bp.Trainer:
         ({"batch_size": -8}, ValueError, "batch_size must be at least 1, got -8"),
         ({"batch_size": 8.0}, TypeError, "batch_size must be an integer"),
         ({"batch_size": "8"}, TypeError, "batch_size must be an integer"),
+        ({"accumulate": 0}, ValueError, "accumulate must be at least 1"),
+        ({"accumulate": 2**63 - 1}, ValueError, "at least 1 and at most 2147483647, got 9223372036854775807"),
         ({"y": None}, TypeError, "y is missing"),
         ({"validation_split": 1.0}, ValueError, "must lie in [0, 1), got 1.0"),
         ({"validation_split": -0.1}, ValueError, "must lie in [0, 1), got -0.1"),
@@ -248,10 +250,10 @@ def test_functions_that_return_nonsense(
         ),  # type: ignore[arg-type]
         (lambda: optim.SGD({"0.weight": np.ones(900)}, 0.1), TypeError, "got {'0.weight': array([1., 1"),  # type: ignore[arg-type]
         (lambda: nn.Dense(3, in_features=0), ValueError, "in_features must be at least 1"),
-        (lambda: nn.Dense(3, "rleu"), ValueError, "unknown activation 'rleu'; did you mean 'relu'"),
+        (lambda: nn.Dense(3, "rleu"), ValueError, "Dense: unknown activation 'rleu'; did you mean 'relu'"),
         (lambda: nn.Dense(3, "zzz"), ValueError, "known: celu, elu, gelu, "),
         (lambda: nn.Dense(3, nn.ReLU), TypeError, "with ()"),
-        (lambda: nn.Dense(3, 7), TypeError, "an activation is a name, a function or a module"),
+        (lambda: nn.Dense(3, 7), TypeError, "Dense: an activation is a name, a function or a module, got 7"),
         (lambda: nn.Dense(3, kernel_init="he_norml"), ValueError, "did you mean 'he_normal'"),
         (lambda: nn.Sequential(nn.Dense), TypeError, "layer 0 must be a module or a function"),
         (lambda: nn.Sequential(nn.Dense(3), 5), TypeError, "layer 1 must be a module or a function"),  # type: ignore[arg-type]
@@ -326,6 +328,8 @@ def _frozen() -> nn.Module:
         ({"seed": 1.5}, TypeError, "seed must be an integer"),
         ({"seed": 2**63}, ValueError, "seed must be below 2**63"),
         ({"threads": 0}, ValueError, "threads must be at least 1"),
+        ({"threads": 1025}, ValueError, "threads must be at least 1 and at most 1024, got 1025"),
+        ({"threads": 2**40}, ValueError, "threads must be at least 1 and at most 1024, got 1099511627776"),
         ({"threads": 1.5}, TypeError, "threads must be an integer"),
         ({"model": nn.Sequential(nn.ReLU())}, ValueError, "the model has no trainable parameters"),
         ({"model": nn.Sequential()}, ValueError, "the model has no trainable parameters"),

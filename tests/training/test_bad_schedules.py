@@ -43,7 +43,7 @@ WITH_RATE: list[Callable[[Any], schedules.Schedule]] = [
     lambda lr: Cosine(lr, 10),
     lambda lr: CosineRestarts(lr, 10),
     lambda lr: OneCycle(lr, 10),
-    lambda lr: Cyclic(lr, 0),
+    lambda lr: Cyclic(lr, base_lr=0),
     lambda lr: Lambda(lr, abs),
 ]
 
@@ -99,10 +99,10 @@ def test_wrong_rates(make: Callable[[Any], schedules.Schedule]) -> None:
         (lambda: CosineRestarts(0.1, 5, 1.5), TypeError, "T_mult must be an integer, got 1.5"),  # type: ignore[arg-type]
         (lambda: CosineRestarts(0.1, 5, 2, 0.2), ValueError, "eta_min must be in [0, 0.1], got 0.2"),
         (lambda: OneCycle(0.1, 0), ValueError, "total_steps must be at least 1, got 0"),
-        (lambda: OneCycle(0.1, 9, 1.1), ValueError, "pct_start must be in [0, 1], got 1.1"),
-        (lambda: OneCycle(0.1, 9, -0.1), ValueError, "pct_start must be in [0, 1], got -0.1"),
+        (lambda: OneCycle(0.1, 9, pct_start=1.1), ValueError, "pct_start must be in [0, 1], got 1.1"),
+        (lambda: OneCycle(0.1, 9, pct_start=-0.1), ValueError, "pct_start must be in [0, 1], got -0.1"),
         (
-            lambda: OneCycle(0.1, 9, 0.6, three_phase=True),
+            lambda: OneCycle(0.1, 9, pct_start=0.6, three_phase=True),
             ValueError,
             "pct_start must be in [0, 0.5], got 0.6",
         ),
@@ -113,12 +113,24 @@ def test_wrong_rates(make: Callable[[Any], schedules.Schedule]) -> None:
             ValueError,
             "final_div_factor must be finite and above",
         ),
-        (lambda: Cyclic(0.1, 0.2), ValueError, "base_lr must be in [0, 0.1], got 0.2"),
-        (lambda: Cyclic(0.1, -0.1), ValueError, "base_lr must be in [0, 0.1], got -0.1"),
-        (lambda: Cyclic(0.1, 0, 0), ValueError, "step_size_up must be at least 1, got 0"),
-        (lambda: Cyclic(0.1, 0, 5, 0), ValueError, "step_size_down must be at least 1, got 0"),
-        (lambda: Cyclic(0.1, 0, mode="up"), ValueError, '"triangular", "triangular2" or "exp_range", got'),  # type: ignore[arg-type]
-        (lambda: Cyclic(0.1, 0, gamma=0), ValueError, "Cyclic: gamma must be finite and above 0"),
+        (lambda: Cyclic(0.1, base_lr=0.2), ValueError, "base_lr must be in [0, 0.1], got 0.2"),
+        (lambda: Cyclic(0.1, base_lr=-0.1), ValueError, "base_lr must be in [0, 0.1], got -0.1"),
+        (
+            lambda: Cyclic(0.1, base_lr=0, step_size_up=0),
+            ValueError,
+            "step_size_up must be at least 1, got 0",
+        ),
+        (
+            lambda: Cyclic(0.1, base_lr=0, step_size_up=5, step_size_down=0),
+            ValueError,
+            "step_size_down must be at least 1, got 0",
+        ),
+        (
+            lambda: Cyclic(0.1, base_lr=0, mode="up"),
+            ValueError,
+            '"triangular", "triangular2" or "exp_range", got',
+        ),  # type: ignore[arg-type]
+        (lambda: Cyclic(0.1, base_lr=0, gamma=0), ValueError, "Cyclic: gamma must be finite and above 0"),
         (lambda: Lambda(0.1, 0.5), TypeError, "lr_lambda must be a function, got 0.5"),  # type: ignore[arg-type]
         (lambda: Warmup(0.1, 0), ValueError, "Warmup: steps must be at least 1, got 0"),
         (lambda: Warmup(0.1, 5, -1), ValueError, "Warmup: start_factor must be in [0, 1], got -1"),

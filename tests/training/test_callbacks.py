@@ -148,7 +148,7 @@ def test_stop_training_ends_after_the_step_at_hand(at: int) -> None:
     trainer, recorder = _trainer(), Recorder()
     history = _fit(trainer, Stop(), recorder, epochs=5)
     assert trainer.steps == at
-    assert len(history) == at // 3
+    assert len(history.epochs) == at // 3
     assert recorder.events[-1][0] == "train end"
     assert _fit(trainer, epochs=1)["loss"], "the next run is not stopped"
 
@@ -179,7 +179,7 @@ def test_an_exception_in_a_callback_comes_through_and_leaves_the_trainer_usable(
         assert recorder.events[-2][0] == "epoch end", "the others are told what has happened"
     done = {"on_step": 2, "on_pause": 1, "on_epoch_end": 3, "on_train_end": 6}.get(event, 0)
     assert trainer.steps == done
-    assert len(trainer.history) == done // 3
+    assert len(trainer.history.epochs) == done // 3
     if event == "on_train_begin":
         assert trainer.history is before, "no run has begun"
     else:
@@ -188,7 +188,7 @@ def test_an_exception_in_a_callback_comes_through_and_leaves_the_trainer_usable(
     x, y = blobs(40)
     assert np.isfinite(trainer.predict(x)).all()
     assert np.isfinite(trainer.step(x, y))
-    assert len(_fit(trainer, epochs=2)) == 2
+    assert len(_fit(trainer, epochs=2).epochs) == 2
 
 
 def test_an_exception_where_a_loss_is_not_finite_takes_its_place() -> None:
@@ -202,7 +202,7 @@ def test_an_exception_where_a_loss_is_not_finite_takes_its_place() -> None:
         _fit(trainer, LambdaCallback(on_not_finite=fail), recorder)
     assert [event for event, *_ in recorder.events] == ["train begin", "epoch begin", "train end"]
     trainer.parameters["1.bias"][...] = 0
-    assert len(_fit(trainer, epochs=2)) == 2
+    assert len(_fit(trainer, epochs=2).epochs) == 2
 
 
 def test_pauses_come_between_native_calls() -> None:

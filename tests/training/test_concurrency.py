@@ -53,8 +53,8 @@ def test_a_second_fit_or_step_at_the_same_time_raises_and_the_first_goes_on() ->
         trainer.stop_training = True
         first.join(60)
     assert not first.is_alive()
-    assert len(trainer.history) == trainer.epochs >= 1
-    assert len(trainer.fit(x, y, epochs=1, progress=False)) == 1
+    assert len(trainer.history.epochs) == trainer.epochs >= 1
+    assert len(trainer.fit(x, y, epochs=1, progress=False).epochs) == 1
 
 
 @pytest.mark.parametrize("data", ["arrays", "batches", "steps"])

@@ -54,7 +54,7 @@ def test_early_stopping_stops_and_restores_the_best_epochs_bits(
 ) -> None:
     trainer, stopping = _trainer(), Scripted(values, **options)
     history = _fit(trainer, stopping, epochs=6)
-    assert len(history) == done
+    assert len(history.epochs) == done
     assert stopping.best_epoch == best
     assert stopping.best == values[best - 1]
     assert bits(trainer) == stopping.bits[best - 1]
@@ -63,7 +63,7 @@ def test_early_stopping_stops_and_restores_the_best_epochs_bits(
 
 def test_early_stopping_looks_at_accuracy_from_the_other_side() -> None:
     stopping = Scripted([0.1, 0.5, 0.4, 0.3, 0.9, 0.9], monitor="accuracy", patience=2)
-    assert len(_fit(_trainer(), stopping, epochs=6)) == 4
+    assert len(_fit(_trainer(), stopping, epochs=6).epochs) == 4
     assert stopping.best == 0.5
 
 
@@ -75,8 +75,8 @@ def test_early_stopping_without_restoring_keeps_the_last_bits() -> None:
 
 def test_early_stopping_begins_anew_with_each_fit() -> None:
     trainer, stopping = _trainer(), Scripted([1, 2, 9, 8, 7], patience=1)
-    assert len(_fit(trainer, stopping, epochs=2)) == 2
-    assert len(_fit(trainer, stopping, epochs=3)) == 3
+    assert len(_fit(trainer, stopping, epochs=2).epochs) == 2
+    assert len(_fit(trainer, stopping, epochs=3).epochs) == 3
     assert stopping.best == 7
 
 
@@ -88,7 +88,7 @@ def test_early_stopping_on_real_validation_data() -> None:
     trainer = bp.Trainer(network(32, 3), "cross_entropy", optim.Adam(0.02))
     stopping = EarlyStopping(patience=3)
     history = trainer.fit(x, y, epochs=100, validation_data=held_out, callbacks=[stopping], progress=False)
-    assert len(history) == stopping.best_epoch + 3 < 100  # type: ignore[operator]
+    assert len(history.epochs) == stopping.best_epoch + 3 < 100  # type: ignore[operator]
     assert stopping.best == min(history["val_loss"])
     assert trainer.evaluate(*held_out)["loss"] == stopping.best
 

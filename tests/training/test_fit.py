@@ -75,14 +75,14 @@ def test_history_has_a_value_of_each_kind_for_each_epoch() -> None:
     trainer = bp.Trainer(network(3), "cross_entropy", metrics=["accuracy"])
     history = trainer.fit(x, y, epochs=4, batch_size=16, validation_data=blobs(20), progress=False)
     assert history is trainer.history
-    assert history.keys() == ["loss", "accuracy", "val_loss", "val_accuracy"]
-    assert len(history) == 4
+    assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert len(history.epochs) == 4
     assert history.epochs == [1, 2, 3, 4]
     assert all(len(history[name]) == 4 and all(map(np.isfinite, history[name])) for name in history)
     assert len(history.seconds) == 4
     assert min(history.seconds) > 0
     assert trainer.fit(x, y, epochs=2, progress=False).epochs == [5, 6]
-    assert trainer.history.keys() == ["loss", "accuracy"]
+    assert list(trainer.history) == ["loss", "accuracy"]
     with pytest.raises(KeyError, match="no 'val_loss' in the history; it has loss, accuracy"):
         trainer.history["val_loss"]
 
@@ -142,8 +142,8 @@ def test_no_epochs_change_nothing() -> None:
     trainer = bp.Trainer(network(3, in_features=4), "cross_entropy")
     before = bits(trainer)
     history = trainer.fit(x, y, epochs=0, progress=False)
-    assert len(history) == 0
-    assert history.keys() == []
+    assert len(history.epochs) == 0
+    assert list(history) == []
     assert bits(trainer) == before
     assert trainer.steps == 0
 

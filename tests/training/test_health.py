@@ -239,7 +239,7 @@ def test_a_plot_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     x, y = blobs(64)
     health = _watched(bp.Trainer(network(8, 8, 3, activation="relu"), "cross_entropy"), x, y, epochs=2)
-    health.plot(tmp_path / "flow.png")
+    health.plot(path=tmp_path / "flow.png")
     assert (tmp_path / "flow.png").read_bytes().startswith(b"\x89PNG")
     figure = health.plot()
     assert [panel.get_title(loc="left") for panel in figure.axes] == [

@@ -64,8 +64,10 @@ def interrupted(rows: int, threads: int) -> None:
     assert ended.epochs == [trainer.epochs]
 
     history = trainer.history
-    assert len(history) == trainer.epochs
-    assert all(len(history[name]) == len(history) and np.isfinite(history[name]).all() for name in history)
+    assert len(history.epochs) == trainer.epochs
+    assert all(
+        len(history[name]) == len(history.epochs) and np.isfinite(history[name]).all() for name in history
+    )
     assert trainer.epochs * steps_per_epoch <= trainer.steps <= (trainer.epochs + 1) * steps_per_epoch
 
     # The same number of steps without an interruption leaves the same bits.
@@ -75,7 +77,7 @@ def interrupted(rows: int, threads: int) -> None:
         assert twin.steps == trainer.steps
         assert bits(twin) == bits(trainer)
         for name in history:
-            assert twin.history[name][: len(history)] == history[name]
+            assert twin.history[name][: len(history.epochs)] == history[name]
 
     assert np.isfinite(trainer.predict(x[:10])).all()
     before = trainer.epochs

@@ -118,7 +118,7 @@ def test_an_interrupted_test_leaves_no_trace_either(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(("mode", "spaced"), [("exponential", np.geomspace), ("linear", np.linspace)])
 def test_rates_grow_from_the_least_to_the_largest(mode: Any, spaced: Any) -> None:
-    finder = LearningRateFinder(1e-5, 1e-2, 20, mode, early_stop_threshold=None)
+    finder = LearningRateFinder(1e-5, 1e-2, num_training_steps=20, mode=mode, early_stop_threshold=None)
     _trainer().find_learning_rate(X, Y, finder)
     np.testing.assert_allclose(finder.rates, spaced(1e-5, 1e-2, 20), rtol=1e-12)
     assert not finder.diverged
@@ -136,7 +136,7 @@ def test_losses_are_those_of_steps_at_these_rates() -> None:
             seen.append(logs["loss"])
 
     _fit(stepped, Note(), epochs=3, batch_size=30)
-    finder = LearningRateFinder(1e-4, 1e-1, 10)
+    finder = LearningRateFinder(1e-4, 1e-1, num_training_steps=10)
     _trainer(optim.SGD(0.1)).find_learning_rate(X, Y, finder, batch_size=30)
     assert list(finder.losses[:9]) == seen
 
@@ -148,7 +148,7 @@ def test_groups_keep_their_ratio() -> None:
     def losses(*groups: optim.Group) -> np.ndarray:
         model = nn.Sequential(nn.Dense(2, in_features=1))
         trainer = bp.Trainer(model, "mse", optim.SGD(0.1, groups=groups), seed=1)
-        finder = LearningRateFinder(1e-3, 1e-1, 10)
+        finder = LearningRateFinder(1e-3, 1e-1, num_training_steps=10)
         return trainer.find_learning_rate(x, y, finder, shuffle=False).losses
 
     frozen = losses(optim.Group("*", lr=0.0))
@@ -169,7 +169,7 @@ def test_it_stops_once_the_loss_has_grown() -> None:
 
 
 def _found(losses: Any, **settings: Any) -> LearningRateFinder:
-    finder = LearningRateFinder(1e-5, 1.0, len(losses), **settings)
+    finder = LearningRateFinder(1e-5, 1.0, num_training_steps=len(losses), **settings)
     finder.restore_state({"rates": np.geomspace(1e-5, 1, len(losses)), "losses": losses, "diverged": False})
     return finder
 
@@ -218,13 +218,13 @@ def test_as_a_callback_it_ends_the_run() -> None:
     assert repr(history) == "History(no epochs; learning_rate_finder)"
     assert trainer.steps == 0
     assert finder.suggestion is not None
-    assert len(_fit(trainer)) == 2, "the next run is not ended"
+    assert len(_fit(trainer).epochs) == 2, "the next run is not ended"
 
 
 def test_with_apply_it_trains_at_the_suggestion() -> None:
     finder = LearningRateFinder(apply=True)
     trainer, by_hand = _trainer(), _trainer()
-    assert len(_fit(trainer, finder)) == 2
+    assert len(_fit(trainer, finder).epochs) == 2
     assert trainer.optimizer.lr == finder.suggestion
     by_hand.optimizer.lr = finder.suggestion  # type: ignore[assignment]
     _fit(by_hand)
@@ -324,13 +324,13 @@ def test_what_it_cannot_test_is_refused_before_anything_changes() -> None:
 def test_a_plot_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     finder = _trainer().find_learning_rate(X, Y, batch_size=16)
-    assert finder.plot(tmp_path / "rates.png") is None
+    assert finder.plot(path=tmp_path / "rates.png") is None
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
     (panel,) = finder.plot().axes
     assert panel.get_xscale() == "log"
     labels = [text.get_text() for text in panel.get_legend().get_texts()]
     assert labels == ["of a batch", "smoothed", f"steepest: {finder.suggestion:.2g}"]
-    _found(np.linspace(1, 2, 50)).plot(tmp_path / "none.svg")
+    _found(np.linspace(1, 2, 50)).plot(path=tmp_path / "none.svg")
     (panel,) = _found(np.linspace(-1, -2, 50), mode="linear").plot().axes
     assert panel.get_xscale() == "linear"
-    _found(np.zeros(50)).plot(tmp_path / "zero.svg")
+    _found(np.zeros(50)).plot(path=tmp_path / "zero.svg")

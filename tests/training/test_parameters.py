@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -410,3 +413,10 @@ def test_two_trainers_of_one_model_do_not_train_it_at_the_same_time() -> None:
     one.fit(x, y, epochs=1, callbacks=[Meddling()], progress=False)
     assert len(refused) == 3
     other.step(x, y)
+
+
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_trainer_that_is_to_be_copied_says_what_to_do_instead(copied: Callable[[Any], Any]) -> None:
+    trainer = bp.Trainer(network(4, 2), "cross_entropy")
+    with pytest.raises(TypeError, match=r"can't be pickled or copied: save\(path\) .* Trainer\.load"):
+        copied(trainer)

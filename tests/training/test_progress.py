@@ -294,7 +294,7 @@ def test_a_standard_error_that_is_gone_does_not_end_training(
     stream: io.StringIO, show: bool | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream)
-    assert len(_fit(progress=show).history) == 3
+    assert len(_fit(progress=show).history.epochs) == 3
 
 
 def test_a_run_without_epochs_shows_nothing(log: Log) -> None:

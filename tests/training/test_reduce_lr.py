@@ -136,7 +136,10 @@ def test_on_a_real_plateau_it_gets_closer_to_the_minimum() -> None:
     x = rng.normal(size=(200, 3)).astype(np.float32)
     y = (x @ np.array([[1.0], [-2.0], [0.5]]) + rng.normal(size=(200, 1))).astype(np.float32)
     losses = []
-    for callbacks in ([], [ReduceLROnPlateau("loss", 0.3, patience=2), EarlyStopping("loss", 40)]):
+    for callbacks in (
+        [],
+        [ReduceLROnPlateau("loss", factor=0.3, patience=2), EarlyStopping("loss", patience=40)],
+    ):
         trainer = bp.Trainer(network(1), "mse", optim.SGD(0.2))
         trainer.fit(x, y, epochs=40, batch_size=5, callbacks=callbacks, progress=False)
         losses.append(trainer.evaluate(x, y)["loss"])

@@ -59,16 +59,16 @@ def test_after_its_end_a_schedule_stays_there() -> None:
 def test_peaks_and_starts_are_exact() -> None:
     assert schedules.Cosine(0.3, 7, 0.001)(0) == 0.3
     assert schedules.CosineRestarts(0.3, 5, 2, 0.001).values(0, 16)[[0, 5, 15]].tolist() == [0.3] * 3
-    assert schedules.OneCycle(0.3, 100, 0.3).values(0, 100).max() == 0.3
-    assert schedules.OneCycle(0.3, 100, 0.3)(29) == 0.3
+    assert schedules.OneCycle(0.3, 100, pct_start=0.3).values(0, 100).max() == 0.3
+    assert schedules.OneCycle(0.3, 100, pct_start=0.3)(29) == 0.3
     assert schedules.InverseSqrt(0.3, 77)(77) == 0.3
     assert schedules.Warmup(0.3, 77)(77) == 0.3
 
 
 def test_one_cycle_where_a_phase_has_no_length() -> None:
     """PyTorch divides by zero here."""
-    assert schedules.OneCycle(0.3, 10, 0.1).values(0, 10)[[0, 9]].tolist() == [0.3, 0.3 / 25 / 1e4]
-    assert np.isfinite(schedules.OneCycle(0.3, 1, 1.0).values(0, 3)).all()
+    assert schedules.OneCycle(0.3, 10, pct_start=0.1).values(0, 10)[[0, 9]].tolist() == [0.3, 0.3 / 25 / 1e4]
+    assert np.isfinite(schedules.OneCycle(0.3, 1, pct_start=1.0).values(0, 3)).all()
     assert schedules.OneCycle(0.3, 1)(0) == 0.3 / 25 / 1e4
 
 

@@ -117,7 +117,7 @@ def test_fit_learns_both_and_reports_them() -> None:
         callbacks=[stopping], progress=False,
     )  # fmt: skip
     names = ["loss", "age_loss", "sex_loss", "sex_accuracy"]
-    assert history.keys() == [*names, *(f"val_{name}" for name in names)]
+    assert list(history) == [*names, *(f"val_{name}" for name in names)]
     assert history["sex_accuracy"][-1] > 0.95
     assert history["age_loss"][-1] < 0.1 * history["age_loss"][0]
     for end in ("", "val_"):
@@ -130,7 +130,7 @@ def test_a_tuple_of_outputs_is_told_apart_by_place() -> None:
     by_place = _trainer(["mse", "cross_entropy"], True, metrics=[None, "accuracy"], loss_weights=(0.5, 1.0))
     first = by_name.fit(X, Y, epochs=3, validation_split=0.2, progress=False)
     second = by_place.fit(X, (AGE, SEX), epochs=3, validation_split=0.2, progress=False)
-    assert second.keys()[:4] == ["loss", "0_loss", "1_loss", "1_accuracy"]
+    assert list(second)[:4] == ["loss", "0_loss", "1_loss", "1_accuracy"]
     assert bits(by_name) == bits(by_place)
     assert first["val_loss"] == second["val_loss"]
     assert by_place.step(X, [AGE, SEX]) == by_name.step(X, Y)
@@ -142,7 +142,7 @@ def test_an_output_without_a_loss_is_not_trained_on() -> None:
     head = trainer.parameters["sex.weight"].copy()
     history = trainer.fit(X, Y, epochs=2, progress=False)
     np.testing.assert_array_equal(trainer.parameters["sex.weight"], head)
-    assert history.keys() == ["loss", "age_loss", "sex_accuracy"]
+    assert list(history) == ["loss", "age_loss", "sex_accuracy"]
     assert history["loss"] == history["age_loss"]
     assert trainer.evaluate(X, Y)["sex_accuracy"] == _expected(trainer)["sex_accuracy"]
 
@@ -242,7 +242,7 @@ def test_lbfgs_minimises_the_sum() -> None:
     trainer = bp.Trainer(Person(), {"age": "mse", "sex": "cross_entropy"}, optim.LBFGS(), dtype="float64")
     history = trainer.fit(X, Y, epochs=5, batch_size=N, progress=False)
     assert history["loss"][-1] < history["loss"][0]
-    assert history.keys() == ["loss", "age_loss", "sex_loss"]
+    assert list(history) == ["loss", "age_loss", "sex_loss"]
 
 
 @pytest.mark.parametrize("as_tuple", [False, True])

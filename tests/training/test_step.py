@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import optim
+from bpcore import nn, optim
 from tests.training.problems import bits, blobs, network, regression
 
 
@@ -39,6 +39,33 @@ def test_steps_are_an_epoch_of_the_same_batches(dtype: str, weighted: bool) -> N
     assert stepped.steps == fitted.steps == 3
     shares = [each[i : i + 16].sum() for each in weights or [np.ones(40)] for i in range(0, 40, 16)]
     assert history["loss"][0] == pytest.approx(np.average(losses_seen, weights=shares), rel=1e-6)
+
+
+class _FullAndRest(nn.Module):
+    """One of its layers sees the full batches alone, or only the last, smaller one."""
+
+    def __init__(self, full: bool) -> None:
+        self.always, self.sometimes = nn.Dense(1, in_features=4), nn.Dense(1, in_features=4)
+        self.full = full
+
+    def __call__(self, x: Any) -> Any:
+        return self.always(x) + self.sometimes(x) if (len(x) == 16) == self.full else self.always(x)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_batch_updates_the_parameters_that_it_reaches(full: bool) -> None:
+    x, y = regression(40, 4, 1)
+    stepped, fitted = (
+        bp.Trainer(_FullAndRest(full), "mse", optim.SGD(0.1, momentum=0.9), dtype="float64") for _ in range(2)
+    )
+    for _ in range(2):
+        for i in range(0, 40, 16):
+            stepped.step(x[i : i + 16], y[i : i + 16])
+    fitted.fit(x, y, epochs=2, batch_size=16, shuffle=False, progress=False)
+    assert bits(stepped) == bits(fitted)
+    with pytest.raises(ValueError, match="to accumulate gradients, all batches must reach the same"):
+        fitted.fit(x, y, epochs=1, batch_size=16, accumulate=2, progress=False)
+    assert bits(stepped) == bits(fitted)
 
 
 def test_step_and_fit_alternate_on_one_optimizer() -> None:

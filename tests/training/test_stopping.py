@@ -52,7 +52,7 @@ def test_the_history_says_why_the_run_ended() -> None:
     trainer = _trainer()
     trainer.stop("without a run")
     assert _fit(trainer, epochs=2).stopped == "epochs"
-    stopped = _fit(_trainer(), EarlyStopping("loss", 1, min_delta=1e9), epochs=9).stopped
+    stopped = _fit(_trainer(), EarlyStopping("loss", patience=1, min_delta=1e9), epochs=9).stopped
     assert stopped == "early_stopping: loss has not improved since epoch 1"
     with pytest.raises(TypeError, match="reason must be a string, got 3"):
         trainer.stop(3)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def test_a_time_limit_ends_the_run_in_the_middle_of_an_epoch(by_argument: bool) 
     assert 0.3 <= time.monotonic() - start < 5
     assert history.stopped == "time"
     assert 0 < trainer.steps < 40
-    assert len(history) == 0
+    assert len(history.epochs) == 0
 
     twin, steps = _trainer(), trainer.steps
     stop = LambdaCallback(on_step=lambda each, _: each.stop("so many"), every_steps=steps)
@@ -117,7 +117,7 @@ def test_a_time_limit_counts_anew_with_each_fit(monkeypatch: pytest.MonkeyPatch)
     for _ in range(2):
         assert _fit(_trainer(), slow, limit, epochs=5).stopped == "epochs"
     history = _fit(_trainer(), slow, limit, epochs=100)
-    assert (history.stopped, len(history)) == ("time", 6)
+    assert (history.stopped, len(history.epochs)) == ("time", 6)
 
 
 def test_units_of_a_time_limit_add_up() -> None:
@@ -167,7 +167,7 @@ def _epochs(losses: list[float], tol: float, n_iter_no_change: int = 10) -> int:
         on_epoch_end=lambda each, _: tolerance.on_epoch_end(each, {"loss": losses[each.epochs - 1]})
     )
     tolerance.on_train_begin(trainer, {})
-    return len(_fit(trainer, feed, epochs=len(losses)))
+    return len(_fit(trainer, feed, epochs=len(losses)).epochs)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_an_orderly_way() -> None:
     ):
         history = _fit(trainer, _break_at(2), TerminateOnNaN(), end, epochs=5)
     assert history.stopped == "not_finite: the loss is not finite at step 6"
-    assert (len(history), trainer.steps, ended) == (2, 6, [True])
+    assert (len(history.epochs), trainer.steps, ended) == (2, 6, [True])
     assert np.isfinite(history["loss"]).all()
 
 
@@ -273,7 +273,7 @@ def test_without_it_and_with_others_the_exception_stays() -> None:
 
 
 def test_the_best_parameters_are_put_back_at_such_an_end() -> None:
-    trainer, stopping = _trainer(), EarlyStopping("loss", 50)
+    trainer, stopping = _trainer(), EarlyStopping("loss", patience=50)
     with pytest.warns(RuntimeWarning):
         _fit(trainer, stopping, _break_at(3), TerminateOnNaN(), epochs=5)
     assert stopping.best_epoch == 3

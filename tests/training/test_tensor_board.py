@@ -211,7 +211,5 @@ def test_tensorflow_is_not_imported_where_it_is_installed_and_nothing_is_printed
 
 def test_without_the_package_the_error_says_how_to_get_it(tmp_path: Path) -> None:
     done = _child(tmp_path, "tensorboard", "raise ImportError('not here')")
-    assert done.stderr.endswith(
-        "ImportError: TensorBoard needs its package: pip install bpcore[tensorboard]\n"
-    )
+    assert done.stderr.endswith("ImportError: TensorBoard needs its package: pip install tensorboard\n")
     assert not (tmp_path / "logs").exists()

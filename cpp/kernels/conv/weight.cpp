@@ -1,12 +1,13 @@
 // The gradient of a convolution's weight.
 #include <algorithm>
 
-#include "kernels/channels.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/depthwise.h"
 #include "kernels/gemm/blocks.h"
 #include "kernels/gemm/pack.h"
 #include "kernels/gemm/tile.h"
+#include "kernels/reduce.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels {
 namespace {

@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "kernels/channels.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/simd.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels::winograd {
 
@@ -91,7 +91,7 @@ template <class T>
 void transform_inputs(const T* from /* (4, pixels, stride) */, int64_t row_stride, int64_t stride,
                       int64_t channels, int64_t count, Spread<T> to) {
   using V = simd::Vec<T>;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     V column[4][4];  // of the tile's four pixels along x
     const auto read = [&](int64_t pixel, V(&out)[4]) {
       const T* p = from + pixel * stride + channel;
@@ -121,7 +121,7 @@ template <class T>
 void transform_gradients(const T* from /* (2, pixels, stride) */, int64_t row_stride, int64_t stride,
                          int64_t channels, int64_t count, Spread<T> to) {
   using V = simd::Vec<T>;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     const T* pixel = from + channel;
     T* p = to.begin + channel;
     for (int64_t tile = 0; tile < count; ++tile, p += to.row_stride) {
@@ -150,7 +150,7 @@ struct OutputTiles {
 template <class T>
 void transform_outputs(Spread<const T> from, int64_t channels, OutputTiles<T> out) {
   using V = simd::Vec<T>;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     const T* p = from.begin + channel;
     for (int64_t tile = 0; tile * side < out.columns; ++tile, p += from.row_stride) {
       V column[4][2];
@@ -182,7 +182,7 @@ void transform_outputs(Spread<const T> from, int64_t channels, OutputTiles<T> ou
 template <class T, class Taps, class Put>
 BPCORE_INLINE void transform_weight(int64_t channels, Taps taps, Put put) {
   using V = simd::Vec<T>;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     V column[3][4];
 #pragma GCC unroll 3
     for (int j = 0; j < 3; ++j)
@@ -203,7 +203,7 @@ template <class T>
 void transform_weight_gradient(Spread<const T> from, int64_t row, int64_t channels, T* to,
                                int64_t tap_stride) {
   using V = simd::Vec<T>;
-  for_channels<T>(channels, [&](int64_t channel, const auto& access) {
+  for_vectors<T>(channels, [&](int64_t channel, const auto& access) {
     V column[4][3];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {

@@ -4,6 +4,7 @@
 #include "kernels/conv/winograd.h"
 #include "kernels/gemm/blocks.h"
 #include "kernels/gemm/tile.h"
+#include "kernels/reduce.h"
 
 namespace bpcore::kernels {
 namespace {

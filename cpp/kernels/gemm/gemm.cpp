@@ -23,8 +23,6 @@ constexpr int64_t packed_stride = round_up(gemm_blocks<T>().rows, std::min(simd:
 // A product below this many operations is one task; every eightfold beyond it doubles the tasks.
 constexpr double task_flops = 2e6;
 
-constexpr int64_t most_tasks = 8;
-
 // Matrices of more bytes together than this don't stay in the level-2 cache: what comes next is fetched while
 // the product at hand is computed.
 constexpr int64_t fetch_bytes = 2 << 20;

@@ -9,6 +9,7 @@
 #include "kernels/gemm/epilogue.h"
 #include "kernels/simd.h"
 #include "kernels/transpose.h"
+#include "kernels/vectors.h"
 
 namespace bpcore::kernels {
 
@@ -27,29 +28,13 @@ struct RowsCall {
 template <class T>
 using RowsKernel = void (*)(const RowsCall<T>&);
 
-// A finished vector of row i and columns from j: after its epilogue, in C. `load` and `store` may be masked.
-template <class T, class Load, class Store>
-BPCORE_INLINE void store_finished(const RowsCall<T>& t, int i, int64_t j, simd::Vec<T> value, Load load,
-                                  Store store) {
+// A finished vector of row i and columns from j: after its epilogue, in C.
+template <class T, class Access>
+BPCORE_INLINE void store_finished(const RowsCall<T>& t, int i, int64_t j, simd::Vec<T> value,
+                                  const Access& access) {
   const int64_t offset = i * t.c_stride + j;
-  store(t.c + offset, finish(t.epilogue.at(offset, j), value, load));
-}
-
-// `body(j, load, store)` for each vector of columns: only the last one, if it is a partial one, is masked.
-template <class T, class Body>
-BPCORE_INLINE void each_vector(int64_t columns, Body body) {
-  constexpr int w = simd::vector_width<T>;
-  using V = simd::Vec<T>;
-  int64_t j = 0;
-  for (; j + w <= columns; j += w)
-    body(
-        j, [](const T* p) { return simd::load(p); }, [](T* p, V v) { simd::store(p, v); });
-  if (j < columns) {
-    const simd::Mask<T> mask(static_cast<int>(columns - j));
-    body(
-        j, [mask](const T* p) { return simd::load(p, mask); },
-        [mask](T* p, V v) { simd::store(p, v, mask); });
-  }
+  access.store(t.c + offset,
+               finish(t.epilogue.at(offset, j), value, [&](const T* p) { return access.load(p); }));
 }
 
 // C = [C +] A B for Steps steps of k from p: as many rows of B side by side, each from its begin to its end,
@@ -65,25 +50,24 @@ BPCORE_INLINE void add_steps(const RowsCall<T>& t, int64_t p) {
   }
   const bool first = p == 0, last = p + Steps == t.depth;
   const T* rows = t.b + p * t.b_stride;
-  each_vector<T>(
-      t.columns, [&](int64_t j, auto load, auto store) __attribute__((always_inline)) {
-        V acc[Rows];
+  for_vectors<T>(t.columns, [&](int64_t j, const auto& access) __attribute__((always_inline)) {
+    V acc[Rows];
 #pragma GCC unroll 8
-        for (int i = 0; i < Rows; ++i) acc[i] = first ? V{} : load(t.c + i * t.c_stride + j);
+    for (int i = 0; i < Rows; ++i) acc[i] = first ? V{} : access.load(t.c + i * t.c_stride + j);
 #pragma GCC unroll 8
-        for (int s = 0; s < Steps; ++s) {
-          const V row = load(rows + s * t.b_stride + j);
+    for (int s = 0; s < Steps; ++s) {
+      const V row = access.load(rows + s * t.b_stride + j);
 #pragma GCC unroll 8
-          for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
-        }
+      for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
+    }
 #pragma GCC unroll 8
-        for (int i = 0; i < Rows; ++i) {
-          if (last)
-            store_finished(t, i, j, acc[i], load, store);
-          else
-            store(t.c + i * t.c_stride + j, acc[i]);
-        }
-      });
+    for (int i = 0; i < Rows; ++i) {
+      if (last)
+        store_finished(t, i, j, acc[i], access);
+      else
+        access.store(t.c + i * t.c_stride + j, acc[i]);
+    }
+  });
 }
 
 template <class T, int Rows>
@@ -152,10 +136,7 @@ void multiply_rows_transposed(const RowsCall<T>& t) {
     V acc[Rows] = {};
     transposed_chains<Rows>(t, t.b + j * t.b_stride, acc);
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i)
-      store_finished(
-          t, i, j, acc[i], [](const T* from) { return simd::load(from); },
-          [](T* to, V v) { simd::store(to, v); });
+    for (int i = 0; i < Rows; ++i) store_finished(t, i, j, acc[i], WholeVector<T>{});
   }
 }
 

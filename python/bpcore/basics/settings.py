@@ -74,11 +74,12 @@ def integers(who: str, name: str, value: Any) -> list[int]:
     return [integer(who, name, each) for each in (value if several else [value])]
 
 
-def count(who: str, name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`; TypeError if it is not an integer."""
+def count(who: str, name: str, value: Any, least: int, most: int | None = None) -> int:
+    """`value` as an int of at least `least` and at most `most`; TypeError if it is not an integer."""
     found = integer(who, name, value)
-    if found < least:
-        raise ValueError(f"{who}: {name} must be at least {least}, got {value}")
+    if found < least or (most is not None and found > most):
+        high = "" if most is None else f" and at most {most}"
+        raise ValueError(f"{who}: {name} must be at least {least}{high}, got {value}")
     return found
 
 

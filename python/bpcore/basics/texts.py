@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["block", "brief", "call", "kind", "settings_of", "short"]
+__all__ = ["block", "brief", "call", "changed", "kind", "settings_of", "short"]
 
 
 _WIDTH = 100
@@ -37,6 +37,16 @@ def settings_of(value: Any, changed_only: bool = False) -> list[str]:
             continue
         found.append(f"{name}={short(own)}")
     return found
+
+
+def changed(kind: type, **settings: Any) -> list[str]:
+    """``name=value`` for each of the `settings` that is not the default of `kind`'s argument of that name."""
+    parameters = inspect.signature(kind).parameters
+    return [
+        f"{name}={short(value)}"
+        for name, value in settings.items()
+        if not _same(value, parameters[name].default)
+    ]
 
 
 def block(value: Any, parts: Iterable[tuple[str, Any]], settings: Iterable[str] = ()) -> str:

@@ -36,6 +36,7 @@ class EarlyStopping(Monitoring):
     def __init__(
         self,
         monitor: str = "val_loss",
+        *,
         patience: int = 5,
         min_delta: float = 0.0,
         mode: Literal["auto", "min", "max"] = "auto",

@@ -67,6 +67,7 @@ class LearningRateFinder(Callback):
         self,
         min_lr: float = 1e-7,
         max_lr: float = 10.0,
+        *,
         num_training_steps: int = 100,
         mode: Literal["exponential", "linear"] = "exponential",
         early_stop_threshold: float | None = 4.0,
@@ -212,11 +213,11 @@ class LearningRateFinder(Callback):
         self.rates, self.losses = np.asarray(state["rates"]), np.asarray(state["losses"])
         self.diverged = bool(state["diverged"])
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+    def plot(self, *, path: str | os.PathLike[str] | None = None) -> Any:
         """Draws loss against rate; see `bpcore.plotting.plot_learning_rates`. Needs matplotlib."""
         from bpcore.plotting import plot_learning_rates
 
-        return plot_learning_rates(self, path)
+        return plot_learning_rates(self, path=path)
 
 
 class _Average:

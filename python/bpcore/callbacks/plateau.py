@@ -48,6 +48,7 @@ class ReduceLROnPlateau(Monitoring):
     def __init__(
         self,
         monitor: str = "val_loss",
+        *,
         factor: float = 0.1,
         patience: int = 10,
         threshold: float = 1e-4,

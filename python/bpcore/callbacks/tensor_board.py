@@ -1,4 +1,4 @@
-"""Values for TensorBoard, by the writer of its own package (``pip install bpcore[tensorboard]``)."""
+"""Values for TensorBoard, by the writer of its own package (the extra ``tensorboard``)."""
 
 from __future__ import annotations
 
@@ -153,5 +153,5 @@ def _library() -> tuple[Any, Any]:
         from tensorboard.compat.proto import event_pb2, summary_pb2  # noqa: F401 - parts of it
         from tensorboard.summary.writer.record_writer import RecordWriter
     except ImportError:
-        raise ImportError("TensorBoard needs its package: pip install bpcore[tensorboard]") from None
+        raise ImportError("TensorBoard needs its package: pip install tensorboard") from None
     return proto, RecordWriter

@@ -84,7 +84,8 @@ def resolve(loss: Any) -> Resolved:
     if loss is None:
         return Resolved(None, None)
     if isinstance(loss, str):
-        loss = triplet_margin if loss == "triplet_margin" else names.lookup("loss", loss, _NAMED, _ELSEWHERE)
+        apart = {"triplet_margin": triplet_margin}
+        loss = apart.get(loss) or names.lookup("loss", loss, _NAMED, elsewhere=_ELSEWHERE)
     partial = isinstance(loss, functools.partial)
     function, options = (loss.func, loss.keywords) if partial else (loss, {})
     if not callable(loss) or isinstance(function, (type, Tensor)):

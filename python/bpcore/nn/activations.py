@@ -10,6 +10,7 @@ import numpy as np
 from bpcore import activations as functions
 from bpcore.basics.names import lookup
 from bpcore.basics.settings import count, integer, number
+from bpcore.basics.signatures import own_init
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import Parameter
 
@@ -27,9 +28,6 @@ class _Function(Module):
 
     _function: ClassVar[Callable[..., Any]]
     _settings: ClassVar[tuple[str, ...]] = ()
-
-    def __init__(self) -> None:  # so that arguments are refused where there are no settings
-        pass
 
     def __call__(self, x: Any) -> Any:
         """`x` of any shape (float); the result has the same."""
@@ -226,24 +224,28 @@ class Softsign(_Function):
     _function = staticmethod(functions.softsign)
 
 
+@own_init
 class Softmax(_AlongAxis):
     """exp(x) divided by its sum along `axis`. Losses take logits: don't put it before "cross_entropy"."""
 
     _function = staticmethod(functions.softmax)
 
 
+@own_init
 class LogSoftmax(_AlongAxis):
     """The logarithm of softmax along `axis`."""
 
     _function = staticmethod(functions.log_softmax)
 
 
+@own_init
 class GLU(_AlongAxis):
     """a · sigmoid(b) of the halves a and b of the input along `axis`; see `bpcore.activations.glu`."""
 
     _function = staticmethod(functions.glu)
 
 
+@own_init
 class SwiGLU(_AlongAxis):
     """silu(a) · b of the halves a and b of the input along `axis`; see `bpcore.activations.swiglu`."""
 
@@ -272,21 +274,23 @@ def kernel_init(activation: Activation | None) -> str:
     return "he_normal" if any(function is each for each in _RECTIFIERS) else "glorot_uniform"
 
 
-def resolve(activation: Any) -> Activation | None:
+def resolve(activation: Any, who: str = "") -> Activation | None:
     """The function that `activation` means: None, a name, a module or a function; "prelu" is a new module.
 
-    Raises ValueError for an unknown name, naming the nearest known ones, TypeError for anything else.
+    Raises ValueError for an unknown name, naming the nearest known ones, TypeError for anything else; both
+    in the name of `who`.
     """
+    begin = f"{who}: " if who else ""
     if activation is None:
         return None
     if isinstance(activation, str):
-        found = lookup("activation", activation, _NAMED)
+        found = lookup("activation", activation, _NAMED, who)
         return found() if isinstance(found, type) else found
     if isinstance(activation, type):
         raise TypeError(
-            f"an activation is a name, a function or a module: nn.{activation.__name__}(), with ()"
+            f"{begin}an activation is a name, a function or a module: nn.{activation.__name__}(), with ()"
         )
     if callable(activation):
         made: Activation = activation
         return made
-    raise TypeError(f"an activation is a name, a function or a module, got {type(activation).__name__}")
+    raise TypeError(f"{begin}an activation is a name, a function or a module, got {activation!r}")

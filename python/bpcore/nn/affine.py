@@ -50,7 +50,7 @@ class Affine(Module):
         kernel_constraint: Constraint | None,
         bias_constraint: Constraint | None,
     ) -> None:
-        self.activation = activations.resolve(activation)
+        self.activation = activations.resolve(activation, type(self).__name__)
         if kernel_init is None:
             kernel_init = activations.kernel_init(self.activation)
         self.weight = Parameter(

@@ -98,4 +98,8 @@ class Dense(Affine):
         return self._activated(lambda fused: ops.dense(x, self.weight, self.bias, fused))
 
     def __repr__(self) -> str:
-        return texts.call(self, [str(self.units), *self._activation(), f"in_features={self.in_features}"])
+        sizes, options = (
+            f"in_features={self.in_features}",
+            texts.changed(Dense, use_bias=self.bias is not None),
+        )
+        return texts.call(self, [str(self.units), *self._activation(), sizes, *options])

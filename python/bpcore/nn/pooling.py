@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import flag
+from bpcore.basics.signatures import own_init
 from bpcore.nn.module import Module
 from bpcore.nn.shaping import with_axes
 from bpcore.ops import windows
@@ -57,9 +59,13 @@ class _Windows(Module):
         settings = {name: (1, *each) if isinstance(each, tuple) else each for name, each in settings.items()}
         return ops.squeeze(function(image, size, strides, ((0, 0), *sides), **settings), 1)
 
+    def _options(self) -> list[str]:
+        """What `repr` says of the arguments that only some of these layers have."""
+        raise NotImplementedError
+
     def __repr__(self) -> str:
-        values = [_short(self.size), f"strides={_short(self.strides)}", f"padding={self.padding!r}"]
-        return f"{type(self).__name__}({', '.join(map(str, values))})"
+        values = [str(_short(self.size)), f"strides={_short(self.strides)}", f"padding={self.padding!r}"]
+        return texts.call(self, [*values, *self._options()])
 
 
 class _MaxPool(_Windows):
@@ -69,6 +75,9 @@ class _MaxPool(_Windows):
     def __call__(self, x: Any) -> Any:
         """`x` (batch, ..., channels), result the same, with as many steps as there are windows."""
         return self._pooled(ops.max_pool2d, x, dilation=self.dilation)
+
+    def _options(self) -> list[str]:
+        return texts.changed(_MaxPool, dilation=_short(self.dilation))
 
 
 class _AvgPool(_Windows):
@@ -82,7 +91,11 @@ class _AvgPool(_Windows):
         """`x` (batch, ..., channels), result the same, with as many steps as there are windows."""
         return self._pooled(ops.avg_pool2d, x, count_include_pad=self.count_include_pad)
 
+    def _options(self) -> list[str]:
+        return texts.changed(_AvgPool, count_include_pad=self.count_include_pad)
 
+
+@own_init
 class MaxPool2D(_MaxPool):
     """Largest element of each window of each channel: `x` (batch, height, width, channels), result the same.
 
@@ -103,6 +116,7 @@ class MaxPool2D(_MaxPool):
     _axes = 2
 
 
+@own_init
 class MaxPool1D(_MaxPool):
     """Largest element of each window of each channel: `x` (batch, time, channels), result the same.
 
@@ -113,6 +127,7 @@ class MaxPool1D(_MaxPool):
     _axes = 1
 
 
+@own_init
 class AvgPool2D(_AvgPool):
     """Mean of each window of each channel: `x` (batch, height, width, channels), result the same.
 
@@ -123,6 +138,7 @@ class AvgPool2D(_AvgPool):
     _axes = 2
 
 
+@own_init
 class AvgPool1D(_AvgPool):
     """Mean of each window of each channel: `x` (batch, time, channels), result the same.
 

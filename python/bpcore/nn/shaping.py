@@ -9,6 +9,7 @@ import numpy as np
 from bpcore import ops
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import choice, integer
+from bpcore.basics.signatures import own_init
 from bpcore.nn.module import Module
 from bpcore.ops import windows
 from bpcore.symbolic import operators
@@ -158,6 +159,7 @@ class _Cropping(Module):
         return f"{type(self).__name__}({self.cropping})"
 
 
+@own_init
 class ZeroPadding2D(_ZeroPadding):
     """Zeros around an image: `x` (batch, height, width, channels), result the same, larger.
 
@@ -171,6 +173,7 @@ class ZeroPadding2D(_ZeroPadding):
     _axes = 2
 
 
+@own_init
 class ZeroPadding1D(_ZeroPadding):
     """Zeros around a sequence: `x` (batch, time, channels), result the same, longer.
 
@@ -183,6 +186,7 @@ class ZeroPadding1D(_ZeroPadding):
     _axes = 1
 
 
+@own_init
 class Cropping2D(_Cropping):
     """An image without its border: `x` (batch, height, width, channels), result the same, smaller.
 
@@ -196,6 +200,7 @@ class Cropping2D(_Cropping):
     _axes = 2
 
 
+@own_init
 class Cropping1D(_Cropping):
     """A sequence without its ends: `x` (batch, time, channels), result the same, shorter.
 
@@ -233,6 +238,7 @@ class _UpSampling(Module):
         return f"{type(self).__name__}({self.size}, mode={self.mode!r})"
 
 
+@own_init
 class UpSampling2D(_UpSampling):
     """More pixels: `x` (batch, height, width, channels), result the same, `size` times as high and wide.
 
@@ -251,6 +257,7 @@ class UpSampling2D(_UpSampling):
     _axes = 2
 
 
+@own_init
 class UpSampling1D(_UpSampling):
     """More steps: `x` (batch, time, channels), result (batch, size · time, channels).
 

@@ -3,7 +3,7 @@
 Operands broadcast as in NumPy. Python numbers adopt the dtype of what they meet; float32 and float64 arrays
 don't mix (TypeError), and `cast` converts. Shapes that don't fit are a ValueError that begins with the op's
 name. "float" below means float32 or float64, "number" also int64. Every float op has derivatives of any
-order.
+order, but `ctc`, which has the first.
 """
 
 from bpcore.ops.attention import scaled_dot_product_attention

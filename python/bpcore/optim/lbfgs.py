@@ -97,13 +97,13 @@ class LBFGS(Optimizer):
     def __init__(
         self,
         lr: LearningRate = 1.0,
+        *,
         max_iter: int = 20,
         max_eval: int | None = None,
         tolerance_grad: float = 1e-7,
         tolerance_change: float = 1e-9,
         history_size: int = 100,
         line_search_fn: str | None = None,
-        *,
         groups: Sequence[Group] = (),
     ) -> None:
         max_iter = count("LBFGS", "max_iter", max_iter, 1)

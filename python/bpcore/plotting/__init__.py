@@ -1,4 +1,4 @@
-"""Plots, with matplotlib (``pip install bpcore[plot]``), which is imported when something is drawn."""
+"""Plots, with matplotlib (the extra ``plot``), which is imported when something is drawn."""
 
 from bpcore.plotting.confusion import plot_confusion
 from bpcore.plotting.health import plot_health

@@ -28,7 +28,7 @@ def figure_of(width: float, height: float) -> Any:
     try:
         from matplotlib.figure import Figure  # no pyplot: that would choose a window system
     except ImportError:
-        raise ImportError("plotting needs matplotlib: pip install bpcore[plot]") from None
+        raise ImportError("plotting needs matplotlib: pip install matplotlib") from None
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -22,18 +22,19 @@ _MOST_WRITTEN = 20  # classes whose cells have numbers
 
 def plot_confusion(
     matrix: Any,
+    *,
     labels: Sequence[Any] | None = None,
-    path: str | os.PathLike[str] | None = None,
     normalize: Literal["true", "pred", "all"] | None = None,
+    path: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Draws a confusion matrix: rows are true classes, columns predicted ones, as in scikit-learn.
 
     Args:
         matrix: (classes, classes), numbers of samples, ≥ 0.
         labels: names of the classes, 0, 1, ... unless given.
-        path: where to write the picture; without one, the result is a figure, as of `plot_history`.
         normalize: shows shares in place of numbers: "true", of each row's sum (what happens to a class);
             "pred", of each column's; "all", of all samples. A row or column without samples is 0.
+        path: where to write the picture; without one, the result is a figure, as of `plot_history`.
 
     Up to 20 classes, each cell has its number. Raises ValueError for another shape, negative numbers, a
     matrix of zeros, as many labels as there are no classes, and another `normalize`; ImportError without

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_health"]
 
 
-def plot_health(health: Health, path: str | os.PathLike[str] | None = None) -> Any:
+def plot_health(health: Health, *, path: str | os.PathLike[str] | None = None) -> Any:
     """Draws, by layer, gradients of an element, updates relative to weights, and shares of idle units.
 
     Each panel shows the first measured step, the middle one and the last. `path`, the result and ImportError

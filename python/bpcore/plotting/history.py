@@ -19,7 +19,7 @@ __all__ = ["plot_history"]
 _COLUMNS = 3
 
 
-def plot_history(history: History, path: str | os.PathLike[str] | None = None) -> Any:
+def plot_history(history: History, *, path: str | os.PathLike[str] | None = None) -> Any:
     """Draws one panel for the loss and for each metric that is a number, training and validation, by epoch.
 
     Where there are validation losses, the epoch of the least is marked in all panels. What is no number, as a
@@ -28,7 +28,7 @@ def plot_history(history: History, path: str | os.PathLike[str] | None = None) -
     With `path`, writes a picture there (its ending says the format); otherwise, returns a matplotlib figure
     that a notebook shows. Raises ImportError without matplotlib, ValueError for a history without epochs.
     """
-    if not len(history):
+    if not history:
         raise ValueError("plot_history: the history has no epochs")
     numbers = history.curves()
     names = list(dict.fromkeys(name.removeprefix("val_") for name in numbers))
@@ -46,7 +46,7 @@ def plot_history(history: History, path: str | os.PathLike[str] | None = None) -
             )
             if key in numbers
         ]
-        marker = "o" if len(history) <= 30 else None
+        marker = "o" if len(history.epochs) <= 30 else None
         for key, label, color, line in series:
             style = {"color": color, "marker": marker, "markersize": 3.5, "linewidth": 1.6}
             panel.plot(history.epochs, history[key], line, label=label, **style)

@@ -23,22 +23,25 @@ _MOST_POINTS = 5000
 
 
 def plot_predictions(
+    *,
     prediction: Any,
     target: Any,
-    path: str | os.PathLike[str] | None = None,
     names: Sequence[Any] | None = None,
+    path: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Draws, for each output of a regression, predictions against targets, and residuals.
 
     Above: a point for each sample, the diagonal where both agree, R² = 1 - Σ(t - p)² / Σ(t - mean t)², and
     the root mean square of the residuals. Below: residuals, prediction - target, against predictions; any
-    pattern in them is something that the model has not learned.
+    pattern in them is something that the model has not learned. Which array is which is always said by name:
+    losses take the prediction first, scikit-learn the target, and the picture of the one for the other looks
+    plausible.
 
     Args:
         prediction: (samples,) or (samples, outputs), as `Trainer.predict` gives it.
         target: the same, but for a last axis of size 1, which either may lack.
-        path: where to write the picture; without one, the result is a figure, as of `plot_history`.
         names: one for each output; "output 0", ... unless given.
+        path: where to write the picture; without one, the result is a figure, as of `plot_history`.
 
     The first 8 outputs are drawn, and of each 5,000 points at most, evenly chosen; figures are of all
     samples. Raises ValueError for other shapes, no samples, values that are not finite, as many names as

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_learning_rates"]
 
 
-def plot_learning_rates(finder: LearningRateFinder, path: str | os.PathLike[str] | None = None) -> Any:
+def plot_learning_rates(finder: LearningRateFinder, *, path: str | os.PathLike[str] | None = None) -> Any:
     """Draws the losses of a range test against the rates, smoothed and as they were, and the suggestion.
 
     `path`, the result and ImportError are those of `plot_history`; ValueError if nothing was tried.

@@ -16,7 +16,7 @@ from bpcore.nn import activations
 from bpcore.nn.attention.block import Block, Stack
 from bpcore.nn.containers import Sequential
 from bpcore.nn.convolution.common import Sliding
-from bpcore.nn.recurrent.layers import Recurrent
+from bpcore.nn.recurrent.base import Recurrent
 from bpcore.pytorch.layouts import Order
 
 if TYPE_CHECKING:

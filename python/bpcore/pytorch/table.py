@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bpcore import nn
 from bpcore.nn.affine import Affine
 from bpcore.nn.attention.block import Block
+from bpcore.nn.recurrent.base import Recurrent
 from bpcore.nn.recurrent.cells import Cell
-from bpcore.nn.recurrent.layers import Recurrent
 from bpcore.pytorch.layouts import Axes, Column, Counter, GRUBiases, Layout, SummedBiases
 
 if TYPE_CHECKING:

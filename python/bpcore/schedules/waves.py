@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -111,6 +111,7 @@ class OneCycle(Formula):
     name: ClassVar[str] = "one_cycle"
     max_lr: float
     total_steps: int
+    _: KW_ONLY
     pct_start: float = 0.3
     anneal_strategy: Literal["cos", "linear"] = "cos"
     div_factor: float = 25.0
@@ -166,6 +167,7 @@ class Cyclic(Formula):
 
     name: ClassVar[str] = "cyclic"
     max_lr: float
+    _: KW_ONLY
     base_lr: float
     step_size_up: int = 2000
     step_size_down: int | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from threading import Lock, get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from bpcore import checkpoint, optim
+from bpcore import checkpoint, optim, runtime
 from bpcore.basics import settings, texts, tree
 from bpcore.basics.arrays import Array, check_float_dtype
 from bpcore.callbacks import LearningRateFinder
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trainer"]
 
+_MOST_BATCHES = 2**31 - 1  # of a step
 _SETTINGS = {
     "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
     "control", "regularizer",
@@ -121,7 +122,9 @@ class Trainer:
         self.model = model
         self.seed = settings.seed("Trainer", seed)
         self.dtype = check_float_dtype(dtype, "Trainer")
-        self.threads = None if threads is None else settings.count("Trainer", "threads", threads, 1)
+        if threads is not None:
+            threads = settings.count("Trainer", "threads", threads, 1, runtime.MOST_THREADS)
+        self.threads = threads
         self.optimizer = optim.resolve(optimizer)
         self._goals = goals.resolve(loss, loss_weights, metrics)
         self.loss, self.loss_weights = self._goals.loss, self._goals.loss_weights
@@ -151,6 +154,12 @@ class Trainer:
         if name in _SETTINGS and name in self.__dict__:
             raise AttributeError(f"Trainer: {name} can't be changed; make a new Trainer of the same model")
         super().__setattr__(name, value)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a trainer can't be pickled or copied: save(path) writes it to a file, "
+            "and Trainer.load(path, model) makes another one of that"
+        )
 
     def __repr__(self) -> str:
         task = f"objective={texts.short(self.objective)}" if self.objective else f"loss={self.loss!r}"
@@ -245,7 +254,7 @@ class Trainer:
         """
         with self._alone("fit"):
             epochs = settings.count("fit", "epochs", epochs, 0)
-            accumulate = settings.count("fit", "accumulate", accumulate, 1)
+            accumulate = settings.count("fit", "accumulate", accumulate, 1, _MOST_BATCHES)
             shuffle = settings.flag("fit", "shuffle", shuffle)
             check_finite = settings.flag("fit", "check_finite", check_finite)
             listeners = checks.callback_list(callbacks, max_seconds, tol)

@@ -262,11 +262,11 @@ class Health:
                 found.append(Finding(kind, tuple(many), None, text))
         return found
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+    def plot(self, *, path: str | os.PathLike[str] | None = None) -> Any:
         """Draws the flow of gradients by layer; see `bpcore.plotting.plot_health`. Needs matplotlib."""
         from bpcore.plotting import plot_health
 
-        return plot_health(self, path)
+        return plot_health(self, path=path)
 
     def __repr__(self) -> str:
         kinds = ", ".join(dict.fromkeys(finding.kind for finding in self.findings())) or "no trouble"

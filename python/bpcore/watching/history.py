@@ -9,7 +9,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["History", "scalars"]
 
@@ -19,10 +19,12 @@ def scalars(values: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in values.items() if np.ndim(value) == 0}
 
 
-class History:
+class History(dict[str, list[Any]]):
     """Values by epoch: ``history["val_loss"]`` is a list with one float for each finished epoch.
 
-    Values of a metric that is an array, as "confusion_matrix", are arrays.
+    It is a dict of such lists, empty before the first epoch is done, with "loss", metrics, and the same with
+    "val_" where there was validation: ``pandas.DataFrame(history, index=history.epochs)`` is a table. Values
+    of a metric that is an array, as "confusion_matrix", are arrays.
 
     `epochs` numbers them, counted from 1 over all calls of `fit` of one trainer, `before` of which are in
     earlier histories; `seconds` is the time each took, validation included. `names` are those of the values,
@@ -34,21 +36,27 @@ class History:
     """
 
     def __init__(self, before: int = 0, names: Iterable[str] = ()) -> None:
+        super().__init__()
         self._before = before
         self.names = tuple(names)
         self.stopped: str | None = None
-        self._rows: list[tuple[float, dict[str, Any]]] = []
+        self._seconds: list[float] = []
 
     def append(self, seconds: float, values: Mapping[str, Any]) -> None:
         """Adds a finished epoch, in one go: an interrupted run never leaves half of one."""
-        self._rows.append((seconds, dict(values)))
+        grown = {name: [*self.get(name, ()), value] for name, value in values.items()}
+        self._seconds = [*self.seconds, seconds]
+        self.update(grown)  # from here on there is one epoch more
 
     def config(self) -> dict[str, Any]:
         """What `from_config` makes the same history of."""
         return {
             "before": self._before,
             "names": list(self.names),
-            "rows": [list(row) for row in self._rows],
+            "rows": [
+                [seconds, {name: column[at] for name, column in self.items()}]
+                for at, seconds in enumerate(self.seconds)
+            ],
             "stopped": self.stopped,
         }
 
@@ -64,7 +72,7 @@ class History:
     @property
     def last_epoch(self) -> int:
         """Number of the last finished epoch, which is how many there were."""
-        return self._before + len(self._rows)
+        return self._before + len(next(iter(self.values()), ()))
 
     @property
     def epochs(self) -> list[int]:
@@ -74,49 +82,36 @@ class History:
     @property
     def seconds(self) -> list[float]:
         """Wall-clock seconds of each finished epoch."""
-        return [seconds for seconds, _ in self._rows]
+        return self._seconds[: self.last_epoch - self._before]
 
-    def __getitem__(self, name: str) -> list[Any]:
-        if name not in self:
-            raise KeyError(f"no {name!r} in the history; it has {', '.join(self) or 'no epochs'}")
-        return [values[name] for _, values in self._rows]
-
-    def __contains__(self, name: object) -> bool:
-        return bool(self._rows) and name in self._rows[0][1]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows[0][1] if self._rows else ())
-
-    def keys(self) -> list[str]:
-        """Names of the values: "loss", metrics, and the same with "val_" where there was validation."""
-        return list(self)
+    def __missing__(self, name: str) -> list[Any]:
+        raise KeyError(f"no {name!r} in the history; it has {', '.join(self) or 'no epochs'}")
 
     def curves(self) -> list[str]:
         """The names of those that are numbers, which can be drawn by epoch."""
-        return list(scalars(self._rows[0][1])) if self._rows else []
+        return list(scalars({name: column[0] for name, column in self.items()}))
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+    def plot(self, *, path: str | os.PathLike[str] | None = None) -> Any:
         """Draws the curves of loss and metrics; see `bpcore.plotting.plot_history`. Needs matplotlib."""
         from bpcore.plotting import plot_history
 
-        return plot_history(self, path)
+        return plot_history(self, path=path)
 
     def __repr__(self) -> str:
         why = "" if self.stopped in (None, "epochs") else f"; {self.stopped}"
-        if not self._rows:
+        if not self:
             return f"History(no epochs{why})"
-        values = ", ".join(f"{name} {value:.4g}" for name, value in scalars(self._rows[-1][1]).items())
-        epochs = f"{len(self)} epoch{'s' if len(self) > 1 else ''} in {sum(self.seconds):.3g} s"
+        last = scalars({name: column[-1] for name, column in self.items()})
+        values = ", ".join(f"{name} {value:.4g}" for name, value in last.items())
+        count = len(self.epochs)
+        epochs = f"{count} epoch{'s' if count > 1 else ''} in {sum(self.seconds):.3g} s"
         return f"History({epochs}; last: {values}{self._best()}{why})"
 
     def _best(self) -> str:
         """Where the validation loss was least, in words."""
-        known = [(values.get("val_loss", math.nan), at) for at, (_, values) in enumerate(self._rows)]
+        known = zip(self.get("val_loss", ()), self.epochs, strict=False)
         finite = [pair for pair in known if math.isfinite(pair[0])]
         if not finite:
             return ""
-        loss, at = min(finite)
-        return f"; least val_loss {loss:.4g} in epoch {self.epochs[at]}"
+        loss, epoch = min(finite)
+        return f"; least val_loss {loss:.4g} in epoch {epoch}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import activations as functions
-from bpcore.basics import settings
+from bpcore.basics import settings, texts
 from bpcore.nn import activations
 from bpcore.nn.attention.sequences import sequence
 from bpcore.nn.dense import Dense
@@ -31,7 +31,6 @@ class Block(Module):
         hidden: int,
         causal: bool,
         dropout: float,
-        activation: Any,
         norm_first: bool,
     ) -> None:
         who = type(self).__name__
@@ -43,14 +42,16 @@ class Block(Module):
         self.causal = settings.flag(who, "causal", causal)
         self.norm_first = settings.flag(who, "norm_first", norm_first)
         self.rate = settings.number(who, "dropout", dropout, least=0, most=1)
-        self._activation = activations.resolve(activation)
-        self._halves = self._activation in _HALVING
-        if self._halves and hidden % 2:
-            raise ValueError(f"{who}: hidden {hidden} must be even for an activation that halves it")
 
-    def _add_network(self) -> None:
-        self.dense1 = Dense(self.hidden, self._activation, in_features=self.width)
-        self.dense2 = Dense(self.width, in_features=self.hidden // 2 if self._halves else self.hidden)
+    def _add_network(self, activation: Any) -> None:
+        function = activations.resolve(activation, type(self).__name__)
+        halves = getattr(type(function), "_function", function) in _HALVING
+        if halves and self.hidden % 2:
+            raise ValueError(
+                f"{type(self).__name__}: hidden {self.hidden} must be even for an activation that halves it"
+            )
+        self.dense1 = Dense(self.hidden, function, in_features=self.width)
+        self.dense2 = Dense(self.width, in_features=self.hidden // 2 if halves else self.hidden)
         self.dropout = Dropout(self.rate)
 
     def _network(self, x: Any) -> Any:
@@ -62,8 +63,16 @@ class Block(Module):
             return x + self.dropout(part(norm(x)))
         return norm(x + self.dropout(part(x)))
 
+    def _settings(self) -> list[str]:
+        """What `repr` says of it."""
+        activation = self.dense1.activation
+        found = [str(self.width), str(self.heads), str(self.hidden), f"causal={self.causal}"]
+        found += [f"dropout={self.rate}"] if self.rate else []
+        found += [] if activation is functions.gelu else [f"activation={texts.short(activation)}"]
+        return found if self.norm_first else [*found, "norm_first=False"]
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.width}, {self.heads}, {self.hidden}, causal={self.causal})"
+        return texts.call(self, self._settings())
 
 
 class Stack(Module):
@@ -72,9 +81,13 @@ class Stack(Module):
     layers: list[Any]
     norm: LayerNorm | None
 
-    def _fill(self, count: int, make: Callable[[], Block], final_norm: bool) -> None:
+    def _fill(self, count: int, activation: Any, make: Callable[[Any], Block], final_norm: bool) -> None:
+        """`count` layers, which `make` makes with the activation, each with its own if that is a module."""
         who = type(self).__name__
-        self.layers = [make() for _ in range(settings.count(who, "layers", count, 1))]
+        self.layers = [
+            make(activation.copy() if isinstance(activation, Module) else activation)
+            for _ in range(settings.count(who, "layers", count, 1))
+        ]
         self.width: int = self.layers[0].width
         self.norm = LayerNorm(self.width) if settings.flag(who, "final_norm", final_norm) else None
 
@@ -85,8 +98,5 @@ class Stack(Module):
         return x if self.norm is None else self.norm(x)
 
     def __repr__(self) -> str:
-        first = self.layers[0]
-        return (
-            f"{type(self).__name__}({len(self.layers)}, {self.width}, {first.heads}, {first.hidden}, "
-            f"causal={first.causal})"
-        )
+        final = [] if self.norm is not None else ["final_norm=False"]
+        return texts.call(self, [str(len(self.layers)), *self.layers[0]._settings(), *final])

@@ -37,7 +37,8 @@ class TransformerDecoderLayer(Block):
         activation: Any = "gelu",
         norm_first: bool = True,
     ) -> None:
-        super().__init__(width, heads, hidden, causal, dropout, activation, norm_first)
+        super().__init__(width, heads, hidden, causal, dropout, norm_first)
+        self.memory_width = memory_width
         self.norm1 = LayerNorm(width)
         self.attention = MultiHeadAttention(heads, width=width, dropout=dropout)
         self.norm2 = LayerNorm(width)
@@ -45,7 +46,7 @@ class TransformerDecoderLayer(Block):
             heads, width=width, key_width=memory_width, value_width=memory_width, dropout=dropout
         )
         self.norm3 = LayerNorm(width)
-        self._add_network()
+        self._add_network(activation)
 
     def __call__(
         self,
@@ -67,6 +68,10 @@ class TransformerDecoderLayer(Block):
         )
         return self._residual(x, self.norm3, self._network)
 
+    def _settings(self) -> list[str]:
+        found = super()._settings()
+        return found if self.memory_width is None else [*found, f"memory_width={self.memory_width}"]
+
 
 class TransformerDecoder(Stack):
     """`layers` times `nn.TransformerDecoderLayer`, then `nn.LayerNorm`.
@@ -76,6 +81,7 @@ class TransformerDecoder(Stack):
     Args:
         layers: how many.
         width, heads, hidden, causal, memory_width, dropout, activation, norm_first: as for the layer.
+            An activation that is a module is copied for each layer.
         final_norm: False leaves the last normalisation out.
 
     Raises as the layer does.
@@ -95,13 +101,13 @@ class TransformerDecoder(Stack):
         norm_first: bool = True,
         final_norm: bool = True,
     ) -> None:
-        def make() -> TransformerDecoderLayer:
+        def make(activation: Any) -> TransformerDecoderLayer:
             return TransformerDecoderLayer(
                 width, heads, hidden, causal, memory_width=memory_width, dropout=dropout,
                 activation=activation, norm_first=norm_first,
             )  # fmt: skip
 
-        self._fill(layers, make, final_norm)
+        self._fill(layers, activation, make, final_norm)
 
     def __call__(
         self,

@@ -47,11 +47,11 @@ class TransformerEncoderLayer(Block):
         activation: Any = "gelu",
         norm_first: bool = True,
     ) -> None:
-        super().__init__(width, heads, hidden, causal, dropout, activation, norm_first)
+        super().__init__(width, heads, hidden, causal, dropout, norm_first)
         self.norm1 = LayerNorm(width)
         self.attention = MultiHeadAttention(heads, width=width, dropout=dropout)
         self.norm2 = LayerNorm(width)
-        self._add_network()
+        self._add_network(activation)
 
     def __call__(self, x: Any, mask: Any = None, lengths: Any = None) -> Any:
         """`x` (batch, time, width), result the same; `mask` and `lengths` as for the attention."""
@@ -68,6 +68,7 @@ class TransformerEncoder(Stack):
     Args:
         layers: how many.
         width, heads, hidden, causal, dropout, activation, norm_first: as for the layer.
+            An activation that is a module is copied for each layer.
         final_norm: False leaves the last normalisation out.
 
     Raises as the layer does.
@@ -86,12 +87,12 @@ class TransformerEncoder(Stack):
         norm_first: bool = True,
         final_norm: bool = True,
     ) -> None:
-        def make() -> TransformerEncoderLayer:
+        def make(activation: Any) -> TransformerEncoderLayer:
             return TransformerEncoderLayer(
                 width, heads, hidden, causal, dropout=dropout, activation=activation, norm_first=norm_first
             )
 
-        self._fill(layers, make, final_norm)
+        self._fill(layers, activation, make, final_norm)
 
     def __call__(self, x: Any, mask: Any = None, lengths: Any = None) -> Any:
         """`x` (batch, time, width), result the same; `mask` and `lengths` as for the attention."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.settings import count, flag, number
 from bpcore.nn.attention.positions import rotated
 from bpcore.nn.attention.sequences import sequence
@@ -166,4 +167,13 @@ class MultiHeadAttention(Module):
             )
 
     def __repr__(self) -> str:
-        return f"MultiHeadAttention({self.heads}, width={self.width})"
+        sizes = [str(self.heads), f"width={self.width}"]
+        if self._separate:
+            sizes += [f"key_width={self.key_weight.sizes[0]}", f"value_width={self.value_weight.sizes[0]}"]
+        options = texts.changed(
+            MultiHeadAttention,
+            dropout=self.dropout,
+            use_bias=self.in_bias is not None,
+            rotary=self.rotary,
+        )
+        return texts.call(self, [*sizes, *options])

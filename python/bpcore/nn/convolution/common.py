@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bpcore.basics import texts
 from bpcore.basics.settings import count
 from bpcore.nn.affine import Affine
 from bpcore.ops import windows
 from bpcore.symbolic import operators
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Sliding", "check_groups", "short"]
 
@@ -66,11 +69,13 @@ class Sliding(Affine):
             self._title(), self.padding, x.shape[1:-1], self.kernel_size, self.strides, self.dilation
         )
 
-    def _show(self, *first: Any) -> str:
+    def _show(self, first: Sequence[int], options: Sequence[str]) -> str:
+        """What `repr` says: the `first` arguments, what all of these layers have, and other `options`."""
         values = [*map(str, (*first, short(self.kernel_size))), f"strides={short(self.strides)}"]
         values.append(f"padding={self.padding!r}")
         values += [f"dilation={short(self.dilation)}"] if any(each > 1 for each in self.dilation) else []
-        return texts.call(self, [*values, *self._activation(), f"in_channels={self.in_channels}"])
+        values += [*self._activation(), f"in_channels={self.in_channels}"]
+        return texts.call(self, [*values, *options])
 
 
 def check_groups(who: str, groups: Any, channels: int | None, filters: int) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.settings import count
+from bpcore.basics.signatures import own_init
 from bpcore.nn.convolution.common import Sliding, check_groups
 
 if TYPE_CHECKING:
@@ -83,9 +85,11 @@ class _Conv(Sliding):
         )
 
     def __repr__(self) -> str:
-        return self._show(self.filters)
+        options = texts.changed(_Conv, groups=self.groups, use_bias=self.bias is not None)
+        return self._show([self.filters], options)
 
 
+@own_init
 class Conv2D(_Conv):
     """activation(x * weight + bias), the weight sliding over images; see `ops.conv2d` for the formula.
 
@@ -121,6 +125,7 @@ class Conv2D(_Conv):
     _axes = 2
 
 
+@own_init
 class Conv1D(_Conv):
     """activation(x * weight + bias), the weight sliding over signals.
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.settings import count
+from bpcore.basics.signatures import own_init
 from bpcore.nn.convolution.common import Sliding
 
 if TYPE_CHECKING:
@@ -83,9 +85,11 @@ class _Depthwise(Sliding):
         )
 
     def __repr__(self) -> str:
-        return self._show()
+        multiplier, biased = self.depth_multiplier, self.bias is not None
+        return self._show([], texts.changed(_Depthwise, depth_multiplier=multiplier, use_bias=biased))
 
 
+@own_init
 class DepthwiseConv2D(_Depthwise):
     """A convolution of each channel of images by itself, `depth_multiplier` filters for each.
 
@@ -105,6 +109,7 @@ class DepthwiseConv2D(_Depthwise):
     _axes = 2
 
 
+@own_init
 class DepthwiseConv1D(_Depthwise):
     """A convolution of each channel of signals by itself, `depth_multiplier` filters for each.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.settings import count
-from bpcore.nn.convolution.common import Sliding, check_groups
+from bpcore.basics.signatures import own_init
+from bpcore.nn.convolution.common import Sliding, check_groups, short
 from bpcore.ops import windows
 from bpcore.ops.convolution import check_output_padding, transposed_size
 
@@ -95,9 +97,16 @@ class _ConvTranspose(Sliding):
         )
 
     def __repr__(self) -> str:
-        return self._show(self.filters)
+        options = texts.changed(
+            _ConvTranspose,
+            output_padding=short(self.output_padding),
+            groups=self.groups,
+            use_bias=self.bias is not None,
+        )
+        return self._show([self.filters], options)
 
 
+@own_init
 class ConvTranspose2D(_ConvTranspose):
     """activation(t(x) + bias), where t is the transpose of a convolution; see `ops.conv_transpose2d`.
 
@@ -133,6 +142,7 @@ class ConvTranspose2D(_ConvTranspose):
     _axes = 2
 
 
+@own_init
 class ConvTranspose1D(_ConvTranspose):
     """activation(t(x) + bias), where t is the transpose of a convolution, for signals.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bpcore._native import core
 from bpcore.basics.settings import choice, number
+from bpcore.basics.signatures import own_init
 from bpcore.nn.init.common import Settings, fans
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class _Lecun(_Scaled):
         return math.sqrt(times / max(1, fans(shape)[0]))
 
 
+@own_init
 class GlorotUniform(_Glorot, _Uniform):
     """Uniform in ±gain · sqrt(6 / (fan_in + fan_out)).
 
@@ -65,10 +67,12 @@ class GlorotUniform(_Glorot, _Uniform):
     """
 
 
+@own_init
 class GlorotNormal(_Glorot, _Normal):
     """Normal with standard deviation gain · sqrt(2 / (fan_in + fan_out)); see `GlorotUniform`."""
 
 
+@own_init
 class HeUniform(_He, _Uniform):
     """Uniform in ±sqrt(6 / ((1 + negative_slope²) · fan)), for layers before a (leaky) relu.
 
@@ -82,6 +86,7 @@ class HeUniform(_He, _Uniform):
     """
 
 
+@own_init
 class HeNormal(_He, _Normal):
     """Normal with standard deviation sqrt(2 / ((1 + negative_slope²) · fan)); see `HeUniform`."""
 

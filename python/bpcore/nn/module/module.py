@@ -10,9 +10,9 @@ import numpy as np
 
 from bpcore.basics import files, settings, texts
 from bpcore.basics.arrays import check_float_dtype
-from bpcore.basics.cache import PlanCache
 from bpcore.nn.module import build, changes, weights
-from bpcore.nn.module.calling import Compiled, Quick, callable_on_arrays
+from bpcore.nn.module.calling import callable_on_arrays
+from bpcore.nn.module.kept import Kept
 from bpcore.nn.module.parameter import Parameter, Variable
 from bpcore.nn.module.summary import table
 from bpcore.symbolic import tracing
@@ -25,19 +25,6 @@ if TYPE_CHECKING:
     from bpcore.basics.arrays import Array
 
 __all__ = ["Module"]
-
-
-class Runtime:
-    """What bpcore itself keeps with a module; it is not copied with it."""
-
-    def __init__(self, owner: str) -> None:
-        self.stamp = object()  # another one each time an attribute is set
-        self.path = ""  # its name in the model it was last packed into
-        self.built = False  # whether all parameters below it exist
-        self.output: Any = None  # its output's shape when it was last traced
-        self.inputs: list[tuple[tuple[int, ...], str]] = []  # shapes and dtypes, if all were tensors
-        self.plans: PlanCache[Compiled] = PlanCache(8, owner)
-        self.quick: Quick | None = None  # the way of the last call, where there is a short one
 
 
 class Module:
@@ -54,13 +41,7 @@ class Module:
     There is no need to call ``super().__init__()``.
     """
 
-    _bpcore: Runtime
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        """A module that bpcore can keep its plans with, whatever `__init__` does."""
-        self = super().__new__(cls)
-        self.__dict__["_bpcore"] = Runtime(cls.__name__)
-        return self
+    _bpcore = Kept()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -91,7 +72,7 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module | Variable]]:
         """The modules, parameters and states directly in this one, by name, in order of definition."""
-        for name, value in vars(self).items():
+        for name, value in list(vars(self).items()):  # a list, since what is kept may come to it meanwhile
             if name != "_bpcore":
                 yield from _found(name, value)
 

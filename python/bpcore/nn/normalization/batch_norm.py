@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bpcore import ops
-from bpcore.basics import settings
+from bpcore.basics import settings, texts
 from bpcore.basics.settings import number
 from bpcore.nn.module.parameter import State, Variable
 from bpcore.nn.normalization.moments import Normalization, check_eps
@@ -106,4 +106,11 @@ class BatchNorm(Normalization):
         return operators.apply("batch_norm", x, weight, bias, moments, eps=self.eps)
 
     def __repr__(self) -> str:
-        return f"BatchNorm({self.num_features})"
+        options = texts.changed(
+            BatchNorm,
+            eps=self.eps,
+            momentum=self.momentum,
+            affine=self.weight is not None,
+            track_running_stats=self.running_mean is not None,
+        )
+        return texts.call(self, [str(self.num_features), *options])

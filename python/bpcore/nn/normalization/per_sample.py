@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore import ops
-from bpcore.basics import settings
+from bpcore.basics import settings, texts
 from bpcore.nn.normalization.moments import Normalization, check_eps
 
 if TYPE_CHECKING:
@@ -61,7 +61,13 @@ class LayerNorm(Normalization):
         return ops.layer_norm(x, self.weight, self.bias, axes=len(axes), eps=self.eps)
 
     def __repr__(self) -> str:
-        return f"LayerNorm({self.normalized_shape})"
+        options = texts.changed(
+            LayerNorm,
+            eps=self.eps,
+            elementwise_affine=self.weight is not None,
+            bias=self.bias is not None or self.weight is None,
+        )
+        return texts.call(self, [str(self.normalized_shape), *options])
 
 
 class RMSNorm(Normalization):
@@ -105,7 +111,9 @@ class RMSNorm(Normalization):
         return ops.rms_norm(x, self.weight, axes=len(self._last_sizes), eps=eps)
 
     def __repr__(self) -> str:
-        return f"RMSNorm({self.normalized_shape})"
+        affine = self.weight is not None
+        options = texts.changed(RMSNorm, eps=self.eps or None, elementwise_affine=affine)
+        return texts.call(self, [str(self.normalized_shape), *options])
 
 
 class GroupNorm(Normalization):
@@ -164,7 +172,8 @@ class GroupNorm(Normalization):
             )
 
     def __repr__(self) -> str:
-        return f"GroupNorm({self.num_groups}, {self.num_channels})"
+        options = texts.changed(GroupNorm, eps=self.eps, affine=self.weight is not None)
+        return texts.call(self, [str(self.num_groups), str(self.num_channels), *options])
 
 
 class InstanceNorm(Normalization):
@@ -205,7 +214,8 @@ class InstanceNorm(Normalization):
         return self._affine(self._normalized(x, axes))
 
     def __repr__(self) -> str:
-        return f"InstanceNorm({self.num_features})"
+        options = texts.changed(InstanceNorm, eps=self.eps, affine=self.weight is not None)
+        return texts.call(self, [str(self.num_features), *options])
 
 
 def _normalized_shape(who: str, given: Any) -> tuple[int | None, ...]:

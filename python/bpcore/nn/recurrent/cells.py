@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore import ops
+from bpcore.basics import texts
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import choice, count, flag
 from bpcore.nn.init import resolve
+from bpcore.nn.init.common import Settings
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import Parameter
+from bpcore.nn.recurrent.states import checked_states, zeros
 from bpcore.symbolic import operators
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bpcore.basics.arrays import Array
+    from bpcore.nn.init.common import Initializer
 
 __all__ = ["Cell", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -58,21 +60,21 @@ class Cell(Module):
 
     def __call__(self, x: Any, state: Any = None) -> tuple[Any, Any]:
         """`x` (batch, in_features) and a state as this returns it, None for zeros: output and next state."""
-        x = self.checked(x, "(batch, features)", 2)
+        x = self.checked(self, x, "(batch, features)", 2)
         values = self.checked_states(state, (x.shape[0], self.units), x)
         new = self._step(self.gates_of(x), values)
         return new[0], self.joined(new)
 
-    def checked(self, x: Any, form: str, axes: int) -> Any:
-        """`x` as a float tensor of `axes` axes whose last one fits; in_features becomes known."""
-        x = operators.operand(x, type(self).__name__)
+    def checked(self, layer: Module, x: Any, form: str, axes: int) -> Any:
+        """`x` as a float tensor of `axes` axes whose last one fits `layer`; in_features becomes known."""
+        x = operators.operand(x, type(layer).__name__)
         if x.ndim != axes:
-            raise ValueError(f"{self._title()}: expected input of shape {form}, got {x.shape}")
+            raise ValueError(f"{layer._title()}: expected input of shape {form}, got {x.shape}")
         if self.in_features is None:
             self.weight.infer((x.shape[-1], self.gates * self.units))
         if x.shape[-1] != self.in_features:
             raise ValueError(
-                f"{self._title()}: expected input of {self.in_features} features, got shape {x.shape}"
+                f"{layer._title()}: expected input of {self.in_features} features, got shape {x.shape}"
             )
         return x if str(x.dtype) in FLOATS else ops.cast(x, self.weight.dtype)
 
@@ -96,12 +98,16 @@ class Cell(Module):
         """The next states, of which the first is the output, from what the input adds to the gates."""
         raise NotImplementedError
 
+    def options(self) -> list[str]:
+        """What `repr` says of a cell, and of a layer that is made of it, beside sizes."""
+        return texts.changed(Cell, use_bias=self.bias is not None)
+
     def _parts(self, gates: Any) -> list[Any]:
         """Gates (batch, gates · units), each by itself."""
         return [gates[:, i * self.units : (i + 1) * self.units] for i in range(self.gates)]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.units}, in_features={self.in_features})"
+        return texts.call(self, [str(self.units), f"in_features={self.in_features}", *self.options()])
 
 
 class RNNCell(Cell):
@@ -121,9 +127,26 @@ class RNNCell(Cell):
     Raises ValueError for sizes below 1 and unknown names, TypeError for sizes that are not integers.
     """
 
-    def __init__(self, units: int, *, activation: str = "tanh", **options: Any) -> None:
+    def __init__(
+        self,
+        units: int,
+        *,
+        activation: str = "tanh",
+        in_features: int | None = None,
+        use_bias: bool = True,
+        kernel_init: Any = "glorot_uniform",
+        recurrent_init: Any = "orthogonal",
+        bias_init: Any = "zeros",
+    ) -> None:
         self.activation = choice("RNNCell", "activation", activation, ("tanh", "relu"))
-        super().__init__(units, **options)
+        super().__init__(
+            units,
+            in_features=in_features,
+            use_bias=use_bias,
+            kernel_init=kernel_init,
+            recurrent_init=recurrent_init,
+            bias_init=bias_init,
+        )
 
     def run(self, gates_x: Any, states: list[Any], lengths: Any) -> tuple[Any, ...]:
         """All steps at once."""
@@ -132,6 +155,10 @@ class RNNCell(Cell):
     def _step(self, gates_x: Any, states: list[Any]) -> list[Any]:
         activation = ops.tanh if self.activation == "tanh" else ops.relu
         return [activation(gates_x + ops.matmul(states[0], self.recurrent_weight))]
+
+    def options(self) -> list[str]:
+        """What `repr` says of it, beside sizes."""
+        return [*texts.changed(RNNCell, activation=self.activation), *super().options()]
 
 
 class LSTMCell(Cell):
@@ -155,11 +182,26 @@ class LSTMCell(Cell):
     states = 2
 
     def __init__(
-        self, units: int, *, unit_forget_bias: bool = False, bias_init: Any = "zeros", **options: Any
+        self,
+        units: int,
+        *,
+        unit_forget_bias: bool = False,
+        in_features: int | None = None,
+        use_bias: bool = True,
+        kernel_init: Any = "glorot_uniform",
+        recurrent_init: Any = "orthogonal",
+        bias_init: Any = "zeros",
     ) -> None:
         if flag(type(self).__name__, "unit_forget_bias", unit_forget_bias):
-            bias_init = _with_unit_forget_bias(bias_init)
-        super().__init__(units, bias_init=bias_init, **options)
+            bias_init = _UnitForgetBias(resolve(bias_init))
+        super().__init__(
+            units,
+            in_features=in_features,
+            use_bias=use_bias,
+            kernel_init=kernel_init,
+            recurrent_init=recurrent_init,
+            bias_init=bias_init,
+        )
 
     def run(self, gates_x: Any, states: list[Any], lengths: Any) -> tuple[Any, ...]:
         """All steps at once."""
@@ -191,8 +233,24 @@ class GRUCell(Cell):
 
     gates = 3
 
-    def __init__(self, units: int, *, bias_init: Any = "zeros", **options: Any) -> None:
-        super().__init__(units, bias_init=bias_init, **options)
+    def __init__(
+        self,
+        units: int,
+        *,
+        in_features: int | None = None,
+        use_bias: bool = True,
+        kernel_init: Any = "glorot_uniform",
+        recurrent_init: Any = "orthogonal",
+        bias_init: Any = "zeros",
+    ) -> None:
+        super().__init__(
+            units,
+            in_features=in_features,
+            use_bias=use_bias,
+            kernel_init=kernel_init,
+            recurrent_init=recurrent_init,
+            bias_init=bias_init,
+        )
         self.recurrent_bias = None if self.bias is None else Parameter(self.units, bias_init)
 
     def run(self, gates_x: Any, states: list[Any], lengths: Any) -> tuple[Any, ...]:
@@ -212,40 +270,16 @@ class GRUCell(Cell):
         return [(1 - z) * n + z * h]
 
 
-def zeros(shape: tuple[int, ...], like: Any) -> Any:
-    """Zeros of a shape, in the dtype of a tensor."""
-    return np.zeros(shape, str(like.dtype))
-
-
-def checked_states(who: str, state: Any, number: int, shape: tuple[int, ...], x: Any) -> list[Any]:
-    """`state` as a list of `number` tensors of `shape`; zeros of x's dtype if it is None."""
-    if state is None:
-        return [zeros(shape, x)] * number
-    if number == 1:
-        found = [state]
-    else:
-        # A tuple of arrays may have become one tensor on its way.
-        several = isinstance(state, (tuple, list)) or len(getattr(state, "shape", ())) == len(shape) + 1
-        found = list(state) if several else [state]
-        if len(found) != number:
-            raise ValueError(f"{who}: expected a state of {number} tensors of shape {shape}, a tuple (h, c)")
-    values = [operators.operand(value, who) for value in found]
-    for value in values:
-        if value.shape != shape:
-            raise ValueError(f"{who}: expected a state of shape {shape}, got {value.shape}")
-    return values
-
-
-def _with_unit_forget_bias(init: Any) -> Callable[..., Array]:
-    """`init` but for the second quarter, which is 1.
+class _UnitForgetBias(Settings):
+    """An initializer, but for the second quarter, which is 1.
 
     Source: R. Jozefowicz et al., An empirical exploration of recurrent network architectures (2015).
     """
-    plain = resolve(init)
 
-    def values(shape: tuple[int, ...], seed: int, stream: int) -> Array:
-        found: Array = np.array(plain(shape, seed, stream))
+    def __init__(self, initializer: Initializer) -> None:
+        self.initializer = initializer
+
+    def __call__(self, shape: tuple[int, ...], seed: int, stream: int) -> Array:
+        found: Array = np.array(self.initializer(shape, seed, stream))
         found[shape[0] // 4 : shape[0] // 2] = 1
         return found
-
-    return values
