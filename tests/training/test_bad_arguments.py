@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator as operators
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -132,6 +133,15 @@ def test_bad_batch_size_of_evaluate_and_predict(trainer: bp.Trainer, batch_size:
     assert_refused(trainer, lambda: trainer.predict(X, batch_size=batch_size), ValueError, fragment)
 
 
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_check_finite_is_a_truth_value(trainer: bp.Trainer, value: Any) -> None:
+    fragment = f"check_finite must be True or False, got {value!r}"
+    trainer.predict(X)  # the next call may be a quick one
+    assert_refused(trainer, lambda: trainer.predict(X, check_finite=value), TypeError, fragment)
+    assert_refused(trainer, lambda: trainer.evaluate(X, Y, check_finite=value), TypeError, fragment)
+    np.testing.assert_array_equal(trainer.predict(X, check_finite=np.bool_(True)), trainer.predict(X))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("value", [-0.1, NAN, INF])
 def test_a_learning_rate_function_that_gives_nonsense(value: float) -> None:
     trainer = bp.Trainer(
@@ -232,6 +242,13 @@ def test_functions_that_return_nonsense(
         (lambda: nn.Dense(2.5), TypeError, "units must be an integer, got 2.5"),  # type: ignore[arg-type]
         (lambda: nn.Dense("8"), TypeError, "units must be an integer"),  # type: ignore[arg-type]
         (lambda: nn.Dense(True), TypeError, "units must be an integer"),
+        (lambda: nn.Dense(list(range(1000))), TypeError, "units must be an integer, got [0, 1, 2, 3"),  # type: ignore[arg-type]
+        (
+            lambda: nn.Dense(np.zeros((100, 3))),
+            TypeError,
+            "units must be an integer, got array([[0., 0., 0.],",
+        ),  # type: ignore[arg-type]
+        (lambda: optim.SGD({"0.weight": np.ones(900)}, 0.1), TypeError, "got {'0.weight': array([1., 1"),  # type: ignore[arg-type]
         (lambda: nn.Dense(3, in_features=0), ValueError, "in_features must be at least 1"),
         (lambda: nn.Dense(3, "rleu"), ValueError, "Dense: unknown activation 'rleu'; did you mean 'relu'"),
         (lambda: nn.Dense(3, "zzz"), ValueError, "known: celu, elu, gelu, "),
@@ -264,6 +281,7 @@ def test_layers_and_optimizers_check_their_arguments_when_made(
     with pytest.raises(error) as caught:
         make()
     assert fragment in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def _frozen() -> nn.Module:
@@ -277,8 +295,16 @@ def _frozen() -> nn.Module:
     ("arguments", "error", "fragment"),
     [
         ({"loss": "cross_entrpy"}, ValueError, "unknown loss 'cross_entrpy'; did you mean 'cross_entropy'"),
+        ({"loss": "sparse_categorical_crossentropy"}, ValueError, "did you mean 'cross_entropy' or"),
+        ({"loss": "categorical_crossentropy"}, ValueError, "did you mean 'cross_entropy' or"),
+        ({"loss": "binary_crossentropy"}, ValueError, "did you mean 'binary_cross_entropy' or"),
+        ({"loss": "mean_squared_error"}, ValueError, "did you mean 'mse' or"),
+        ({"loss": "BCE"}, ValueError, "did you mean 'binary_cross_entropy' or"),
         ({"loss": "zzz"}, ValueError, "known: binary_cross_entropy, cosine_similarity"),
         ({"loss": 3}, TypeError, "a loss is a name or a function"),
+        ({"loss": nn.Dense}, TypeError, "got the class Dense"),
+        ({"loss": functools.partial(nn.Dense, 3)}, TypeError, "got the class Dense"),
+        ({"loss": None, "objective": nn.Dense}, TypeError, "must be a function, got the class Dense"),
         ({"loss": None}, ValueError, "either loss= or objective="),
         ({"objective": lambda model, x: model(x)}, ValueError, "either loss= or objective="),
         ({"loss": None, "objective": "mse"}, TypeError, "objective must be a function"),
@@ -309,7 +335,7 @@ def _frozen() -> nn.Module:
         ({"model": nn.Sequential()}, ValueError, "the model has no trainable parameters"),
         ({"model": _frozen()}, ValueError, "the model has no trainable parameters"),
         ({"model": lambda x: x}, TypeError, "model must be a nn.Module, got function"),
-        ({"model": nn.Dense}, TypeError, "model must be a nn.Module, got type"),
+        ({"model": nn.Dense}, TypeError, "must be a nn.Module, got the class Dense"),
     ],
 )
 def test_the_trainer_checks_its_arguments_when_made(

@@ -16,13 +16,13 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bpcore import optim
-from bpcore.basics import files
+from bpcore.basics import files, texts
 from bpcore.basics.arrays import check_float_dtype
 from bpcore.checkpoint import header
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.engine import fullbatch
 from bpcore.engine.fullbatch import FullBatchUpdates
-from bpcore.nn import penalties
+from bpcore.nn import Module, penalties
 from bpcore.nn.module import weights
 from bpcore.watching.history import History
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from bpcore.basics.arrays import Array
     from bpcore.engine.engine import Engine
-    from bpcore.nn import Module
     from bpcore.trainer import Trainer
 
 __all__ = ["Resumed", "read", "read_run", "save"]
@@ -74,6 +73,8 @@ def read(
 
     Everything is checked here; see `Trainer.load`.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"Trainer.load: model must be a nn.Module, got {texts.kind(model)}")
     name = os.fspath(path)
     tensors, settings = _read(name, model)
     arguments = header.arguments(name, settings, overrides)

@@ -92,6 +92,8 @@ class Optimizer:
             raise TypeError(
                 f"{type(self).__name__}: lr must be an object: {lr.__name__}(...), with arguments"
             )
+        if isinstance(lr, Schedule) and type(lr).values is Schedule.values:
+            raise TypeError(f"{type(self).__name__}: lr must be a schedule that defines values, got {lr!r}")
         self._lr: LearningRate = lr if callable(lr) else check_number(self, "lr", lr)
         self._scale = 1.0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from bpcore.basics.names import suggestion
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from bpcore.nn.module import Module
     from bpcore.trainer.trainer import Trainer
 
-__all__ = ["attribute", "callback_list", "order_is_free", "path"]
+__all__ = ["attribute", "callback_list", "order_is_free"]
 
 _SETTINGS = {
     "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
@@ -49,12 +48,6 @@ def order_is_free(who: str, model: Module) -> None:
                 f"{who}: {type(module).__name__}{place} carries its state from batch to batch, so samples "
                 "must keep their order; pass shuffle=False"
             )
-
-
-def path(who: str, name: str, value: Any) -> None:
-    """TypeError unless `value` can be the name of a file."""
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise TypeError(f"{who}: {name} must be the name of a file, got {value!r}")
 
 
 def callback_list(given: Any, max_seconds: Any, tol: Any) -> list[Callback]:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Trainer"]
 
-_LARGEST_SEED = 2**63
 _MOST_BATCHES = 2**31 - 1  # of a step
 
 
@@ -111,15 +110,13 @@ class Trainer:
         ema: float | None = None,
     ) -> None:
         if not isinstance(model, Module):
-            raise TypeError(f"Trainer: model must be a nn.Module, got {type(model).__name__}")
+            raise TypeError(f"Trainer: model must be a nn.Module, got {texts.kind(model)}")
         if (loss is None) == (objective is None):
             raise ValueError("Trainer: give either loss= or objective=")
-        if objective is not None and not callable(objective):
-            raise TypeError(f"Trainer: objective must be a function, got {type(objective).__name__}")
+        if objective is not None and (isinstance(objective, type) or not callable(objective)):
+            raise TypeError(f"Trainer: objective must be a function, got {texts.kind(objective)}")
         self.model = model
-        self.seed = settings.count("Trainer", "seed", seed, 0)
-        if self.seed >= _LARGEST_SEED:
-            raise ValueError(f"Trainer: seed must be below 2**63, got {seed}")
+        self.seed = settings.seed("Trainer", seed)
         self.dtype = check_float_dtype(dtype, "Trainer")
         if threads is not None:
             threads = settings.count("Trainer", "threads", threads, 1, runtime.MOST_THREADS)
@@ -258,7 +255,7 @@ class Trainer:
             listeners = checks.callback_list(callbacks, max_seconds, tol)
             progress_.check("fit", progress)
             if resume is not None:
-                checks.path("fit", "resume", resume)
+                resume = settings.path("fit", "resume", resume)
             data, held_out, rows, batch_size = self._reader.training(
                 x,
                 y,
@@ -358,7 +355,7 @@ class Trainer:
 
         `x` is input as for `fit`, or what gives such inputs one after the other, as a generator.
         """
-        quick = self._engine.predict_quickly(x, batch_size, bool(check_finite))
+        quick = self._engine.predict_quickly(x, batch_size, check_finite)
         if quick is not None:
             return quick
         batch_size = settings.count("predict", "batch_size", batch_size, 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore._native import core
+from bpcore.basics import settings
 from bpcore.basics.arrays import FLOATS, as_array
 from bpcore.basics.names import stream_of
 from bpcore.nn.module import changes
@@ -138,6 +139,7 @@ def pack(model: Module, seed: int, dtype: str) -> Storage:
     """
     parameters, states = collect(model)
     everything: list[Variable] = [*parameters, *states]
+    seed = settings.seed("build", seed)
     missing = [variable.name for variable in everything if not variable.known]
     if missing:
         raise RuntimeError(
