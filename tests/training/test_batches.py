@@ -201,6 +201,31 @@ def test_evaluate_and_predict() -> None:
         learner.predict(iter([X, X * np.nan]))
 
 
+def test_functions_are_given_the_epoch() -> None:
+    """If they need one argument, or have one of its name; others that may be left out are theirs."""
+    parts, told = batched(X, Y), list[Any]()
+
+    def by_name(epoch: int = 0) -> Iterator[Any]:
+        told.append(epoch)
+        return iter(parts)
+
+    def behind_another(size: int = 20, *, epoch: int = 0) -> Iterator[Any]:
+        told.append((size, epoch))
+        return iter(parts)
+
+    def by_place(number: int, size: int = 20) -> Iterator[Any]:
+        told.append((number, size))
+        return iter(parts)
+
+    def without(size: int = 20) -> Iterator[Any]:
+        told.append(size)
+        return iter(parts)
+
+    for function in (by_name, behind_another, by_place, without):
+        trainer().fit(function, epochs=2, progress=False)
+    assert told == [0, 1, (20, 0), (20, 1), (0, 20), (1, 20), 20, 20]
+
+
 def test_epochs_go_on_with_one_stream() -> None:
     parts = batched(X, Y, size=15)
     long, short = trainer(), trainer()

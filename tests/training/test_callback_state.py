@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,11 @@ import pytest
 
 import bpcore as bp
 from bpcore import callbacks, optim
+from bpcore.basics import files
 from bpcore.callbacks import Callback, Checkpoint, EarlyStopping, LambdaCallback, time_limit
 from bpcore.callbacks.tolerance import Tolerance
 from tests.training.problems import bits, blobs, network
+from tests.training.refusal import assert_refused
 
 X, Y = blobs(40)
 
@@ -186,3 +189,104 @@ def test_arrays_of_a_state_are_told_apart_whatever_their_keys(tmp_path: Path) ->
     assert found.given["a.b"].tolist() == [1, 1]
     assert found.given["a"]["b"].tolist() == [0, 0]
     assert found.given["a_"] == [0.5, None, [1, True]]
+
+
+# Whose state it is
+
+
+@pytest.mark.parametrize("patience", [9, 10])
+def test_states_of_one_kind_go_to_those_that_look_at_the_same_value(patience: int, tmp_path: Path) -> None:
+    """Whatever their order, and also if other settings were changed."""
+
+    def stoppings(patience: int = 9) -> list[Callback]:
+        names = "loss", "val_loss"
+        return [EarlyStopping(name, patience, min_delta=delta) for name in names for delta in (0.0, 9.0)]
+
+    path, options = tmp_path / "run", {"validation_data": (X[:20], Y[:20])}
+    whole, first, second = stoppings(), stoppings(), stoppings(patience)
+    _fit(_trainer(), *whole, **options)
+    _fit(_trainer(), *first, Checkpoint(path), epochs=2, **options)
+    order = [3, 0, 1, 2] if patience == 9 else [2, 3, 0, 1]
+    _fit(_trainer(), *[second[i] for i in order], resume=path, **options)
+    for own, other in zip(second, whole, strict=True):
+        assert (own.best, own.best_epoch) == (other.best, other.best_epoch)  # type: ignore[attr-defined]
+
+
+def test_a_state_is_not_for_one_that_looks_at_another_value(tmp_path: Path) -> None:
+    path, options = tmp_path / "run", {"validation_data": (X, Y)}
+    _fit(_trainer(), EarlyStopping("loss", 9, min_delta=9), Checkpoint(path), **options)
+    anew = EarlyStopping("val_loss", 9, min_delta=9)
+    _fit(_trainer(), anew, epochs=5, resume=path, **options)
+    assert anew.best_epoch == 4
+
+
+def test_states_in_older_files_go_by_their_kind(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    _fit(_trainer(), EarlyStopping("loss", 9, min_delta=9), Checkpoint(path))
+    tensors, metadata = files.read(path)
+    settings = json.loads(metadata["trainer"])
+    settings["run"]["callbacks"] = [each[:2] for each in settings["run"]["callbacks"]]
+    files.write(path, tensors, {"trainer": json.dumps(settings)})
+    late = EarlyStopping("loss", 8, min_delta=9)
+    _fit(_trainer(), late, epochs=5, resume=path)
+    assert late.best_epoch == 1
+
+
+class _Refuses(Callback):
+    """One whose state has another form than that in the file."""
+
+    def __init__(self, error: type[Exception], event: str = "restore_state") -> None:
+        self.error = error
+        self.event = event
+
+    def state(self) -> dict[str, Any]:
+        return {"old": 1}
+
+    def on_train_begin(self, trainer: bp.Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002
+        if self.event == "on_train_begin":
+            raise self.error("new")
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:  # noqa: ARG002
+        raise self.error("new")
+
+
+@pytest.mark.parametrize(
+    ("error", "event", "raised", "message"),
+    [
+        (
+            KeyError,
+            "restore_state",
+            ValueError,
+            "run: _Refuses can't go on from its state there: KeyError: 'new'",
+        ),
+        (ValueError, "restore_state", ValueError, "run: _Refuses can't go on from its state there: new"),
+        (OSError, "restore_state", OSError, "new"),
+        (ValueError, "on_train_begin", ValueError, "new"),
+    ],
+)
+@pytest.mark.parametrize(
+    "optimizer", [lambda: optim.Adam(0.01), lambda: optim.SGD(0.1), lambda: optim.LBFGS(0.5)]
+)
+def test_a_state_that_can_not_be_taken_over_changes_nothing(
+    optimizer: Any, error: Any, event: str, raised: Any, message: str, tmp_path: Path
+) -> None:
+    def trainer() -> bp.Trainer:
+        return bp.Trainer(network(8, 3), "cross_entropy", optimizer())
+
+    path, size = tmp_path / "run", {"batch_size": 40, "progress": False}
+    halved = callbacks.ReduceLROnPlateau("loss", 0.5, 0, threshold=9, threshold_mode="abs")
+    trainer().fit(X, Y, epochs=3, callbacks=[_Refuses(KeyError), halved, Checkpoint(path)], **size)
+    late = trainer()
+    late.fit(X, Y, epochs=1, **size)
+    late.stop_training = True
+    before = late.optimizer.scale, late.skipped, late.history.stopped
+    refused = [_Refuses(error, event)]
+    assert_refused(
+        late, lambda: late.fit(X, Y, epochs=4, callbacks=refused, resume=path, **size), raised, message
+    )
+    assert (late.optimizer.scale, late.skipped, late.history.stopped) == before
+    late.fit(X, Y, epochs=1, **size)
+    twin = trainer()
+    for _ in range(2):
+        twin.fit(X, Y, epochs=1, **size)
+    assert bits(late) == bits(twin)

@@ -361,6 +361,15 @@ def test_a_file_is_loaded_into_a_model(saved: Path, model: Any) -> None:
         bp.Trainer.load(saved, model)
 
 
+def test_a_path_that_is_no_ordinary_file_stays_what_it_is(tmp_path: Path) -> None:
+    path, trainer = tmp_path / "pipe", bp.Trainer(network(3, in_features=4), "cross_entropy")
+    os.mkfifo(path)
+    for call in (trainer.save, trainer.model.save_weights):
+        with pytest.raises(FileExistsError, match="is a device, a pipe or a socket"):
+            call(path)
+    assert path.is_fifo()
+
+
 def test_a_saved_file_has_ordinary_permissions(saved: Path) -> None:
     plain = saved.with_name("plain")
     plain.write_text("")

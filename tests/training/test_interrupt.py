@@ -13,7 +13,7 @@ import pytest
 
 import bpcore as bp
 from bpcore import optim
-from bpcore.callbacks import Callback, EarlyStopping
+from bpcore.callbacks import Callback, EarlyStopping, LambdaCallback
 from tests.training.problems import bits, blobs, child_environment, network
 
 
@@ -169,3 +169,16 @@ def test_a_programs_own_handler_of_ctrl_c_stays_in_charge() -> None:
     finally:
         signal.signal(signal.SIGINT, previous)
     assert seen == [signal.SIGINT] * 2
+
+
+def test_a_handler_that_a_callback_installs_stays() -> None:
+    def own(*_: object) -> None:
+        """Does nothing."""
+
+    before = signal.getsignal(signal.SIGINT)
+    install = LambdaCallback(on_train_begin=lambda *_: signal.signal(signal.SIGINT, own))
+    try:
+        bp.Trainer(network(3), "cross_entropy").fit(*blobs(), epochs=1, callbacks=[install], progress=False)
+        assert signal.getsignal(signal.SIGINT) is own
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -341,6 +341,24 @@ def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
     assert loaded.history["val_loss"] == history["val_loss"][:best]
 
 
+def test_the_best_of_every_second_epoch_is_kept(tmp_path: Path) -> None:
+    """Whatever lies between them: the third epoch of these is the best, but its file would not be written."""
+
+    class Losses(Callback):
+        def __init__(self, inner: Checkpoint) -> None:
+            self.inner = inner
+
+        def on_train_begin(self, trainer: bp.Trainer, logs: Any) -> None:
+            self.inner.on_train_begin(trainer, logs)
+
+        def on_epoch_end(self, trainer: bp.Trainer, logs: Any) -> None:  # noqa: ARG002 - the protocol
+            self.inner.on_epoch_end(trainer, {"loss": [9.0, 5.0, 1.0, 3.0, 4.0, 4.0][trainer.epochs - 1]})
+
+    path = tmp_path / "best.safetensors"
+    _fit(_dense(), [Losses(Checkpoint(path, every_epochs=2, monitor="loss"))], {"epochs": 6})
+    assert bp.Trainer.load(path, _dense().model).epochs == 4
+
+
 def test_a_rate_that_a_callback_set_is_set_again(tmp_path: Path) -> None:
     class Halved(Callback):
         def on_epoch_end(self, trainer: bp.Trainer, logs: Any) -> None:  # noqa: ARG002 - the protocol

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import losses, nn, optim
+from bpcore import losses, nn, ops, optim
 from tests.training.problems import bits, blobs
 from tests.training.refusal import assert_refused
 
@@ -132,6 +132,56 @@ def test_an_objective_takes_them_too(x: Any) -> None:
 def test_a_list_of_rows_is_one_input_of_a_model_that_takes_one() -> None:
     trainer = bp.Trainer(nn.Sequential(nn.Dense(3)), "cross_entropy")
     np.testing.assert_array_equal(trainer.predict(list(X)), trainer.predict(X))
+
+
+class Masked(nn.Module):
+    """Rows of numbers, and how many of each count; all do if that is left out."""
+
+    def __init__(self) -> None:
+        self.dense = nn.Dense(3)
+
+    def __call__(self, x: Any, lengths: Any = None) -> Any:
+        return self.dense(x if lengths is None else ops.where((lengths > 1).reshape(-1, 1), x, 0.0))
+
+
+class Summed(Masked):
+    def __call__(self, *inputs: Any) -> Any:
+        return super().__call__(*inputs)
+
+
+LENGTHS = np.arange(len(X)) % 3
+
+
+def _masked_objective(model: Any, x: Any, lengths: Any = None) -> Any:
+    return (model(x, lengths) ** 2.0).mean()
+
+
+@pytest.mark.parametrize("model", [Masked, Summed])
+def test_a_list_of_arrays_is_the_inputs_of_a_model_that_may_have_so_many(model: type[nn.Module]) -> None:
+    """As PyTorch's loaders give them; the bits are those of a tuple."""
+    trained = []
+    for kind in (tuple, list):
+        x = kind((X, LENGTHS))
+        trainer = bp.Trainer(model(), "cross_entropy")
+        trainer.fit(x, Y, epochs=2, batch_size=16, validation_data=(x, Y), progress=False)
+        trainer.fit([[kind((X[:9], LENGTHS[:9])), Y[:9]]], epochs=1, progress=False)
+        trainer.step(x, Y)
+        trained.append((bits(trainer), trainer.evaluate(x, Y), trainer.predict(x).tobytes()))
+    assert trained[0] == trained[1]
+
+
+def test_a_list_of_arrays_is_the_inputs_of_an_objective_that_may_have_so_many() -> None:
+    trained = []
+    for x in ((X, LENGTHS), [X, LENGTHS]):
+        trainer = bp.Trainer(Masked(), objective=_masked_objective)
+        trainer.fit(x, epochs=2, progress=False)
+        trained.append(bits(trainer))
+    assert trained[0] == trained[1]
+
+
+def test_a_list_of_rows_is_one_input_of_a_model_that_takes_more() -> None:
+    trainer = bp.Trainer(Masked(), "cross_entropy")
+    np.testing.assert_array_equal(trainer.predict(list(X[:2])), trainer.predict(X[:2]))
 
 
 # What is wrong

@@ -49,10 +49,12 @@ def _about(target: str) -> Iterator[None]:
 
 
 def _target(path: str | os.PathLike[str]) -> str:
-    """The whole path; OSError if it is a folder, or if there is none that it could lie in."""
+    """The whole path; OSError if it is no ordinary file, or if there is no folder that it could lie in."""
     target = os.path.abspath(path)
     if os.path.isdir(target):
         raise IsADirectoryError(errno.EISDIR, f"{target} is a folder; give the name of a file in it")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise FileExistsError(errno.EEXIST, f"{target} is a device, a pipe or a socket, no ordinary file")
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         raise FileNotFoundError(errno.ENOENT, f"there is no folder {folder}; make it first")

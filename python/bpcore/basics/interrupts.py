@@ -63,5 +63,6 @@ def deferred() -> Iterator[None]:
         _seen = False  # something has ended it already
         raise
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is _note:  # else somebody has put another one in its place
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     check()

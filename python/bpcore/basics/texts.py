@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["block", "brief", "call", "changed", "kind", "settings_of", "short"]
+__all__ = ["block", "brief", "call", "changed", "kind", "settings_of", "short", "without_addresses"]
 
 
 _WIDTH = 100
@@ -74,6 +75,11 @@ def brief(value: Any) -> str:
     """`repr` in one line, cut short if it is long: for errors, which may be about a whole array."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]} ..."
+
+
+def without_addresses(text: str) -> str:
+    """`text` without the places of objects in memory, which are others in each process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 def _same(own: Any, default: Any) -> bool:

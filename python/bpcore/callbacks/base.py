@@ -12,7 +12,7 @@ from bpcore.basics import settings, texts
 from bpcore.basics.names import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bpcore._core import Session
     from bpcore.engine.fullbatch import FullBatchSession
@@ -89,10 +89,18 @@ class Callback:
         return {}
 
     def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Takes over what `state` gave, when a run goes on: after `on_train_begin`, before any epoch."""
+        """Takes over what `state` gave, when a run goes on: after `on_train_begin`, before any epoch.
+
+        The state is that of the callback of this class and these settings, else of the first one of this
+        class that looks at the same value (`monitor`). If it doesn't fit, raise any error of Python's for
+        wrong values: `fit` makes a ValueError of it that names the file, and takes back what it has changed.
+        """
 
     def __repr__(self) -> str:
         return texts.call(self, texts.settings_of(self))
+
+    def _before_run(self, trainer: Trainer, names: Sequence[str]) -> None:
+        """Before anything is changed: raises if a run whose epochs have values of these names can't be."""
 
     def _before_steps(
         self,
@@ -172,7 +180,9 @@ class Monitoring(Callback):
         if self._auto:
             self.mode = _mode(self.monitor, trainer.metrics)
         self._forget()
-        names = trainer.history.names
+        self._before_run(trainer, trainer.history.names)
+
+    def _before_run(self, trainer: Trainer, names: Sequence[str]) -> None:
         if self.monitor not in names:
             needed = self.monitor.startswith("val_") and "val_loss" not in names
             hint = " (val_ needs validation data)" if needed else ""

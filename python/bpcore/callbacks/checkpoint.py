@@ -11,7 +11,7 @@ from bpcore.callbacks.base import Callback, Monitoring
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bpcore.trainer import Trainer
 
@@ -43,7 +43,7 @@ class Checkpoint(Callback):
         every_epochs: after every Nth epoch; 1 if neither is given.
         keep: files that are kept, the newest included, at least 1.
         monitor: name of a value, such as "val_loss": write only after epochs in which it is the best so far
-            (and never at the end). It doesn't go with every_steps.
+            (and never at the end); of every Nth epoch, with every_epochs. It doesn't go with every_steps.
         mode: as of `EarlyStopping`.
 
     Raises ValueError and TypeError for other arguments; OSError when `fit` begins, if nothing can be written
@@ -74,6 +74,7 @@ class Checkpoint(Callback):
             None if every_epochs is None else settings.count(who, "every_epochs", every_epochs, 1)
         )
         self.keep = settings.count(who, "keep", keep, 1)
+        self.monitor = monitor
         self._best = None if monitor is None else _Best(monitor, mode)
         self._written: tuple[int, int, bool] | None = None  # steps, epochs, stop_training of the last file
         self._writing = False  # whether a run is under way that can write here
@@ -86,12 +87,17 @@ class Checkpoint(Callback):
             self._best.on_train_begin(trainer, logs)
         self._written = self._failed = None
         self._spoiled = False
+        self._before_run(trainer, trainer.history.names)
+        files.remove_stale(self.path)
+        self._writing = True
+
+    def _before_run(self, trainer: Trainer, names: Sequence[str]) -> None:
+        if self._best is not None:
+            self._best._before_run(trainer, names)
         try:
             files.check_writable(self.path)
         except OSError as error:
             raise type(error)(error.errno, f"Checkpoint: {error.strerror}") from None
-        files.remove_stale(self.path)
-        self._writing = True
 
     def on_step(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:  # noqa: ARG002 - the protocol
         """Writes the file."""
@@ -99,9 +105,8 @@ class Checkpoint(Callback):
 
     def on_epoch_end(self, trainer: Trainer, logs: Mapping[str, Any]) -> None:
         """Writes the file, if it is time, or if it is the best."""
-        if self._best is not None and not self._best.improves(logs):
-            return
-        if self.every_epochs is not None and trainer.epochs % self.every_epochs == 0:
+        due = self.every_epochs is not None and trainer.epochs % self.every_epochs == 0
+        if due and (self._best is None or self._best.improves(logs)):
             self._write(trainer)
 
     def on_not_finite(self, trainer: Trainer, error: FloatingPointError) -> None:  # noqa: ARG002 - the protocol

@@ -13,7 +13,7 @@ from bpcore.callbacks.base import Callback
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bpcore._core import Session
     from bpcore.basics.arrays import Array
@@ -95,16 +95,19 @@ class LearningRateFinder(Callback):
 
     def on_train_begin(self, trainer: Trainer, logs: Mapping[str, float]) -> None:  # noqa: ARG002 - the protocol
         """Starts anew."""
-        if trainer.optimizer.name == "lbfgs":
-            raise ValueError(
-                "LearningRateFinder: LBFGS searches for the length of each step itself; its lr can stay 1"
-            )
+        self._before_run(trainer, ())
         if self.apply and trainer.optimizer.rates(trainer.steps, 1)[0] == 0:
             raise ValueError(
                 "LearningRateFinder: apply=True multiplies the optimizer's rates, of which the next is 0; "
                 "let the schedule begin above 0, or set the rate by hand"
             )
         self._forget()
+
+    def _before_run(self, trainer: Trainer, names: Sequence[str]) -> None:  # noqa: ARG002 - the protocol
+        if trainer.optimizer.name == "lbfgs":
+            raise ValueError(
+                "LearningRateFinder: LBFGS searches for the length of each step itself; its lr can stay 1"
+            )
 
     def _before_steps(
         self,

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bpcore import metrics, optim
+from bpcore.checkpoint import strict_json
+from bpcore.engine import goals
+from bpcore.engine.control import GradientControl
 from bpcore.nn import penalties
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["VERSION", "arguments", "read"]
 
 VERSION = 1
+
+_MOST = 2**63 - 1  # steps that the core can count
 
 # What a file's settings hold, and of which types.
 _SETTINGS = {
@@ -44,7 +51,7 @@ def read(name: str, metadata: dict[str, str]) -> dict[str, Any]:
     if "trainer" not in metadata:
         raise ValueError(f"{name} holds weights but no trainer; use model.load_weights for it")
     try:
-        settings = json.loads(metadata["trainer"])
+        settings = strict_json.loads(metadata["trainer"])
     except ValueError as error:
         raise ValueError(f"{name}: its settings are damaged: {error}") from None
     version = settings.get("format_version") if isinstance(settings, dict) else None
@@ -53,7 +60,8 @@ def read(name: str, metadata: dict[str, str]) -> dict[str, Any]:
     wrong = [
         key for key, kinds in _SETTINGS.items() if version is None or type(settings.get(key)) not in kinds
     ]
-    wrong += [key for key in ("steps", "epochs") if key not in wrong and settings[key] < 0]
+    counts = [key for key in ("steps", "epochs", "skipped") if key not in wrong]
+    wrong += [key for key in counts if not 0 <= (settings.get(key) or 0) <= _MOST]
     if "optimizer" not in wrong and not _is_scale(settings["optimizer"].get("scale")):
         wrong.append("optimizer")
     if wrong:
@@ -83,21 +91,17 @@ def arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) ->
     if settings["own_metrics"]:
         missing += ["metrics"]
     else:
-        try:
-            found["metrics"] = _metrics(settings["metrics"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{name}: its settings are damaged: metrics: {error}") from None
-    try:
-        found["optimizer"] = optim.from_config(settings["optimizer"])
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{name}: its settings are damaged: optimizer: {error}") from None
+        found["metrics"] = _made(name, "metrics", lambda: _metrics(settings["metrics"]))
+    found["optimizer"] = _made(name, "optimizer", lambda: optim.from_config(settings["optimizer"]))
     if found["optimizer"] is None:
         missing += ["optimizer"]
-    found.update(settings["control"])
+    found.update(_made(name, "control", lambda: GradientControl(**settings["control"]).config()))
     if isinstance(settings["regularizer"], str):
         missing += ["regularizer"]
     else:
-        found["regularizer"] = penalties.from_config(settings["regularizer"])
+        found["regularizer"] = _made(
+            name, "regularizer", lambda: penalties.from_config(settings["regularizer"])
+        )
     missing = [each for each in missing if each not in overrides]
     if missing:
         names = ", ".join(f"{each}=" for each in missing)
@@ -105,7 +109,18 @@ def arguments(name: str, settings: dict[str, Any], overrides: dict[str, Any]) ->
     if "objective" in overrides:
         found.pop("loss", None)
         found.update(metrics=(), loss_weights=None)
+    elif "loss" in found and not overrides.keys() & {"loss", "loss_weights", "metrics"}:
+        of_loss = found["loss"], found["loss_weights"], found.get("metrics", ())
+        _made(name, "loss, loss_weights or metrics", lambda: goals.resolve(*of_loss))
     return {**found, **overrides}
+
+
+def _made(name: str, what: str, make: Callable[[], Any]) -> Any:
+    """What `make` makes of the settings; ValueError, which says `what` they are of, if they make no sense."""
+    try:
+        return make()
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}: its settings are damaged: {what}: {error}") from None
 
 
 def _metrics(saved: Any) -> Any:

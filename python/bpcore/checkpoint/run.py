@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from bpcore.basics import texts
+from bpcore.checkpoint.strict_json import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -13,12 +16,32 @@ if TYPE_CHECKING:
     from bpcore.basics.arrays import Array
     from bpcore.callbacks import Callback
 
-__all__ = ["PREFIX", "RunState", "pack", "state_of", "unpack"]
+__all__ = ["PREFIX", "CallbackState", "RunState", "pack", "state_of", "unpack"]
 
 PREFIX = "run:"  # of the names of tensors that belong to a run
 
 _TENSOR = "__tensor__"  # the only key of what stands for an array in JSON
 _WIDEST = 8  # bytes of a number that a file can hold
+
+
+class CallbackState(NamedTuple):
+    """What a callback remembers, and which one it is: its kind, the value it looks at, its settings as text.
+
+    `settings` are None in older files, which don't have the last two.
+    """
+
+    kind: str
+    state: dict[str, Any]
+    monitor: str | None = None
+    settings: str | None = None
+
+    def same_kind(self, other: CallbackState) -> bool:
+        """Whether `other` may go on from here: one that looks at another value can't."""
+        return self.kind == other.kind and (self.settings is None or self.monitor == other.monitor)
+
+    def same_settings(self, other: CallbackState) -> bool:
+        """Whether `other` is the same to all appearances."""
+        return self.same_kind(other) and self.settings == other.settings
 
 
 @dataclass
@@ -29,8 +52,8 @@ class RunState:
     `names` are those of an epoch's values. `position` counts the steps done of the epoch at hand, of which
     `skipped` were left out; None between two epochs. `totals` and `collected` are what the session has summed
     and kept of them, `seconds` the time they took. `stopped` says why a callback has ended the run for good,
-    None if none has. `lr` is the learning rate that the run began with, as a config. `callbacks` has the kind
-    and the state of each.
+    None if none has. `lr` is the learning rate that the run began with, as a config. `callbacks` has the
+    state of each.
     """
 
     settings: dict[str, Any]
@@ -42,7 +65,7 @@ class RunState:
     seconds: float = 0.0
     stopped: str | None = None
     lr: Any = None
-    callbacks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    callbacks: list[CallbackState] = field(default_factory=list)
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """JSON, and the tensors that it speaks of."""
@@ -58,12 +81,15 @@ class RunState:
             values = unpack(packed, tensors)
             state = cls(**values)
             state.collected = {int(key): np.asarray(rows) for key, rows in state.collected.items()}
-            state.callbacks = [(str(kind), dict(each)) for kind, each in state.callbacks]
+            state.callbacks = [
+                CallbackState(str(kind), dict(each), *rest) for kind, each, *rest in state.callbacks
+            ]
             state.totals = [float(each) for each in state.totals]
             state.seconds = float(state.seconds)
             well = (
                 isinstance(state.settings, dict)
                 and isinstance(state.names, list)
+                and all(isinstance(name, str) for name in state.names)
                 and isinstance(state.stopped, (str, type(None)))
                 and type(state.skipped) is int
                 and (state.position is None or type(state.position) is int)
@@ -71,7 +97,7 @@ class RunState:
             )
             if not well:
                 raise ValueError("its values make no sense")
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ValueError(f"the state of its run is damaged: {error}") from None
         return state
 
@@ -91,35 +117,54 @@ class RunState:
                     f"{name}={value}; use the same, or another path"
                 )
 
-    def restore_callbacks(self, callbacks: Sequence[Callback]) -> None:
-        """Gives each callback its state: the first of a kind that of the first of this kind, and so on.
+    def restore_callbacks(self, who: str, callbacks: Sequence[Callback]) -> None:
+        """Gives each callback its state: that of one with its settings, else the first of its kind.
 
-        One that the run did not have begins anew; a state that finds no callback is dropped.
+        One that the run did not have begins anew; a state that finds no callback is dropped. ValueError,
+        beginning with `who`, for a state that a callback can't go on from.
         """
-        waiting = list(callbacks)
-        for kind, state in self.callbacks:
-            found = next((each for each in waiting if type(each).__name__ == kind), None)
-            if found is not None:
-                waiting.remove(found)
-                found.restore_state(state)
+        waiting = {number: _described(each, {}) for number, each in enumerate(callbacks)}
+        found: dict[int, int] = {}  # the number of a callback by that of its state
+        for alike in (CallbackState.same_settings, CallbackState.same_kind):
+            for number, saved in enumerate(self.callbacks):
+                own = next((own for own, each in waiting.items() if alike(saved, each)), None)
+                if number not in found and own is not None:
+                    found[number] = own
+                    del waiting[own]
+        for number, own in sorted(found.items()):
+            kind, state, *_ = self.callbacks[number]
+            try:
+                callbacks[own].restore_state(state)
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+                why = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+                raise ValueError(f"{who}: {kind} can't go on from its state there: {why}") from error
 
 
-def state_of(callback: Callback) -> tuple[str, dict[str, Any]]:
-    """The kind of a callback and its state. TypeError for a state that would not come back from a file."""
+def state_of(callback: Callback) -> CallbackState:
+    """The state of a callback. TypeError for one that would not come back from a file."""
     kind, state = type(callback).__name__, callback.state()
     if not isinstance(state, dict):
         raise TypeError(f"{kind}.state must return a dict, got {type(state).__name__}")
     _check(state, f"{kind}.state()")
-    return kind, state
+    return _described(callback, state)
+
+
+def _described(callback: Callback, state: dict[str, Any]) -> CallbackState:
+    monitor = getattr(callback, "monitor", None)
+    settings = texts.without_addresses(texts.call(callback, texts.settings_of(callback)))
+    return CallbackState(
+        type(callback).__name__, state, monitor if isinstance(monitor, str) else None, settings
+    )
 
 
 def _check(value: Any, place: str) -> None:
     """TypeError, which says where, for what is neither a value of JSON nor an array of numbers."""
     if isinstance(value, dict):
         for key, each in value.items():
-            if not isinstance(key, str) or key == _TENSOR:
+            if not isinstance(key, str) or key in (_TENSOR, NUMBER):
+                taken = NUMBER if key == NUMBER else _TENSOR
                 raise TypeError(
-                    f"{place}: the keys of a dict must be strings, {_TENSOR!r} is taken; got {key!r}"
+                    f"{place}: the keys of a dict must be strings, {taken!r} is taken; got {key!r}"
                 )
             _check(each, f"{place}[{key!r}]")
     elif isinstance(value, (list, tuple)):

@@ -8,9 +8,7 @@ same file.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import warnings
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bpcore import optim
 from bpcore.basics import files, texts
 from bpcore.basics.arrays import check_float_dtype
-from bpcore.checkpoint import header
+from bpcore.checkpoint import header, strict_json
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.engine import fullbatch
 from bpcore.engine.fullbatch import FullBatchUpdates
@@ -42,7 +40,7 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: Ru
     state, tensors = (None, {}) if run is None else run.packed()
     settings = {
         "format_version": header.VERSION,
-        "model": _text(trainer.model),
+        "model": texts.without_addresses(repr(trainer.model)),
         "dtype": trainer.dtype,
         "seed": trainer.seed,
         "loss": trainer.loss,
@@ -63,7 +61,7 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: Ru
         "run": state,
     }
     tensors = {**weights.tensors(trainer.model), **engine.optimizer_state(), **tensors}
-    files.write(path, tensors, {"trainer": json.dumps(settings)})
+    files.write(path, tensors, {"trainer": strict_json.dumps(settings)})
 
 
 def read(
@@ -100,8 +98,9 @@ def read(
 
 
 class Resumed(NamedTuple):
-    """Where the run in a checkpoint stands, and what gives the trainer the values of that place."""
+    """Where the run in the file `name` stands, and what gives the trainer the values of that place."""
 
+    name: str
     state: RunState
     restore: Callable[[], None]
 
@@ -153,7 +152,7 @@ def read_run(
         trainer.history = history
         trainer.skipped = settings["skipped"] or 0
 
-    return Resumed(state, restore)
+    return Resumed(name, state, restore)
 
 
 def _read(name: str, model: Module) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -165,16 +164,12 @@ def _read(name: str, model: Module) -> tuple[dict[str, Array], dict[str, Any]]:
     return tensors, settings
 
 
-def _text(model: Module) -> str:
-    """What the model says of itself, without the addresses of its functions."""
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(model))
-
-
 def _compare(model: Module, saved: str | None, name: str, stacklevel: int) -> None:
     """RuntimeWarning if the model is another one, of the same names and shapes, than that which was saved."""
     if saved is None:
         return
-    for own, other in zip_longest(_text(model).splitlines(), saved.splitlines(), fillvalue=""):
+    text = texts.without_addresses(repr(model))
+    for own, other in zip_longest(text.splitlines(), saved.splitlines(), fillvalue=""):
         if own != other:
             warnings.warn(
                 f"{name} was written for a model that differs: it had {other.strip()!r}, this one has "
@@ -202,12 +197,11 @@ def _history(name: str, settings: dict[str, Any], tensors: dict[str, Array]) -> 
         return History(settings["epochs"])
     try:
         history = History.from_config(unpack(settings["history"], tensors))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        last = history.last_epoch
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"{name}: its history is damaged: {error}") from None
-    if history.last_epoch != settings["epochs"]:
-        raise ValueError(
-            f"{name}: its history is damaged: it ends with epoch {history.last_epoch} of {settings['epochs']}"
-        )
+    if last != settings["epochs"]:
+        raise ValueError(f"{name}: its history is damaged: it ends with epoch {last} of {settings['epochs']}")
     return history
 
 

@@ -194,6 +194,7 @@ class TrainingState:
                     yield
             except BaseException:
                 self._storage, self._updates, self._parameters = before
+                self._settled = False  # which a first use within this one has said, as of validation
                 self._plans.clear()
                 raise
             self._settled = self._storage is not None

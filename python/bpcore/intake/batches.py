@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 
@@ -113,7 +113,7 @@ class Batches:
         self._limit = limit
         self.continues = limit is not None
         self._function = not isinstance(source, Iterable)
-        self._takes_epoch = self._function and _takes_one(source)
+        self._takes_epoch = _epoch_goes(source) if self._function else None
         self._once = hasattr(source, "__next__")
         self._iterator: Iterator[Any] | None = None
         self._epoch = 0
@@ -189,7 +189,11 @@ class Batches:
     def _open(self) -> Iterator[Any]:
         if not self._function:
             return cast("Iterator[Any]", interrupts.at_once(iter, self._source))
-        made = interrupts.at_once(self._source, *([self._epoch] if self._takes_epoch else []))
+        source, epoch = self._source, self._epoch
+        if self._takes_epoch == "by name":
+            made = interrupts.at_once(lambda: source(epoch=epoch))
+        else:
+            made = interrupts.at_once(source, *([] if self._takes_epoch is None else [epoch]))
         if not isinstance(made, Iterable):
             raise TypeError(
                 f"{self._who}: the function must return an iterator of batches, got {type(made).__name__}"
@@ -197,11 +201,17 @@ class Batches:
         return iter(made)
 
 
-def _takes_one(function: Callable[..., Any]) -> bool:
-    """Whether `function` has to be given one argument."""
+def _epoch_goes(function: Callable[..., Any]) -> Literal["by name", "by place"] | None:
+    """How `function` is given the epoch: as what it calls so, or as the one argument that it needs, if any.
+
+    Other arguments that may be left out are the function's own, as in ``lambda loader=loader: ...``.
+    """
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # of a class without a signature
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(each.kind in positional and each.default is each.empty for each in parameters) == 1
+        return None
+    named, only = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY
+    if "epoch" in parameters and parameters["epoch"].kind in (named, inspect.Parameter.KEYWORD_ONLY):
+        return "by name"
+    needed = sum(each.kind in (named, only) and each.default is each.empty for each in parameters.values())
+    return "by place" if needed == 1 else None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from bpcore.basics import names
 from bpcore.basics.arrays import is_sparse
@@ -67,15 +70,20 @@ def _by_place(values: Sequence[Any]) -> Group:
 def inputs_of(who: str, x: Any, call: Callable[..., Any], what: str, given: int = 0) -> Group:
     """The inputs that `x` is: a dict has them by name, a tuple with arrays in it by position.
 
-    Any tuple or list does if `call`, the model's or an objective, needs more than one; else, `x` is one
-    array. `what` is what to call it, and it has `given` arguments already. Names are put into the order of
-    its parameters; those that only a ``**`` takes come behind them, sorted. ValueError for a name that it
-    does not have, and for one that is missing.
+    Any tuple or list does if `call`, the model's or an objective, needs more than one, and a list of arrays
+    that can't be the rows of one if it takes so many; else, `x` is one array. `what` is what to call it, and
+    it has `given` arguments already. Names are put into the order of its parameters; those that only a
+    ``**`` takes come behind them, sorted. ValueError for a name that it does not have, and for one that is
+    missing.
     """
     if isinstance(x, Mapping) and not is_sparse(x):  # SciPy's dok_matrix may be a dict
         return _by_name(who, x, _parameters(call)[given:], what)
-    if several(x) or (isinstance(x, (tuple, list)) and _needed(_parameters(call)[given:]) > 1):
+    if several(x):
         return _by_place(x)
+    if isinstance(x, (tuple, list)):
+        needed, most = _by_position(_parameters(call)[given:])
+        if needed > 1 or (len(x) <= most and _differ(x)):
+            return _by_place(x)
     return Group([x], None)
 
 
@@ -86,10 +94,17 @@ def _parameters(call: Callable[..., Any]) -> list[inspect.Parameter]:
         return []
 
 
-def _needed(parameters: Sequence[inspect.Parameter]) -> int:
-    """How many arguments by position there must be."""
+def _by_position(parameters: Sequence[inspect.Parameter]) -> tuple[int, float]:
+    """How many arguments by position there must be, and how many there may be."""
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(each.kind in kinds and each.default is each.empty for each in parameters)
+    found = [each for each in parameters if each.kind in kinds]
+    needed = sum(each.default is each.empty for each in found)
+    return needed, math.inf if any(each.kind is each.VAR_POSITIONAL for each in parameters) else len(found)
+
+
+def _differ(values: Sequence[Any]) -> bool:
+    """Whether all of them are arrays, and of several shapes."""
+    return all(map(has_axes, values)) and len({tuple(np.shape(each)) for each in values}) > 1
 
 
 def _by_name(who: str, x: Mapping[Any, Any], parameters: Sequence[inspect.Parameter], what: str) -> Group:

@@ -12,11 +12,14 @@ from bpcore.callbacks.tolerance import Tolerance
 from bpcore.engine.control import GradientControl
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bpcore.nn.module import Module
     from bpcore.trainer.trainer import Trainer
 
-__all__ = ["attribute", "callback_list", "order_is_free"]
+__all__ = ["attribute", "callback_list", "of_a_test", "order_is_free"]
 
+_NOT_OF_A_TEST = ("epochs", "callbacks", "resume", "max_seconds", "tol")
 _SETTINGS = {
     "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
     "control", "regularizer",
@@ -47,6 +50,15 @@ def order_is_free(who: str, model: Module) -> None:
             raise ValueError(
                 f"{who}: {type(module).__name__}{place} carries its state from batch to batch, so samples "
                 "must keep their order; pass shuffle=False"
+            )
+
+
+def of_a_test(who: str, options: Mapping[str, Any]) -> None:
+    """TypeError for an argument of `fit` that a test of learning rates, which has no epoch, can't have."""
+    for name in _NOT_OF_A_TEST:
+        if name in options:
+            raise TypeError(
+                f"{who}: {name} can't be given: there is no epoch, and no callback but the finder"
             )
 
 

@@ -35,7 +35,7 @@ def fit(
     engine, validate = trainer._engine, None
     with engine.first_use():
         intervals = [each.watch_every for each in callbacks if each.watch_every is not None]
-        session, outputs, trainer.health = engine.training(
+        session, outputs, health = engine.training(
             "fit",
             data,
             going.batch_size,
@@ -46,18 +46,27 @@ def fit(
         if held_out is not None:
             validate = engine.evaluation("fit: validation", held_out, 256)
         run = Run(trainer, session, outputs, going, validate, callbacks)
+        for callback in callbacks:
+            callback._before_run(trainer, run.names)
         resumed = None
         if resume is not None:
             resumed = checkpoint.read_run(resume, trainer, going._asdict(), run.names)
         if resumed is not None:
             run.check(str(resume), resumed.state)
     with engine.turn("fit"):
-        if resumed is not None:
-            resumed.restore()
-        last, done = (trainer.epochs + epochs, 0) if resume is None else (epochs, trainer.epochs)
-        bar = Progress(epochs, going.samples, progress, done)
-        trainer._run = run
+        undo_of = checkpoint.undo_of_begin if resumed is None else checkpoint.undo_of_restore
+        run.undo = undo_of(trainer)
         try:
-            return run.epochs(last, bar, None if resumed is None else resumed.state)
+            trainer.health = health
+            if resumed is not None:
+                resumed.restore()
+            last, done = (trainer.epochs + epochs, 0) if resume is None else (epochs, trainer.epochs)
+            bar = Progress(epochs, going.samples, progress, done)
+            trainer._run = run
+            return run.epochs(last, bar, resumed)
+        except BaseException:
+            if run.undo is not None:
+                run.undo()
+            raise
         finally:
             trainer._run = None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bpcore._core import Session
     from bpcore.callbacks import Callback
+    from bpcore.checkpoint import Resumed
     from bpcore.engine.outputs import Outputs
     from bpcore.trainer import Trainer
     from bpcore.watching.progress import Progress
@@ -67,17 +68,18 @@ class Run:
         self._lr = trainer.optimizer.config()["lr"]
         self._began: float | None = None  # when the epoch at hand did; None between two
         self._awaited: RunState | None = None  # where it will go on, until it is there
+        self.undo: Callable[[], None] | None = None  # takes back what has changed, until the run has begun
         names = trainer._task.names
         self.names = [*names, *([] if validate is None else [f"val_{name}" for name in names])]
 
-    def epochs(self, last: int, bar: Progress, resumed: RunState | None = None) -> History:
+    def epochs(self, last: int, bar: Progress, resumed: Resumed | None = None) -> History:
         """Runs up to epoch `last` of the trainer, fewer if a callback says so.
 
         With `resumed`, it goes on from there; the trainer has the values of that place already.
         """
         trainer, self._bar = self._trainer, bar
         self._before = trainer.epochs if resumed is None else 0
-        self._awaited, before, begun = resumed, self._trainer.history, False
+        self._awaited = None if resumed is None else resumed.state
         if resumed is None:
             trainer.history = History(trainer.epochs, self.names)
         trainer.history.stopped, trainer.stop_training, trainer._stop_reason = None, False, None
@@ -86,8 +88,8 @@ class Run:
             try:
                 for callback in self._callbacks:
                     callback.on_train_begin(trainer, {})
-                begun = True
                 if resumed is None:
+                    self.undo = None
                     self._before_steps()
                 going = resumed is None or self._resume(resumed)
                 while going and trainer.epochs < last and not trainer.stop_training:
@@ -100,8 +102,6 @@ class Run:
                 self._end(error)
             finally:
                 self._bar.close()
-                if not begun:
-                    trainer.history = before
         return trainer.history
 
     def _before_steps(self) -> None:
@@ -143,25 +143,27 @@ class Run:
                 "use the same data and metrics, or another path"
             )
 
-    def _resume(self, state: RunState) -> bool:
+    def _resume(self, resumed: Resumed) -> bool:
         """Callbacks remember what they did, and an epoch that was begun is ended. Whether more may follow."""
+        state = resumed.state
         if state.lr is not None:
             self._lr = state.lr
         if state.position is not None:
             self._tell("on_epoch_begin", {})
-        state.restore_callbacks(self._callbacks)
+        state.restore_callbacks(resumed.name, self._callbacks)
         if state.stopped is not None:
+            self.undo = None
             self._trainer.stop(state.stopped)
             return False
         if state.position is None:
-            self._awaited = None
+            self._awaited = self.undo = None
             return True
         session = self._session
         session.begin_epoch(self._trainer.epochs, self._data.shuffle)
         session.seek(state.position, state.totals, state.skipped, state.collected)
         self._bar.skip(self._done())
         self._began = time.perf_counter() - state.seconds
-        self._awaited = None
+        self._awaited = self.undo = None
         self._pause()  # no step more, if its time is up
         return self._rest_of_epoch()
 

@@ -202,8 +202,8 @@ class Trainer:
                 than memory; a sparse matrix of SciPy's stays sparse and goes into a first `nn.Dense`. Or
                 batches: something to go through, as a list or PyTorch's DataLoader, of (x, y) or
                 (x, y, sample_weight), with an objective of its inputs; or a function that returns such a
-                thing for each epoch, given the epoch from 0 if it takes an argument. An iterator, such as a
-                generator, is good for one epoch.
+                thing for each epoch, given the epoch from 0 if it needs an argument or has one called
+                `epoch`. An iterator, such as a generator, is good for one epoch.
             y: target, one row a sample; a dict or tuple of them for losses by output, or for a loss that is a
                 function of several; None with an objective, and where x gives batches.
             epochs: how often to go through the data.
@@ -285,16 +285,18 @@ class Trainer:
         Args:
             x, y: as for `fit`.
             finder: a `callbacks.LearningRateFinder` with other settings than its defaults.
-            options: other arguments of `fit`, such as `batch_size`, on which the right rate depends.
+            options: other arguments of `fit`, such as `batch_size`, on which the right rate depends; none of
+                epochs, callbacks and what ends a run or goes on with one.
 
         `optimizer.lr` stays, too, unless `finder` has `apply`. Raises as `fit` and the finder do.
         """
+        checks.of_a_test("find_learning_rate", options)
         finder = LearningRateFinder() if finder is None else finder
-        before = self.history, self.health
+        undo = checkpoint.undo_of_begin(self)
         try:
-            self.fit(x, y, epochs=0, callbacks=[finder], progress=False, **options)
+            self.fit(x, y, epochs=0, callbacks=[finder], **options)
         finally:
-            self.history, self.health = before
+            undo()
         return finder
 
     def stop(self, reason: str = "stop_training") -> None:
