@@ -107,7 +107,7 @@ def test_the_example_of_images_reads_a_folder_and_draws(tmp_path: Path) -> None:
         _write_idx(tmp_path / f"{part}-images-idx3-ubyte", images)
         _write_idx(tmp_path / f"{part}-labels-idx1-ubyte", (np.arange(count) % 10).astype(np.uint8))
     out = run_example(tmp_path, "images.py", tmp_path, "--epochs", "1", "--out", tmp_path)
-    assert re.search(r"^epoch  1: loss \d\.\d+, accuracy 0\.\d+, test 0\.\d+", out, re.MULTILINE), out
+    assert re.search(r"^epoch  1: loss \d\.\d+, accuracy 0\.\d+, validation 0\.\d+", out, re.MULTILINE), out
     assert "test accuracy 0." in out
     assert (tmp_path / "images.png").is_file()
 

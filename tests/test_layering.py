@@ -94,6 +94,7 @@ MAY_IMPORT = {
         "intake",
         "nn",
         "optim",
+        "runtime",
         "symbolic",
         "watching",
     ],

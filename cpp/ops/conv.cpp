@@ -1,5 +1,6 @@
 // conv2d and its gradients. Each is linear in each of its two factors, and the derivative of any of them
 // consists of the others.
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -47,8 +48,8 @@ void run_parts(Routine& routine, const std::vector<kernels::CorrelationShape>& s
           std::max(routine.scratch_bytes, scratch_bytes<T>(parts.back().scratch_elements()));
     }
     return {[=](const Frame& frame, int64_t task) {
-              size_t part = 0;
-              while (task >= ends[part]) ++part;
+              const auto end = std::upper_bound(ends.begin(), ends.end(), task);
+              const auto part = static_cast<size_t>(end - ends.begin());
               body(parts[part], frame, task - (part == 0 ? 0 : ends[part - 1]));
             },
             tasks};

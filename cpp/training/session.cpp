@@ -8,6 +8,12 @@
 
 namespace bpcore {
 
+namespace {
+
+constexpr int64_t most_batches = (int64_t{1} << 31) - 1;  // of a step: sums of larger numbers might overflow
+
+}  // namespace
+
 Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> tail,
                  std::shared_ptr<const Plan> watching, std::shared_ptr<Store> store,
                  std::shared_ptr<Update> update, std::vector<SampleArray> arrays, SessionOptions options)
@@ -19,8 +25,9 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
       row_updates_(update_.get(), *plan, tail.get()) {
   if (!plan->row_gradients().empty() && (options_.accumulate > 1 || options_.watch_every > 0))
     throw ValueError("session: gradients by rows can be neither accumulated nor watched");
-  if (options_.accumulate < 1)
-    throw ValueError(concat("session: accumulate must be at least 1, got ", options_.accumulate));
+  if (options_.accumulate < 1 || options_.accumulate > most_batches)
+    throw ValueError(concat("session: accumulate must be at least 1 and at most ", most_batches, ", got ",
+                            options_.accumulate));
   if (update_ && update_->store() != store_)
     throw ValueError("session: the optimizer belongs to another store");
   if (!options_.names.empty()) inputs_.look_for_nonfinite(options_.names);

@@ -13,7 +13,7 @@ __all__ = ["available_isas", "device", "isa", "set_threads", "threads"]
 _threads: int | None = None
 
 # A typing error away from a fork bomb: no machine of today has more.
-_MOST_THREADS = 1024
+MOST_THREADS = 1024
 
 
 def isa() -> str:
@@ -50,8 +50,8 @@ def set_threads(n: int) -> None:
         raise TypeError(f"set_threads: expected an integer, got {type(n).__name__}") from None
     if isinstance(n, bool):
         raise TypeError("set_threads: expected an integer, got bool")
-    if not 1 <= count <= _MOST_THREADS:
-        raise ValueError(f"set_threads: expected 1 to {_MOST_THREADS} threads, got {count}")
+    if not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"set_threads: expected 1 to {MOST_THREADS} threads, got {count}")
     _threads = count
 
 

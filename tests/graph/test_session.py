@@ -152,3 +152,9 @@ def test_a_tail_must_have_the_same_outputs() -> None:
     store = core.Store([], [], "float32")
     with pytest.raises(ValueError, match="the two plans have different outputs"):
         core.Session(plan_of(3), other, store, None, [samples()], 3)
+
+
+@pytest.mark.parametrize("accumulate", [0, 2**31, 2**63 - 1])
+def test_batches_of_a_step_are_of_a_size_whose_sums_fit(accumulate: int) -> None:
+    with pytest.raises(ValueError, match=f"accumulate must be at least 1 and .* got {accumulate}"):
+        session_of(samples(), 5, accumulate=accumulate)

@@ -187,6 +187,15 @@ def test_losses_of_logits_refuse_probabilities(loss: str) -> None:
         bp.grad(lambda z: getattr(losses, loss)(ops.sigmoid(z), T))(Z)
 
 
+@pytest.mark.parametrize(
+    "view", [lambda p: p[:, 0], lambda p: ops.reshape(p, (-1,))[8:16], lambda p: p[2:, None, 1]]
+)
+def test_probabilities_are_seen_in_another_shape(view: Any) -> None:
+    with pytest.raises(ValueError, match="^binary_cross_entropy takes logits; leave the sigmoid out"):
+        bp.grad(lambda z: losses.binary_cross_entropy(view(ops.sigmoid(z)), view(T)))(Z)
+    bp.grad(lambda z: losses.binary_cross_entropy(view(3 * ops.sigmoid(z)), view(T)))(Z)
+
+
 # In a trainer
 
 

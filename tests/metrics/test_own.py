@@ -182,6 +182,12 @@ def test_a_result_is_a_number_or_an_array(value: Any) -> None:
         ([metrics.F1], TypeError, "an object of metrics.Metric, got the class F1"),
         ([of(lambda *_: None, name=None)], TypeError, "Mine: a metric needs a name, a word, got None"),
         ([of(lambda *_: None, name="val_f1")], ValueError, "the name of the metric 'val_f1' is taken"),
+        ([type("Half", (metrics.Metric,), {"name": "half"})()], TypeError, "Half: a metric must define stat"),
+        (
+            [type("Half", (metrics.Metric,), {"name": "half", "statistics": print})()],
+            TypeError,
+            "Half: a metric must define result",
+        ),
         (["f1", metrics.F1("micro")], ValueError, "'f1' is taken; give it another name"),
         (metrics.F1(), TypeError, "metrics must be a list"),
         (["top_k"], ValueError, "unknown metric 'top_k'; did you mean 'top_5'"),

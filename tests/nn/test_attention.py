@@ -326,7 +326,7 @@ _X = normal((2, 5, 8)).astype(np.float32)
         (
             lambda: nn.MultiHeadAttention(2)(_X, None, None, np.ones((5, 5))),
             TypeError,
-            "must be of dtype bool",
+            "must be bools",
         ),
         (
             lambda: nn.MultiHeadAttention(2)(_X, None, None, None, np.array([5, 6])),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from bpcore import nn
 from bpcore._native import core
 from bpcore.nn import init
 from bpcore.nn.init import distributions
@@ -254,3 +256,16 @@ def test_every_shape_has_values(name: str, shape: tuple[int, ...]) -> None:
     assert values.shape == shape
     assert values.dtype == np.float64
     assert np.isfinite(values).all()
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"), [(-1, ValueError), (2**63, ValueError), (1.5, TypeError), (True, TypeError)]
+)
+def test_wrong_seeds_are_refused(seed: Any, error: type[Exception]) -> None:
+    layer = nn.Dense(2)
+    with pytest.raises(error, match="^build: seed must be"):
+        layer.build(3, seed=seed)
+    layer.build(4, seed=np.int64(2))
+    same = nn.Dense(2)
+    same.build(4, seed=2)
+    np.testing.assert_array_equal(layer.parameters["weight"], same.parameters["weight"])

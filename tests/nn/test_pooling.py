@@ -69,7 +69,7 @@ def test_global(layer: Any, shape: tuple[int, ...], reference: Any) -> None:
 
 @pytest.mark.parametrize("as_mask", [False, True])
 def test_only_steps_within_the_lengths_count(as_mask: bool) -> None:
-    x, lengths = distinct((4, 5, 3)), np.array([5, 2, 0, 9])
+    x, lengths = distinct((4, 5, 3)), np.array([5, 2, 0, 3])
     given: Any = np.arange(5) < lengths[:, None] if as_mask else lengths
     rows = [x[i, :length] for i, length in enumerate(lengths)]
     largest = np.stack([row.max(0) if len(row) else np.zeros(3) for row in rows])
@@ -123,7 +123,7 @@ def test_wrong_settings_are_refused(make: Any, error: type, message: str) -> Non
         (nn.MaxPool1D(2), [(2, 3)], ValueError, r"expected input of shape \(batch, time, channels\), got"),
         (nn.AvgPool2D(3), [(1, 2, 5, 1)], ValueError, "a window of 3 x 3 is larger than the input of 2 x 5"),
         (nn.GlobalAvgPool2D(), [(2, 0, 3, 1)], ValueError, "there is nothing to pool"),
-        (nn.GlobalAvgPool1D(), [(2, 3, 1), (2,)], TypeError, "lengths must be integers or bools"),
+        (nn.GlobalAvgPool1D(), [(2, 3, 1), (2,)], TypeError, "lengths must be integers or bools, not floats"),
     ],
 )
 def test_wrong_input_is_refused(layer: Any, arrays: Any, error: type, message: str) -> None:
@@ -136,6 +136,13 @@ def test_lengths_of_another_shape_are_refused() -> None:
         nn.GlobalMaxPool1D()(np.ones((2, 3, 1)), np.ones(3, int))
     with pytest.raises(ValueError, match=r"lengths of dtype bool must have shape \(2, 3\), got \(2,\)"):
         nn.GlobalMaxPool1D()(np.ones((2, 3, 1)), np.ones(2, bool))
+
+
+@pytest.mark.parametrize("layer", [nn.GlobalMaxPool1D(), nn.GlobalAvgPool1D()])
+@pytest.mark.parametrize("length", [-1, 4])
+def test_lengths_out_of_range_are_refused(layer: nn.Module, length: int) -> None:
+    with pytest.raises(ValueError, match=f"{length} is out of range"):
+        layer(np.ones((2, 3, 1)), np.array([3, length]))
 
 
 def test_training_through_pooling_lowers_the_loss() -> None:

@@ -154,7 +154,7 @@ def test_wrong_input_is_refused(kind: str) -> None:
         layer(X, (state, state) if kind == "LSTM" else state)
     with pytest.raises(ValueError, match=r"expected lengths of shape \(4,\), got \(3,\)"):
         layer(X, lengths=LENGTHS[:3])
-    with pytest.raises(TypeError, match="lengths must be integers"):
+    with pytest.raises(TypeError, match="lengths must be integers, not floats"):
         layer(X, lengths=LENGTHS * 1.0)
     for lengths in ([0, 1, 1, 1], [1, 1, 1, 6]):
         with pytest.raises(

@@ -125,3 +125,18 @@ def test_wrong_dtype_is_a_type_error_that_names_the_op(op: str, type_: tuple) ->
 def test_wrong_number_of_inputs_is_a_value_error(op: str) -> None:
     with pytest.raises(ValueError, match=rf"^{op}: expected 2 inputs, got 1"):
         infer(op, f64(3))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_integers_too_large_to_be_exact_are_a_value_error(dtype: str) -> None:
+    x = np.ones(2, dtype)
+    exact = 2 ** (np.finfo(dtype).nmant + 1)
+    for value in (exact, -(2**63)):
+        np.testing.assert_array_equal(
+            ops.maximum(np.array([value, value]), x), np.maximum(x.dtype.type(value), x)
+        )
+    for value in (exact + 1, 2**63 - 1, -(2**63) + 1):
+        with pytest.raises(
+            ValueError, match=f"^add: an integer of the array is too large to be exact in {dtype}"
+        ):
+            ops.add(x, np.array([value, 0]))

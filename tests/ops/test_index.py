@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bpcore as bp
-from bpcore import ops
+from bpcore import nn, ops
 from tests.support import references
 from tests.support.check_op import Case
 from tests.support.draw import integers, mask, normal
@@ -131,13 +131,19 @@ def test_gather_and_concatenate_take_integers_as_axes(axis: Any) -> None:
         ops.concatenate([np.ones((2, 3))], axis=axis)
 
 
+@pytest.mark.parametrize("depth", [2.9, True, None])
+def test_one_hot_takes_an_integer_as_depth(depth: Any) -> None:
+    with pytest.raises(TypeError, match="^one_hot: depth must be an integer"):
+        ops.one_hot(np.array([0]), depth)
+
+
 def test_sequence_mask_is_true_before_each_length() -> None:
-    lengths = np.array([[0, 2], [4, 9]])
-    want = [[[0, 0, 0, 0], [1, 1, 0, 0]], [[1, 1, 1, 1], [1, 1, 1, 1]]]
+    lengths = np.array([[0, 2], [4, 3]])
+    want = [[[0, 0, 0, 0], [1, 1, 0, 0]], [[1, 1, 1, 1], [1, 1, 1, 0]]]
     found = ops.sequence_mask(lengths, 4)
     assert found.dtype == bool
     np.testing.assert_array_equal(found, np.array(want, bool))
-    assert ops.sequence_mask(lengths, 0).shape == (2, 2, 0)
+    assert ops.sequence_mask(np.zeros((2, 2), int), 0).shape == (2, 2, 0)
     assert ops.sequence_mask(np.zeros((0,), int), 3).shape == (0, 3)
 
 
@@ -147,8 +153,18 @@ def test_sequence_mask_is_true_before_each_length() -> None:
         (np.ones(2), 3, TypeError, "lengths must be int64, got float64"),
         (np.array([1, 2]), -1, ValueError, "size must be at least 0, got -1"),
         (np.array([1, 2]), 3.0, TypeError, "size must be an integer"),
+        (np.array([1, 4]), 3, ValueError, r"lengths lie in \[0, 3\], got 4"),
+        (np.array([[-1, 4]]), 3, ValueError, r"lengths lie in \[0, 3\], got -1"),
     ],
 )
 def test_sequence_mask_refuses(lengths: Any, size: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^sequence_mask: {message}"):
         ops.sequence_mask(lengths, size)
+
+
+@pytest.mark.parametrize("length", [-1, 5])
+def test_lengths_that_only_a_run_knows_are_looked_at_by_it(length: int) -> None:
+    model = nn.Sequential(lambda lengths: ops.sequence_mask(lengths, 4))
+    np.testing.assert_array_equal(model(np.array([4, 0])), [[True] * 4, [False] * 4])
+    with pytest.raises(ValueError, match=rf"index {length} is out of range \[0, 5\)"):
+        model(np.array([1, length]))

@@ -308,7 +308,25 @@ def test_wrong_rates(rate: Any, error: type[Exception]) -> None:
         ops.dropout(np.ones(3), rate)
 
 
-@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (2**63, ValueError), (1.0, TypeError)])
+@pytest.mark.parametrize("draw", [ops.random_normal, ops.random_uniform])
+def test_shapes_are_not_rounded(draw: Any) -> None:
+    assert draw(np.int64(3)).shape == draw([np.int32(3)]).shape == (3,)
+    for shape in ((2.7,), 2.7, (2, True), "3"):
+        with pytest.raises(TypeError, match="^random_.*: shape must be an integer, got "):
+            draw(shape)
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"), [(-1, ValueError), (2**63, ValueError), (1.0, TypeError), (True, TypeError)]
+)
 def test_wrong_seeds(seed: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="^training: seed must "):
         bp.training(seed)
+
+
+def test_a_seed_may_be_one_of_numpys_integers() -> None:
+    x = np.ones(100)
+    with bp.training(np.int64(3)):
+        found = ops.dropout(x, 0.5)
+    with bp.training(3):
+        np.testing.assert_array_equal(found, ops.dropout(x, 0.5))

@@ -64,6 +64,34 @@ def test_wrong_axes_are_a_value_error_that_names_the_function(function, message:
 
 
 @pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: ops.reshape(x, (2.9, 3)), "reshape: shape must be an integer, got 2.9"),
+        (lambda x: ops.reshape(x, 6.0), "reshape: shape must be an integer, got 6.0"),
+        (lambda x: ops.reshape(x, (True, 6)), "reshape: shape must be an integer, got True"),
+        (lambda x: ops.reshape(x, "6"), "reshape: shape must be an integer, got '6'"),
+        (lambda x: ops.broadcast_to(x, (4.5, 2, 3)), "broadcast_to: shape must be an integer, got 4.5"),
+        (lambda x: ops.transpose(x, (1.2, 0)), "transpose: axes must be an integer, got 1.2"),
+        (lambda x: ops.expand_dims(x, 1.0), "expand_dims: axis must be an integer, got 1.0"),
+        (lambda x: ops.squeeze(x, 0.0), "squeeze: axis must be an integer, got 0.0"),
+    ],
+)
+def test_sizes_and_axes_are_not_rounded(function, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}"):
+        function(np.zeros((2, 3)))
+    with pytest.raises(TypeError, match=f"^{message}"):
+        bp.grad(lambda x: ops.sum(function(x)))(np.zeros((2, 3)))
+
+
+def test_sizes_and_axes_are_integers_of_any_kind() -> None:
+    x = normal((2, 3))
+    for shape in ((3, 2), [3, 2], np.array([3, 2]), (np.int32(3), 2), (size for size in (3, 2))):
+        np.testing.assert_array_equal(ops.reshape(x, shape), x.reshape(3, 2))
+    np.testing.assert_array_equal(ops.reshape(x, np.int64(6)), x.ravel())
+    np.testing.assert_array_equal(ops.transpose(x, np.array([1, 0])), x.T)
+
+
+@pytest.mark.parametrize(
     ("shape", "to"), [((6,), [4]), ((6,), [4, -1]), ((2, 3), [-1, -1]), ((2, 3), [-2, 3]), ((0, 3), [-1, 0])]
 )
 def test_shapes_of_another_size_are_a_value_error(shape: tuple, to: list) -> None:

@@ -80,6 +80,11 @@ def test_wrong_arguments(options: dict[str, Any], error: type[Exception], messag
         Vocabulary(WORDS, **options)
 
 
+def test_lists_of_tokens_are_no_tokens() -> None:
+    with pytest.raises(TypeError, match=r"^Vocabulary: tokens must be one iterable .*'list'.*from_iterable"):
+        Vocabulary([["a", "b"], ["c"]])
+
+
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [

@@ -32,7 +32,7 @@ def _changed(array: np.ndarray, at: Any, value: Any, dtype: Any = None) -> np.nd
 BAD_X: dict[str, tuple[Any, type[Exception], str]] = {
     "too few features": (X[:, :3], ValueError, "expected input of shape (..., 4), got"),
     "too many features": (np.hstack([X, X]), ValueError, "8 features instead of 4"),
-    "one axis": (X[:, 0], ValueError, "expected input of shape (..., 4)"),
+    "one axis": (X[:, 0], ValueError, "x has the shape (samples,), here of "),
     "a number": (3.0, ValueError, "one row a sample, got a single number"),
     "nothing": (None, TypeError, "expected numbers, got NoneType"),
     "a dict": ({"a": X}, ValueError, "the model takes no input 'a'; known: x"),
@@ -177,7 +177,7 @@ def test_nan_in_the_data_may_be_allowed() -> None:
 
     plain = bp.Trainer(network(2, in_features=3), "mse")
     before = bits(plain)
-    with pytest.raises(FloatingPointError, match="not finite at step 0"):
+    with pytest.raises(FloatingPointError, match=r"not finite at step 0 .*Nothing was updated before it"):
         plain.fit(x, y, epochs=1, shuffle=False, check_finite=False, progress=False)
     assert bits(plain) == before
     assert plain.steps == 0
@@ -335,3 +335,8 @@ def test_masked_elements_are_refused(trainer: bp.Trainer) -> None:
         trainer.model(masked)
     whole = np.ma.masked_array(X, mask=False)
     np.testing.assert_array_equal(trainer.predict(whole), trainer.predict(X))
+
+
+def test_a_single_sample_is_no_batch(trainer: bp.Trainer) -> None:
+    fragment = "one of shape (3,) for 4 samples; a single sample is given as x[None]"
+    assert_refused(trainer, lambda: trainer.predict(X[0]), ValueError, fragment)

@@ -149,6 +149,12 @@ def test_wrong_rates(make: Callable[[Any], schedules.Schedule]) -> None:
         (lambda: Sequential([0.1, "x"], [5]), TypeError, "schedules[1] must be a schedule, a number or a"),  # type: ignore[list-item]
         (lambda: Product([]), ValueError, "Product: expected at least one schedule"),
         (lambda: Product([0.1, NAN]), ValueError, "schedules[1] must be finite and at least 0, got nan"),
+        (
+            lambda: optim.Adam(schedules.Schedule()),
+            TypeError,
+            "Adam: lr must be a schedule that defines values",
+        ),
+        (lambda: Warmup(schedules.Schedule(), 5)(9), NotImplementedError, "Schedule must define values"),
         (lambda: optim.Adam(lr=Cosine), TypeError, "Adam: lr must be an object: Cosine(...)"),  # type: ignore[arg-type]
     ],
 )

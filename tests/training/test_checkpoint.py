@@ -347,7 +347,18 @@ def test_a_path_that_can_hold_no_file_is_an_error(tmp_path: Path) -> None:
     ):
         with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file in it"):
             call()
+    long = tmp_path / ("a" * 250)  # longer with what the unfinished file is called
+    with pytest.raises(OSError, match=r"a{250} can't be written: File name too long$"):
+        trainer.save(long)
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("model", [nn.Sequential, None])
+def test_a_file_is_loaded_into_a_model(saved: Path, model: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"^Trainer\.load: model must be a nn\.Module, got (the class Seq|None)"
+    ):
+        bp.Trainer.load(saved, model)
 
 
 def test_a_path_that_is_no_ordinary_file_stays_what_it_is(tmp_path: Path) -> None:

@@ -160,6 +160,9 @@ def test_a_folder_that_is_not_there_is_found_before_the_first_step(tmp_path: Pat
     with pytest.raises(FileNotFoundError, match="nowhere"):
         _fit(trainer, CSVLogger(tmp_path / "nowhere" / "log.csv"))
     assert trainer.steps == 0
+    for path in ("", None, 3):
+        with pytest.raises(TypeError, match=f"CSVLogger: path must be the name of a file, got {path!r}"):
+            CSVLogger(path)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="CSVLogger: append must be True or False, got 'yes'"):
         CSVLogger(tmp_path / "log.csv", append="yes")  # type: ignore[arg-type]
 

@@ -279,6 +279,8 @@ def test_nonfinite_stop_is_what_it_does_anyway() -> None:
         ({"history_size": None}, TypeError, "history_size must be an integer"),
         ({"line_search_fn": "armijo"}, ValueError, "must be \"strong_wolfe\" or None, got 'armijo'"),
         ({"line_search_fn": True}, ValueError, 'must be "strong_wolfe" or None'),
+        ({"groups": optim.Group("0")}, TypeError, "groups must be a list of optim.Group objects"),
+        ({"groups": [0]}, TypeError, "groups must be optim.Group objects, got int"),
         ({"groups": [optim.Group("0")]}, ValueError, "there can be no groups"),
     ],
 )

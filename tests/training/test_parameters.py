@@ -202,12 +202,36 @@ def test_weight_decay_does_not_move_a_frozen_parameter() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics"]
+    "name",
+    ["model", "seed", "dtype", "threads", "optimizer", "loss", "objective", "metrics", "clip_norm", "ema"],
 )
 def test_settings_of_a_trainer_are_final(name: str) -> None:
     trainer = _trainer(3)
     with pytest.raises(AttributeError, match=f"{name} can't be changed"):
         setattr(trainer, name, None)
+
+
+def test_names_that_nothing_would_read_can_not_be_set() -> None:
+    trainer = _trainer(3)
+    with pytest.raises(AttributeError, match="^Trainer: lr is set at its optimizer, by trainer.opt"):
+        trainer.lr = 0.5  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="no 'stop_trainning' to set; did you mean 'stop_training'"):
+        trainer.stop_trainning = True  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="^Adam: there is no 'learning_rate' to set; lr and scale"):
+        trainer.optimizer.learning_rate = 0.5  # type: ignore[attr-defined]
+
+
+def test_what_derives_from_a_trainer_may_have_attributes_of_its_own() -> None:
+    class Named(bp.Trainer):
+        def __init__(self, name: str, model: nn.Module) -> None:
+            self.name = name
+            super().__init__(model, "mse")
+            self.best = np.inf
+
+    trainer = Named("first", nn.Dense(1))
+    assert (trainer.name, trainer.best) == ("first", np.inf)
+    with pytest.raises(AttributeError, match="seed can't be changed"):
+        trainer.seed = 1
 
 
 class Accumulates(nn.Module):

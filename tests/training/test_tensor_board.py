@@ -161,6 +161,8 @@ def test_training_has_the_same_bits_with_it(tmp_path: Path) -> None:
 
 
 def test_settings_are_checked_when_made(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="TensorBoard: folder must be the name of a folder, got ''"):
+        TensorBoard("")
     with pytest.raises(ValueError, match="TensorBoard: every_steps must be at least 1, got 0"):
         TensorBoard(tmp_path, every_steps=0)
     with pytest.raises(TypeError, match="TensorBoard: histograms must be True or False, got 1"):

@@ -17,6 +17,7 @@ __all__ = [
     "check_float_dtype",
     "is_sparse",
     "is_weak",
+    "kind_of",
     "to_float",
 ]
 
@@ -25,6 +26,7 @@ Array: TypeAlias = NDArray[Any]
 FLOATS = ("float32", "float64")
 DTYPES = (*FLOATS, "int64", "bool")
 
+_KINDS = {"float32": "floats", "float64": "floats", "int64": "integers", "bool": "bools"}
 _LARGEST_INT64 = np.iinfo(np.int64).max
 
 
@@ -71,6 +73,11 @@ def as_numbers(value: Any, who: str) -> Array:
     return np.require(array, requirements=("C", "A"))  # as it is, where it is contiguous and aligned already
 
 
+def kind_of(dtype: Any) -> str:
+    """What one of the four dtypes holds, in words: of floats, the width may not be the one that was given."""
+    return _KINDS[str(dtype)]
+
+
 def is_sparse(value: Any) -> bool:
     """Whether `value` is a sparse matrix or array of SciPy's, in any format."""
     return hasattr(value, "tocsr") and any(
@@ -113,13 +120,18 @@ def adopt(array: Array, dtype: str, weak: bool, who: str) -> Array:
         return converted
     if dtype in FLOATS and source == "int64":
         converted = array.astype(dtype)
-        if not weak and not np.array_equal(converted.astype(np.int64), array):
+        if not weak and not _same_integers(converted, array):
             raise ValueError(f"{who}: an integer of the array is too large to be exact in {dtype}")
         return converted
     if source == "bool" and weak and dtype != "bool":
         return array.astype(dtype)
     hint = f'ops.cast(tensor, "{source}")' if source in FLOATS else f'ops.cast(array, "{dtype}")'
     raise TypeError(f"{who}: a value of {source} met a tensor of {dtype}; convert one of them, as by {hint}")
+
+
+def _same_integers(floats: Array, integers: Array) -> bool:
+    """Whether all of these are the same; 2⁶³, which only a float can be, is none of the integers."""
+    return not (floats >= 2.0**63).any() and np.array_equal(floats.astype(np.int64), integers)
 
 
 def to_float(array: Array, dtype: str, who: str) -> Array:

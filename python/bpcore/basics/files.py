@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bpcore.basics.arrays import Array
 
@@ -28,15 +28,24 @@ def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: 
     contents = save({name: np.asarray(value, order="C") for name, value in tensors.items()}, dict(metadata))
     temporary = _temporary(target)
     try:
-        with open(temporary, "xb") as file:
+        with _about(target), open(temporary, "xb") as file:
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def _about(target: str) -> Iterator[None]:
+    """Around what is done beside `target`: an OSError speaks of that, not of a name nobody has given."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, f"{target} can't be written: {error.strerror}") from None
 
 
 def _target(path: str | os.PathLike[str]) -> str:
@@ -61,13 +70,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """OSError, saying why, unless a file can be written to `path`."""
     target = _target(path)
     temporary = _temporary(target)
-    try:
+    with _about(target):
         with open(temporary, "xb"):
             pass
         os.unlink(temporary)
-    except OSError as error:
-        message = f"nothing can be written to {os.path.dirname(target)}: {error.strerror}"
-        raise type(error)(error.errno, message) from None
 
 
 def remove_stale(path: str | os.PathLike[str]) -> None:

@@ -12,13 +12,19 @@ __all__ = ["lookup", "nearest", "stream_of", "suggestion"]
 T = TypeVar("T")
 
 
-def lookup(kind: str, name: str, known: Mapping[str, T], who: str = "") -> T:
-    """`known[name]`; or a ValueError, in the name of `who`, that says which of those known are nearest."""
+def lookup(
+    kind: str, name: str, known: Mapping[str, T], who: str = "", *, elsewhere: Mapping[str, str] | None = None
+) -> T:
+    """`known[name]`; or a ValueError, in the name of `who`, that says which of those known are nearest.
+
+    `elsewhere`: names that other libraries have, and the known ones that these mean.
+    """
     try:
         return known[name]
     except KeyError:
         begin = f"{who}: " if who else ""
-        raise ValueError(f"{begin}unknown {kind} {name!r}; {suggestion(name, known)}") from None
+        meant = (elsewhere or {}).get(name.lower(), name)
+        raise ValueError(f"{begin}unknown {kind} {name!r}; {suggestion(meant, known)}") from None
 
 
 def suggestion(name: object, known: Iterable[object]) -> str:

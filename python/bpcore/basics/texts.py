@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["block", "call", "changed", "settings_of", "short", "without_addresses"]
+__all__ = ["block", "brief", "call", "changed", "kind", "settings_of", "short", "without_addresses"]
 
 
 _WIDTH = 100
@@ -59,11 +59,22 @@ def block(value: Any, parts: Iterable[tuple[str, Any]], settings: Iterable[str] 
     return f"{type(value).__name__}(\n  {inner}\n)"
 
 
+def kind(value: Any) -> str:
+    """The name of the value's type, or which class it is, as where an object is meant."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
 def short(value: Any) -> str:
     """`repr`, but the name of a function."""
     if callable(value) and hasattr(value, "__qualname__") and not isinstance(value, type):
         return str(value.__name__)
     return repr(value)
+
+
+def brief(value: Any) -> str:
+    """`repr` in one line, cut short if it is long: for errors, which may be about a whole array."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]} ..."
 
 
 def without_addresses(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +10,7 @@ from bpcore.basics import files, settings
 from bpcore.callbacks.base import Callback, Monitoring
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from bpcore.trainer import Trainer
@@ -63,12 +63,10 @@ class Checkpoint(Callback):
         mode: Literal["auto", "min", "max"] = "auto",
     ) -> None:
         who = "Checkpoint"
-        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-            raise TypeError(f"{who}: path must be the name of a file, got {path!r}")
+        self.path = settings.path(who, "path", path)
         if every_steps is not None and (every_epochs is not None or monitor is not None):
             other = "monitor" if every_epochs is None else "every_epochs"
             raise ValueError(f"{who}: every_steps doesn't go with {other}")
-        self.path = os.path.abspath(path)
         self.every_steps = None if every_steps is None else settings.count(who, "every_steps", every_steps, 1)
         if every_epochs is None and every_steps is None:
             every_epochs = 1

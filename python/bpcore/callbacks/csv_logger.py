@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from bpcore.basics import settings
 from bpcore.callbacks.base import Callback, last_rate
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from bpcore.trainer import Trainer
@@ -43,7 +43,7 @@ class CSVLogger(Callback):
     """
 
     def __init__(self, path: str | os.PathLike[str], append: bool = False) -> None:
-        self.path = os.path.abspath(path)
+        self.path = settings.path("CSVLogger", "path", path)
         self.append = settings.flag("CSVLogger", "append", append)
         self._forget()
 

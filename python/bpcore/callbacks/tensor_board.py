@@ -43,7 +43,7 @@ class TensorBoard(Callback):
         self, folder: str | os.PathLike[str], every_steps: int | None = None, histograms: bool = False
     ) -> None:
         _library()
-        self.folder = os.path.abspath(folder)
+        self.folder = settings.path("TensorBoard", "folder", folder, "folder")
         self.every_steps = every_steps
         if every_steps is not None:
             self.every_steps = settings.count("TensorBoard", "every_steps", every_steps, 1)

@@ -20,7 +20,7 @@ from bpcore.checkpoint import header, strict_json
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.engine import fullbatch
 from bpcore.engine.fullbatch import FullBatchUpdates
-from bpcore.nn import penalties
+from bpcore.nn import Module, penalties
 from bpcore.nn.module import weights
 from bpcore.watching.history import History
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from bpcore.basics.arrays import Array
     from bpcore.engine.engine import Engine
-    from bpcore.nn import Module
     from bpcore.trainer import Trainer
 
 __all__ = ["Resumed", "read", "read_run", "save"]
@@ -72,6 +71,8 @@ def read(
 
     Everything is checked here; see `Trainer.load`.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"Trainer.load: model must be a nn.Module, got {texts.kind(model)}")
     name = os.fspath(path)
     tensors, settings = _read(name, model)
     arguments = header.arguments(name, settings, overrides)

@@ -54,7 +54,13 @@ class Vocabulary:
         if len(set(first)) < len(first):
             raise ValueError(f"{who}: padding, unknown and special must differ, got {first!r}")
         most = None if max_size is None else count(who, "max_size", max_size, max(1, len(first)))
-        counts = Counter(tokens)
+        try:
+            counts = Counter(tokens)
+        except TypeError as error:
+            raise TypeError(
+                f"{who}: tokens must be one iterable of what can be a key of a dict, as words are ({error}); "
+                "join lists of tokens, as by itertools.chain.from_iterable"
+            ) from error
         ranked = sorted(counts.items(), key=lambda item: -item[1])  # stable, and counters keep their order
         kept = [token for token, times in ranked if times >= least and token not in set(first)]
         self.tokens: tuple[Hashable, ...] = tuple((first + kept)[:most])

@@ -253,10 +253,10 @@ class Engine(Sessions):
             self._quick = batch_size, compiled.quick(watch)
         return parts
 
-    def predict_quickly(self, x: Any, batch_size: int, finite: bool) -> Array | None:
+    def predict_quickly(self, x: Any, batch_size: Any, finite: Any) -> Array | None:
         """The output for one batch like the last one; None if `predict` has to see to it."""
         rows, quick = self._quick
-        if quick is None or type(batch_size) is not int or batch_size < rows:
+        if quick is None or type(batch_size) is not int or batch_size < rows or type(finite) is not bool:
             return None
         return quick(x, finite)
 
@@ -270,9 +270,15 @@ class Engine(Sessions):
                 shape = leaf.shape if isinstance(leaf, (Tensor, np.ndarray)) else None
                 if shape is None or shape[:1] != (signature.rows,):
                     found = type(leaf).__name__ if shape is None else f"one of shape {shape}"
+                    lone = any(len(shape) == 1 for shape, *_ in signature.specs())
                     raise ValueError(
                         "predict: each output of the model must be an array with one row a sample, got "
-                        f"{found} for {signature.rows} samples; call the model itself for others"
+                        f"{found} for {signature.rows} samples; "
+                        + (
+                            "a single sample is given as x[None]"
+                            if lone
+                            else "call the model itself for others"
+                        )
                     )
             return output
 

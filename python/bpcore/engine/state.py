@@ -9,6 +9,7 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.basics.cache import PlanCache
+from bpcore.basics.views import Views
 from bpcore.engine import fullbatch
 from bpcore.engine.control import layers_of
 from bpcore.engine.fullbatch import FullBatchUpdates
@@ -74,11 +75,11 @@ class TrainingState:
         """``optimizer.<slot>.<parameter>`` -> array, a writable view."""
         names, updates = self.ready(None).parameters, self.updates
         kept = updates.parameters if isinstance(updates, FullBatchUpdates) else range(len(names))
-        return {
-            f"optimizer.{slot}.{names[number]}": updates.slot(slot, number)
+        return Views(
+            (f"optimizer.{slot}.{names[number]}", updates.slot(slot, number))
             for slot in self.optimizer_slots()
             for number in kept
-        }
+        )
 
     def averages(self) -> dict[str, Array]:
         """Name -> moving average of each of the model's parameters, a view."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bpcore.basics.settings import count
+from bpcore.basics.settings import count, flag
 from bpcore.intake.augmented import Augmented
 from bpcore.intake.batches import Batches, check_alone, is_batches, parts, unlisted
 from bpcore.intake.classes import class_weighted
@@ -188,6 +188,7 @@ class Reader:
         self, x: Any, y: Any, batch_size: Any, weight: Any, check_finite: bool
     ) -> tuple[Samples | Feed, int]:
         """The arguments of `evaluate`: samples and the size of their batches, or batches."""
+        check_finite = flag("evaluate", "check_finite", check_finite)
         if self.is_batches(x, y):
             check_alone("evaluate", y=y, batch_size=batch_size, sample_weight=weight)
             return self.batches("evaluate", x, check_finite), 0
@@ -220,6 +221,7 @@ class Reader:
 
     def inputs(self, who: str, x: Any, check_finite: bool) -> Iterator[tuple[str, Samples]]:
         """Inputs of the model alone, as a whole or in the parts that `x` gives; before each, its place."""
+        check_finite = flag(who, "check_finite", check_finite)
         for place, part in parts(who, x):
             yield place, self._inputs(place, part, check_finite)
 

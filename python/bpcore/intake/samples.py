@@ -37,7 +37,10 @@ class Call(NamedTuple):
     weights: dict[int | str | None, Any]
 
     def given_to(self, model: Callable[..., Any]) -> Any:
-        """What `model` makes of the inputs; TypeError, which says what it takes, where that isn't so many."""
+        """What `model` makes of the inputs; TypeError, which says what it takes, where that isn't so many.
+
+        A ValueError of the model's says, too, where the inputs have no features, only samples.
+        """
         try:
             return model(*self.inputs, **self.named)
         except TypeError:
@@ -48,6 +51,14 @@ class Call(NamedTuple):
                 takes, count = ", ".join(parameters.parameters), len(self.inputs) + len(self.named)
                 raise TypeError(f"the model takes ({takes}), but x has {count} inputs") from None
             raise
+        except ValueError as error:
+            given = [*self.inputs, *self.named.values()]
+            if any(each.ndim != 1 for each in given):
+                raise
+            raise ValueError(
+                f"{error}; x has the shape (samples,), here of {given[0].shape[0]} samples: x[:, None] is "
+                "one feature a sample, x[None] is one sample"
+            ) from error
 
     def weight(self, output: int | str | None) -> Any:
         """The weights of samples in the loss and metrics of an output; None without."""

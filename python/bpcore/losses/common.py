@@ -124,6 +124,8 @@ def check_not_activated(who: str, prediction: Any, activation: str, instead: str
     if not isinstance(prediction, Tensor):
         return
     graph, node = prediction.trace.graph, prediction.node
+    while graph.op(node) in ("reshape", "slice"):  # the same numbers
+        (node,) = graph.inputs(node)
     if graph.op(node) in WITH_ACTIVATION:  # the activation may be a part of it
         node = graph.decompose(node)
     if graph.op(node) == activation:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
-from bpcore.basics import names
+from bpcore.basics import names, texts
 from bpcore.losses.binary import binary_cross_entropy, focal, hinge, squared_hinge
 from bpcore.losses.classes import cross_entropy, multi_margin, nll
 from bpcore.losses.common import PARTS
@@ -28,6 +28,15 @@ _KNOWN: tuple[Callable[..., Any], ...] = (
     kl_divergence, log_cosh, mae, mse, multi_margin, nll, poisson_nll, quantile, smooth_l1, squared_hinge,
 )  # fmt: skip
 _NAMED = {function.__name__: function for function in _KNOWN}
+_ELSEWHERE = {  # what is less like the name that is meant than like another one
+    "bce": "binary_cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "l1": "mae",
+    "l2": "mse",
+    "mean_absolute_error": "mae",
+    "mean_squared_error": "mse",
+    "sparse_categorical_crossentropy": "cross_entropy",
+}
 _BINARY = {each.__name__ for each in (binary_cross_entropy, focal, hinge, squared_hinge)}
 _LABELS = {each.__name__ for each in (ctc, multi_margin, nll)}
 
@@ -75,11 +84,12 @@ def resolve(loss: Any) -> Resolved:
     if loss is None:
         return Resolved(None, None)
     if isinstance(loss, str):
-        loss = triplet_margin if loss == "triplet_margin" else names.lookup("loss", loss, _NAMED)
-    if not callable(loss) or isinstance(loss, Tensor):
-        raise TypeError(f"a loss is a name or a function of (prediction, target), got {type(loss).__name__}")
+        apart = {"triplet_margin": triplet_margin}
+        loss = apart.get(loss) or names.lookup("loss", loss, _NAMED, elsewhere=_ELSEWHERE)
     partial = isinstance(loss, functools.partial)
     function, options = (loss.func, loss.keywords) if partial else (loss, {})
+    if not callable(loss) or isinstance(function, (type, Tensor)):
+        raise TypeError(f"a loss is a name or a function of (prediction, target), got {texts.kind(function)}")
     if function is triplet_margin:
         raise TypeError(
             "triplet_margin compares three arrays, not (prediction, target); use it in an objective"

@@ -73,11 +73,11 @@ class Metric:
         Sums over a batch have the precision of their dtype, as of "float64" after a cast; over batches, of
         float64.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define statistics")
 
     def result(self, *sums: Array) -> Any:
         """The value, a number or an array, of the sums of each of `statistics`, float64 arrays."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define result")
 
     def for_loss(self, loss: Resolved) -> Metric:  # noqa: ARG002 - for those that depend on it
         """What takes this metric's place in a trainer with `loss`: itself, unless that says something."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bpcore.basics.names import lookup
+from bpcore.basics.texts import kind
 from bpcore.metrics.accuracy import accuracy, binary_accuracy, without
 from bpcore.metrics.base import Described, Function, Metric
 from bpcore.metrics.classes import F1, ConfusionMatrix, Precision, Recall, TopKAccuracy
@@ -78,12 +79,14 @@ def _one(given: Any, named: Mapping[str, Function | Metric]) -> tuple[str, Funct
         label: Any = getattr(given, "name", None)
         if not isinstance(label, str) or not label:
             raise TypeError(f"{type(given).__name__}: a metric needs a name, a word, got {label!r}")
+        for method in ("statistics", "result"):
+            if getattr(type(given), method) is getattr(Metric, method):
+                raise TypeError(f"{type(given).__name__}: a metric must define {method}")
         return label, given, given.config()
     if isinstance(given, type) or not callable(given) or isinstance(given, Tensor):
-        what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
         raise TypeError(
             "a metric is a name, a function of (prediction, target) or an object of metrics.Metric, got "
-            f"{what}"
+            f"{kind(given)}"
         )
     name: str = getattr(given, "__name__", type(given).__name__)
     return name, given, name if named.get(name) is given else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bpcore import ops
-from bpcore.basics.arrays import FLOATS
+from bpcore.basics.arrays import FLOATS, kind_of
 from bpcore.basics.settings import count as checked_count
 from bpcore.basics.settings import integer
 from bpcore.nn import init as initializers
@@ -63,7 +63,7 @@ class Embedding(Module):
         if trace is not None and trace.building and str(tokens.dtype) in FLOATS:
             tokens = ops.cast(tokens, "int64")  # `Module.build` knows shapes only
         if str(tokens.dtype) != "int64":
-            raise TypeError(f"{self._title()}: tokens must be integers, not {tokens.dtype}")
+            raise TypeError(f"{self._title()}: tokens must be integers, not {kind_of(tokens.dtype)}")
         vectors = ops.gather(self.weight, tokens)
         if self.padding_index is None:
             return vectors

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bpcore import ops
 from bpcore.basics import texts
 from bpcore.basics.arrays import FLOATS
@@ -183,8 +181,8 @@ class GlobalMaxPool1D(Module):
     (batch,) say how many; or bools (batch, time) say which steps count. Others don't matter, whatever they
     hold. A sequence of no steps has the result 0. Equal ones share the derivative evenly.
 
-    Raises ValueError for input of another rank, sequences without steps, or lengths of another shape;
-    TypeError for lengths of floats.
+    Raises ValueError for input of another rank, sequences without steps, or lengths of another shape, below 0
+    or above the number of steps; TypeError for lengths of floats.
     """
 
     def __call__(self, x: Any, lengths: Any = None) -> Any:
@@ -204,8 +202,8 @@ class GlobalAvgPool1D(Module):
     say how many; or bools (batch, time) say which steps count. Others don't matter, whatever they hold. A
     sequence of no steps has the result 0.
 
-    Raises ValueError for input of another rank, sequences without steps, or lengths of another shape;
-    TypeError for lengths of floats.
+    Raises ValueError for input of another rank, sequences without steps, or lengths of another shape, below 0
+    or above the number of steps; TypeError for lengths of floats.
     """
 
     def __call__(self, x: Any, lengths: Any = None) -> Any:
@@ -230,15 +228,13 @@ def _valid_steps(layer: Module, x: Any, lengths: Any) -> Any:
     lengths = operators.operand(lengths, who)
     batch, time = x.shape[:2]
     if str(lengths.dtype) in FLOATS:
-        raise TypeError(f"{who}: lengths must be integers or bools, not {lengths.dtype}")
+        raise TypeError(f"{who}: lengths must be integers or bools, not floats")
     shape = (batch, time) if str(lengths.dtype) == "bool" else (batch,)
     if lengths.shape != shape:
         raise ValueError(
             f"{who}: lengths of dtype {lengths.dtype} must have shape {shape}, got {lengths.shape}"
         )
-    if len(shape) == 1:
-        lengths = ops.less(np.arange(time), ops.expand_dims(lengths, 1))
-    return ops.expand_dims(lengths, 2)
+    return ops.expand_dims(lengths if len(shape) == 2 else ops.sequence_mask(lengths, time), 2)
 
 
 def _short(sizes: tuple[int, ...]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bpcore.basics.arrays import kind_of
 from bpcore.basics.settings import flag, number
 from bpcore.symbolic import operators, randomness
 
@@ -105,5 +106,5 @@ def _of_kind(name: str, value: Any, dtype: str) -> Any:
     if isinstance(item, np.ndarray) and dtype == "int64" and item.dtype.kind in "iu":
         item = item.astype("int64")
     if str(item.dtype) != dtype:
-        raise TypeError(f"{_WHO}: {name} must be of dtype {dtype}, not {item.dtype}")
+        raise TypeError(f"{_WHO}: {name} must be {kind_of(dtype)}, not {kind_of(item.dtype)}")
     return item

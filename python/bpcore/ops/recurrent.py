@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bpcore.basics.arrays import kind_of
 from bpcore.symbolic import operators
 from bpcore.symbolic.tensor import Tensor
 
@@ -81,7 +82,7 @@ def _checked_lengths(op: str, lengths: Any, x: Any) -> Any:
     if isinstance(found, Tensor):
         return found
     if found.dtype != np.int64:
-        raise TypeError(f"{op}: lengths must be integers, got {found.dtype}")
+        raise TypeError(f"{op}: lengths must be integers, not {kind_of(found.dtype)}")
     if x.ndim == 3 and found.size and not (found.min() >= 1 and found.max() <= x.shape[1]):
         raise ValueError(f"{op}: lengths must lie in [1, {x.shape[1]}], got {found.min()} to {found.max()}")
     return found

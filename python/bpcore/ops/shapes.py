@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore.basics.arrays import FLOATS
-from bpcore.basics.settings import count, integer
+from bpcore.basics.settings import count, integer, integers
 from bpcore.ops import windows
 from bpcore.symbolic import operators, tracing
 from bpcore.symbolic.operators import apply
@@ -61,7 +61,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
 
 def expand_dims(x: Any, axis: int) -> Any:
     """`x` with a new axis of size 1 at position `axis` of the result."""
-    item = operators.operand(x, "expand_dims")
+    item, axis = operators.operand(x, "expand_dims"), integer("expand_dims", "axis", axis)
     if not -item.ndim - 1 <= axis <= item.ndim:
         raise ValueError(f"expand_dims: axis {axis} is out of range for shape {item.shape}")
     at = axis % (item.ndim + 1)
@@ -70,7 +70,7 @@ def expand_dims(x: Any, axis: int) -> Any:
 
 def squeeze(x: Any, axis: int) -> Any:
     """`x` without its axis `axis`, whose size must be 1."""
-    item = operators.operand(x, "squeeze")
+    item, axis = operators.operand(x, "squeeze"), integer("squeeze", "axis", axis)
     if not -item.ndim <= axis < item.ndim or item.shape[axis] != 1:
         raise ValueError(f"squeeze: axis {axis} of shape {item.shape} is not an axis of size 1")
     at = axis % item.ndim
@@ -79,7 +79,7 @@ def squeeze(x: Any, axis: int) -> Any:
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """`x` repeated along axes of size 1 and new leading ones until it has `shape`."""
-    return apply("broadcast_to", x, shape=[int(extent) for extent in shape])
+    return apply("broadcast_to", x, shape=integers("broadcast_to", "shape", shape))
 
 
 def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
@@ -112,16 +112,23 @@ def one_hot(indices: Any, depth: int, dtype: str | None = None) -> Any:
 
     `dtype` is the traced model's float dtype unless given, "float32" outside of models.
     """
-    return apply("one_hot", indices, depth=int(depth), dtype=dtype or tracing.float_dtype())
+    size = integer("one_hot", "depth", depth)
+    return apply("one_hot", indices, depth=size, dtype=dtype or tracing.float_dtype())
 
 
 def sequence_mask(lengths: Any, size: int) -> Any:
-    """A mask (..., size) of the places before each of `lengths` (int64, shape (...)).
+    """A mask (..., size) of the places before each of `lengths` (int64, shape (...), from 0 to `size`).
 
     It is true at the first `lengths` of `size` places: what padded sequences are made of, and padding is not.
+    A length out of range is a ValueError.
     """
     who = "sequence_mask"
     places, ends = count(who, "size", size, 0), operators.operand(lengths, who)
     if str(ends.dtype) != "int64":
         raise TypeError(f"{who}: lengths must be int64, got {ends.dtype}")
+    if not isinstance(ends, np.ndarray):
+        ends = gather(np.arange(places + 1), ends)  # as they are: what takes indices looks at their range
+    elif ((ends < 0) | (ends > places)).any():
+        wrong = ends.min() if (ends < 0).any() else ends.max()
+        raise ValueError(f"{who}: lengths lie in [0, {places}], got {wrong}")
     return operators.binary("less", np.arange(places), expand_dims(ends, -1))

@@ -71,6 +71,11 @@ class Optimizer:
             raise AttributeError(
                 f"{type(self).__name__}: {name} can't be changed; make a new optimizer and a new Trainer"
             )
+        made = "_variants" in self.__dict__  # the last that `__init__` sets
+        if made and not name.startswith("_") and not hasattr(type(self), name):
+            raise AttributeError(
+                f"{type(self).__name__}: there is no {name!r} to set; lr and scale can be set"
+            )
         super().__setattr__(name, value)
 
     @property
@@ -87,6 +92,8 @@ class Optimizer:
             raise TypeError(
                 f"{type(self).__name__}: lr must be an object: {lr.__name__}(...), with arguments"
             )
+        if isinstance(lr, Schedule) and type(lr).values is Schedule.values:
+            raise TypeError(f"{type(self).__name__}: lr must be a schedule that defines values, got {lr!r}")
         self._lr: LearningRate = lr if callable(lr) else check_number(self, "lr", lr)
         self._scale = 1.0
 

@@ -109,11 +109,9 @@ class LBFGS(Optimizer):
         max_iter = count("LBFGS", "max_iter", max_iter, 1)
         if line_search_fn not in (None, "strong_wolfe"):
             raise ValueError(f'LBFGS: line_search_fn must be "strong_wolfe" or None, got {line_search_fn!r}')
-        if len(groups) > 0:
-            raise ValueError("LBFGS: it treats all parameters together, so there can be no groups")
         super().__init__(
             lr,
-            (),
+            groups,
             max_iter=max_iter,
             max_eval=max_iter * 5 // 4 if max_eval is None else count("LBFGS", "max_eval", max_eval, 1),
             tolerance_grad=check_number(self, "tolerance_grad", tolerance_grad),
@@ -121,6 +119,8 @@ class LBFGS(Optimizer):
             history_size=count("LBFGS", "history_size", history_size, 1),
             line_search_fn=line_search_fn,
         )
+        if self.groups:
+            raise ValueError("LBFGS: it treats all parameters together, so there can be no groups")
 
     def minimise(
         self, rate: float, x: Array, point: Point, memory: Memory, evaluate: Callable[[Array], Point]

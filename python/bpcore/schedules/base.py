@@ -36,7 +36,7 @@ class Schedule:
 
         ValueError for negative numbers, TypeError for what is no integer.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define values")
 
     def config(self) -> dict[str, Any] | None:
         """What makes the same schedule again, in what JSON has; None if a function is a part of it."""

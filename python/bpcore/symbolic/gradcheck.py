@@ -8,6 +8,7 @@ import numpy as np
 
 from bpcore import runtime
 from bpcore._native import core
+from bpcore.basics import settings
 from bpcore.basics.arrays import FLOATS, Array, as_array
 from bpcore.symbolic import operators
 from bpcore.symbolic.autodiff import gradients_of
@@ -41,8 +42,8 @@ def check_gradients(
     GradientError, naming the argument and the index, if it exceeds `tolerance`; TypeError without float
     arrays. The points should keep away from kinks, such as 0 of relu.
     """
-    if isinstance(order, bool) or not isinstance(order, int) or order < 1:
-        raise ValueError(f"check_gradients: order must be a positive integer, got {order!r}")
+    order = settings.count("check_gradients", "order", order, 1)
+    seed = settings.seed("check_gradients", seed)
     inputs = [as_array(array, "check_gradients") for array in arrays]
     moved = [i for i, array in enumerate(inputs) if array.dtype.name in FLOATS]
     if not moved:

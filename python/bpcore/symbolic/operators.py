@@ -9,7 +9,7 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.basics.arrays import DTYPES, Array, adopt, as_array, is_weak
-from bpcore.basics.settings import integer
+from bpcore.basics.settings import integers
 from bpcore.symbolic import indexing, tracing
 from bpcore.symbolic.promotion import common_dtype
 from bpcore.symbolic.tensor import Operand, Tensor
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 # Ops that may compute an activation in the same pass.
-WITH_ACTIVATION = ("dense", "conv2d")
+WITH_ACTIVATION = ("dense", "conv2d", "sparse_dense")
 
 
 def is_symbolic(value: Any) -> bool:
@@ -151,14 +151,13 @@ def matmul(a: Any, b: Any) -> Any:
 
 def reshape(x: Any, shape: Any) -> Any:
     """The same elements in another shape."""
-    sizes = [int(shape)] if isinstance(shape, (int, np.integer)) else [int(extent) for extent in shape]
-    return apply("reshape", x, shape=sizes)
+    return apply("reshape", x, shape=integers("reshape", "shape", shape))
 
 
 def transpose(x: Any, axes: Any = None) -> Any:
     """The axes in the order `axes`, reversed if None."""
     item = operand(x, "transpose")
-    order = list(range(item.ndim))[::-1] if axes is None else [int(axis) for axis in axes]
+    order = list(range(item.ndim))[::-1] if axes is None else integers("transpose", "axes", axes)
     return add("transpose", [item], {"axes": order})
 
 
@@ -173,10 +172,7 @@ def cast(x: Any, dtype: Any) -> Any:
 
 def axes_of(who: str, axis: Any, ndim: int) -> list[int]:
     """The axes that `axis` means: None all, an integer one, several of them several."""
-    if axis is None:
-        return list(range(ndim))
-    several = isinstance(axis, (tuple, list, range, np.ndarray))
-    return [integer(who, "axis", each) for each in (axis if several else [axis])]
+    return list(range(ndim)) if axis is None else integers(who, "axis", axis)
 
 
 def reduce(op: str, x: Any, axis: Any, keepdims: bool) -> Any:

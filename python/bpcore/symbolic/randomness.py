@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from bpcore.basics.settings import number
+from bpcore.basics.settings import integers, number
 from bpcore.symbolic import tracing
 from bpcore.symbolic.operators import add, apply, operand
 from bpcore.symbolic.tensor import Tensor
@@ -57,7 +55,7 @@ def dropout_inside(rate: float, items: Sequence[Any], path: str = "") -> tuple[l
 
 def draw(op: str, shape: Any, dtype: str | None, path: str = "") -> Any:
     """`ops.random_normal` or `ops.random_uniform` for the module at `path`."""
-    sizes = [int(shape)] if isinstance(shape, (int, np.integer)) else [int(extent) for extent in shape]
+    sizes = integers(op, "shape", shape)
     stream = _stream(tracing.current(), path)
     return apply(op, shape=sizes, dtype=dtype or tracing.float_dtype(), stream=stream)
 

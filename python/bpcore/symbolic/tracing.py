@@ -7,6 +7,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bpcore._native import core
+from bpcore.basics import settings
 from bpcore.basics.names import stream_of
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from bpcore.basics.arrays import Array
 
 __all__ = ["Leaf", "Trace", "current", "float_dtype", "inference", "mode", "seed", "training"]
-
-_LARGEST_SEED = 2**63
 
 
 class Leaf(Protocol):
@@ -57,11 +56,7 @@ class training:
     """
 
     def __init__(self, seed: int = 0) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise TypeError(f"training: seed must be an integer, got {type(seed).__name__}")
-        if not 0 <= seed < _LARGEST_SEED:
-            raise ValueError(f"training: seed must lie in [0, 2**63), got {seed}")
-        self._seed = seed
+        self._seed = settings.seed("training", seed)
         self._tokens: list[Token[int | None]] = []
 
     def __enter__(self) -> None:

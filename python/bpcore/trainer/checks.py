@@ -1,23 +1,45 @@
-"""Arguments of `Trainer`'s methods, checked before anything is changed."""
+"""What `Trainer`'s attributes and methods are given, checked before anything is changed."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from bpcore.basics.names import suggestion
 from bpcore.basics.settings import count, number
 from bpcore.callbacks import Callback, TimeLimit
 from bpcore.callbacks.base import check_events, overrides
 from bpcore.callbacks.tolerance import Tolerance
+from bpcore.engine.control import GradientControl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bpcore.nn.module import Module
+    from bpcore.trainer.trainer import Trainer
 
-__all__ = ["callback_list", "of_a_test", "order_is_free", "path"]
+__all__ = ["attribute", "callback_list", "of_a_test", "order_is_free"]
 
 _NOT_OF_A_TEST = ("epochs", "callbacks", "resume", "max_seconds", "tol")
+_SETTINGS = {
+    "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
+    "control", "regularizer",
+}  # fmt: skip
+_KEPT_ELSEWHERE = {*GradientControl.__dataclass_fields__}  # settings that are no attributes
+_OPEN = {"stop_training", "history", "skipped", "health"}
+
+
+def attribute(trainer: Trainer, name: str, is_own: bool) -> None:
+    """AttributeError if setting `name` would do nothing: a setting's, or one that a trainer doesn't have.
+
+    A subclass may have others: `is_own` says that it is none.
+    """
+    if name in _KEPT_ELSEWHERE or (name in _SETTINGS and name in vars(trainer)):
+        raise AttributeError(f"Trainer: {name} can't be changed; make a new Trainer of the same model")
+    if name in ("lr", "learning_rate"):
+        raise AttributeError(f"Trainer: {name} is set at its optimizer, by trainer.optimizer.lr = ...")
+    known = name in _SETTINGS or name in _OPEN or name.startswith("_") or hasattr(type(trainer), name)
+    if is_own and not known:
+        raise AttributeError(f"Trainer: there is no {name!r} to set; {suggestion(name, _OPEN)}")
 
 
 def order_is_free(who: str, model: Module) -> None:
@@ -38,12 +60,6 @@ def of_a_test(who: str, options: Mapping[str, Any]) -> None:
             raise TypeError(
                 f"{who}: {name} can't be given: there is no epoch, and no callback but the finder"
             )
-
-
-def path(who: str, name: str, value: Any) -> None:
-    """TypeError unless `value` can be the name of a file."""
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise TypeError(f"{who}: {name} must be the name of a file, got {value!r}")
 
 
 def callback_list(given: Any, max_seconds: Any, tol: Any) -> list[Callback]:

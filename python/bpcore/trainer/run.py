@@ -262,10 +262,14 @@ class Run:
                 trainer.health.stop(step + done)
             if refused:
                 why = trainer._engine.refusal(session)
+                hint = (
+                    "A smaller learning rate may help"
+                    if step + done > 0
+                    else "Nothing was updated before it: look at the data, the loss and the initial values"
+                )
                 self._not_finite(
                     f"fit: {why} at step {step + done} (step {before + done} of epoch "
-                    f"{trainer.epochs + 1}); the parameters are those before it. A smaller learning rate may "
-                    "help"
+                    f"{trainer.epochs + 1}); the parameters are those before it. {hint}"
                 )
                 return
             self._bar.advance(self._done() - shown, self._running)

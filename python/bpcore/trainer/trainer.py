@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from bpcore import checkpoint, optim
+from bpcore import checkpoint, optim, runtime
 from bpcore.basics import settings, texts, tree
 from bpcore.basics.arrays import Array, check_float_dtype
 from bpcore.callbacks import LearningRateFinder
@@ -35,11 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trainer"]
 
-_LARGEST_SEED = 2**63
-_SETTINGS = {
-    "model", "seed", "dtype", "threads", "optimizer", "loss", "loss_weights", "objective", "metrics",
-    "control", "regularizer",
-}  # fmt: skip
+_MOST_BATCHES = 2**31 - 1  # of a step
 
 
 class Trainer:
@@ -114,17 +110,17 @@ class Trainer:
         ema: float | None = None,
     ) -> None:
         if not isinstance(model, Module):
-            raise TypeError(f"Trainer: model must be a nn.Module, got {type(model).__name__}")
+            raise TypeError(f"Trainer: model must be a nn.Module, got {texts.kind(model)}")
         if (loss is None) == (objective is None):
             raise ValueError("Trainer: give either loss= or objective=")
-        if objective is not None and not callable(objective):
-            raise TypeError(f"Trainer: objective must be a function, got {type(objective).__name__}")
+        if objective is not None and (isinstance(objective, type) or not callable(objective)):
+            raise TypeError(f"Trainer: objective must be a function, got {texts.kind(objective)}")
         self.model = model
-        self.seed = settings.count("Trainer", "seed", seed, 0)
-        if self.seed >= _LARGEST_SEED:
-            raise ValueError(f"Trainer: seed must be below 2**63, got {seed}")
+        self.seed = settings.seed("Trainer", seed)
         self.dtype = check_float_dtype(dtype, "Trainer")
-        self.threads = None if threads is None else settings.count("Trainer", "threads", threads, 1)
+        if threads is not None:
+            threads = settings.count("Trainer", "threads", threads, 1, runtime.MOST_THREADS)
+        self.threads = threads
         self.optimizer = optim.resolve(optimizer)
         self._goals = goals.resolve(loss, loss_weights, metrics)
         self.loss, self.loss_weights = self._goals.loss, self._goals.loss_weights
@@ -151,8 +147,7 @@ class Trainer:
         self._run: Run | None = None  # under way
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in _SETTINGS and name in self.__dict__:
-            raise AttributeError(f"Trainer: {name} can't be changed; make a new Trainer of the same model")
+        checks.attribute(self, name, type(self) is Trainer)
         super().__setattr__(name, value)
 
     def __reduce__(self) -> NoReturn:
@@ -254,13 +249,13 @@ class Trainer:
         """
         with self._alone("fit"):
             epochs = settings.count("fit", "epochs", epochs, 0)
-            accumulate = settings.count("fit", "accumulate", accumulate, 1)
+            accumulate = settings.count("fit", "accumulate", accumulate, 1, _MOST_BATCHES)
             shuffle = settings.flag("fit", "shuffle", shuffle)
             check_finite = settings.flag("fit", "check_finite", check_finite)
             listeners = checks.callback_list(callbacks, max_seconds, tol)
             progress_.check("fit", progress)
             if resume is not None:
-                checks.path("fit", "resume", resume)
+                resume = settings.path("fit", "resume", resume)
             data, held_out, rows, batch_size = self._reader.training(
                 x,
                 y,
@@ -362,7 +357,7 @@ class Trainer:
 
         `x` is input as for `fit`, or what gives such inputs one after the other, as a generator.
         """
-        quick = self._engine.predict_quickly(x, batch_size, bool(check_finite))
+        quick = self._engine.predict_quickly(x, batch_size, check_finite)
         if quick is not None:
             return quick
         batch_size = settings.count("predict", "batch_size", batch_size, 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bpcore._native import core
+from bpcore.basics import settings
 from bpcore.basics.arrays import FLOATS, as_array
 from bpcore.basics.names import stream_of
 from bpcore.nn.module import changes
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from bpcore.nn.module import Module
 
 __all__ = [
-    "LOCK", "attempt", "build_for", "collect", "dtype_of", "pack", "packed", "size_by_tracing", "sizing",
-    "value_of",
+    "LOCK", "attempt", "batch_shapes", "build_for", "collect", "dtype_of", "pack", "packed",
+    "size_by_tracing", "sizing", "value_of",
 ]  # fmt: skip
 
 
@@ -138,6 +139,7 @@ def pack(model: Module, seed: int, dtype: str) -> Storage:
     """
     parameters, states = collect(model)
     everything: list[Variable] = [*parameters, *states]
+    seed = settings.seed("build", seed)
     missing = [variable.name for variable in everything if not variable.known]
     if missing:
         raise RuntimeError(
@@ -216,3 +218,18 @@ def build_for(
                 pack(model, seed, dtype)
     for _, module in model.named_modules():
         module._bpcore.built = True
+
+
+def batch_shapes(given: Any) -> list[list[int]]:
+    """The shapes that `Module.build` was given, with None as 1."""
+    several = isinstance(given, (list, tuple)) and bool(given) and isinstance(given[0], (list, tuple))
+    shapes = []
+    for shape in given if several else [given]:
+        sizes = [shape] if isinstance(shape, (int, np.integer)) else list(shape)
+        if not sizes or any(not isinstance(size, (int, np.integer, type(None))) for size in sizes):
+            raise TypeError(f"build: a shape is made of integers and None, got {shape!r}")
+        if any(size is not None and size < 1 for size in sizes) or (len(sizes) == 1 and sizes[0] is None):
+            raise ValueError(f"build: every size of a shape must be at least 1, got {shape!r}")
+        batch = [1, *sizes] if len(sizes) == 1 else sizes
+        shapes.append([1 if size is None else int(size) for size in batch])
+    return shapes

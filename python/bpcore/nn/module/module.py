@@ -6,11 +6,10 @@ import copy
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bpcore.basics import files, settings, texts
 from bpcore.basics.arrays import check_float_dtype
-from bpcore.nn.module import build, changes, weights
+from bpcore.basics.views import Views
+from bpcore.nn.module import attributes, build, changes, weights
 from bpcore.nn.module.calling import callable_on_arrays
 from bpcore.nn.module.kept import Kept
 from bpcore.nn.module.parameter import Parameter, Variable
@@ -53,6 +52,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} must define __call__")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        attributes.check_change(self, name, value)
         super().__setattr__(name, value)
         self._changed()
 
@@ -123,7 +123,7 @@ class Module:
             raise RuntimeError(
                 "build: the parameters exist already; make a new model for other initial values"
             )
-        shapes = [(shape, dtype) for shape in _batch_shapes(input_shape)]
+        shapes = [(shape, dtype) for shape in build.batch_shapes(input_shape)]
         with build.attempt(self):
             build.size_by_tracing(self, shapes, dtype)
             build.pack(self, seed, dtype)
@@ -132,11 +132,12 @@ class Module:
     def parameters(self) -> dict[str, Array]:
         """Name -> array of every parameter, in order of definition: writable views, not copies.
 
-        They exist once sizes are known: if every layer's are given, after `build`, or after the first use.
-        RuntimeError before that.
+        ``parameters[name] = values`` writes values of just that shape, ``parameters[name][...] = values`` any
+        that NumPy can bring to it. They exist once sizes are known: if every layer's are given, after
+        `build`, or after the first use. RuntimeError before that.
         """
         self._exist()
-        return {name: v.value for name, v in self.named_variables() if isinstance(v, Parameter)}
+        return Views((name, v.value) for name, v in self.named_variables() if isinstance(v, Parameter))
 
     def _exist(self) -> None:
         if any(variable.storage is None for _, variable in self.named_variables()):
@@ -263,18 +264,3 @@ def _collect_stamps(value: Any, found: list[object], seen: set[object]) -> None:
     elif isinstance(value, dict):
         for each in value.values():
             _collect_stamps(each, found, seen)
-
-
-def _batch_shapes(given: Any) -> list[list[int]]:
-    """The shapes that `build` was given, with None as 1."""
-    several = isinstance(given, (list, tuple)) and bool(given) and isinstance(given[0], (list, tuple))
-    shapes = []
-    for shape in given if several else [given]:
-        sizes = [shape] if isinstance(shape, (int, np.integer)) else list(shape)
-        if not sizes or any(not isinstance(size, (int, np.integer, type(None))) for size in sizes):
-            raise TypeError(f"build: a shape is made of integers and None, got {shape!r}")
-        if any(size is not None and size < 1 for size in sizes) or (len(sizes) == 1 and sizes[0] is None):
-            raise ValueError(f"build: every size of a shape must be at least 1, got {shape!r}")
-        batch = [1, *sizes] if len(sizes) == 1 else sizes
-        shapes.append([1 if size is None else int(size) for size in batch])
-    return shapes

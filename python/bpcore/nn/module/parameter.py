@@ -113,7 +113,13 @@ class Variable(Operand):
     def __repr__(self) -> str:
         sizes = ", ".join("?" if size is None else str(size) for size in self.sizes)
         comma = "," if len(self.sizes) == 1 else ""
-        return f"{type(self).__name__} {self.name!r} of shape ({sizes}{comma})"
+        name = f" {self.name!r}" if self.name else ""
+        return f"{type(self).__name__}{name} of shape ({sizes}{comma})"
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if tracing.current() is not None:
+            raise TypeError(f"{self!r} is symbolic while a function is traced, and can't be written to")
+        raise TypeError(f"{self!r}: write to its array instead, as .value[...] = values")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if tracing.current() is not None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bpcore import ops
 from bpcore.basics import texts
+from bpcore.basics.arrays import kind_of
 from bpcore.basics.settings import count, flag
 from bpcore.nn.module import Module
 from bpcore.nn.module.parameter import State
@@ -137,7 +138,7 @@ class Recurrent(Module):
                 return None
             found = operators.operand(lengths, self._title())
             if str(found.dtype) != "int64":
-                raise TypeError(f"{self._title()}: lengths must be integers, got {found.dtype}")
+                raise TypeError(f"{self._title()}: lengths must be integers, not {kind_of(found.dtype)}")
             if found.shape != x.shape[:1]:
                 raise ValueError(
                     f"{self._title()}: expected lengths of shape {x.shape[:1]}, got {found.shape}"

@@ -1,0 +1,36 @@
+"""What may be made of an attribute of a module that is there already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bpcore.nn.module.parameter import Variable
+from bpcore.symbolic.tensor import Tensor
+
+if TYPE_CHECKING:
+    from bpcore.nn.module import Module
+
+__all__ = ["check_change"]
+
+
+def check_change(module: Module, name: str, value: Any) -> None:
+    """TypeError where a parameter or a state would be gone without a word, an array being in its place.
+
+    Another one may follow it, as for tying, and None, for a layer that then does without.
+    """
+    old = vars(module).get(name)
+    if isinstance(old, Variable) and value is not None and not isinstance(value, Variable):
+        what = f"{module._title()}: {name} is the {old!r}, which can't be replaced by {_kind(value)}"
+        if isinstance(value, Tensor):
+            update = f", or call {name}.update(...) for its next value" if old.is_state else ""
+            raise TypeError(f"{what}; give the tensor another name{update}")
+        place = repr(old.name) if old.name else "name"
+        way = "" if old.is_state else f", or model.parameters[{place}][...] = values"
+        raise TypeError(f"{what}; write in place: {name}.value[...] = values{way}")
+
+
+def _kind(value: Any) -> str:
+    """A word for what was to take the place."""
+    return "an array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
