@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -200,7 +201,8 @@ def test_states_of_one_kind_go_to_those_that_look_at_the_same_value(patience: in
 
     def stoppings(patience: int = 9) -> list[Callback]:
         names = "loss", "val_loss"
-        return [EarlyStopping(name, patience, min_delta=delta) for name in names for delta in (0.0, 9.0)]
+        made = functools.partial(EarlyStopping, patience=patience)
+        return [made(name, min_delta=delta) for name in names for delta in (0.0, 9.0)]
 
     path, options = tmp_path / "run", {"validation_data": (X[:20], Y[:20])}
     whole, first, second = stoppings(), stoppings(), stoppings(patience)
@@ -214,20 +216,20 @@ def test_states_of_one_kind_go_to_those_that_look_at_the_same_value(patience: in
 
 def test_a_state_is_not_for_one_that_looks_at_another_value(tmp_path: Path) -> None:
     path, options = tmp_path / "run", {"validation_data": (X, Y)}
-    _fit(_trainer(), EarlyStopping("loss", 9, min_delta=9), Checkpoint(path), **options)
-    anew = EarlyStopping("val_loss", 9, min_delta=9)
+    _fit(_trainer(), EarlyStopping("loss", patience=9, min_delta=9), Checkpoint(path), **options)
+    anew = EarlyStopping("val_loss", patience=9, min_delta=9)
     _fit(_trainer(), anew, epochs=5, resume=path, **options)
     assert anew.best_epoch == 4
 
 
 def test_states_in_older_files_go_by_their_kind(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    _fit(_trainer(), EarlyStopping("loss", 9, min_delta=9), Checkpoint(path))
+    _fit(_trainer(), EarlyStopping("loss", patience=9, min_delta=9), Checkpoint(path))
     tensors, metadata = files.read(path)
     settings = json.loads(metadata["trainer"])
     settings["run"]["callbacks"] = [each[:2] for each in settings["run"]["callbacks"]]
     files.write(path, tensors, {"trainer": json.dumps(settings)})
-    late = EarlyStopping("loss", 8, min_delta=9)
+    late = EarlyStopping("loss", patience=8, min_delta=9)
     _fit(_trainer(), late, epochs=5, resume=path)
     assert late.best_epoch == 1
 
@@ -274,7 +276,7 @@ def test_a_state_that_can_not_be_taken_over_changes_nothing(
         return bp.Trainer(network(8, 3), "cross_entropy", optimizer())
 
     path, size = tmp_path / "run", {"batch_size": 40, "progress": False}
-    halved = callbacks.ReduceLROnPlateau("loss", 0.5, 0, threshold=9, threshold_mode="abs")
+    halved = callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=0, threshold=9, threshold_mode="abs")
     trainer().fit(X, Y, epochs=3, callbacks=[_Refuses(KeyError), halved, Checkpoint(path)], **size)
     late = trainer()
     late.fit(X, Y, epochs=1, **size)
