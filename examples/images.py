@@ -1,8 +1,8 @@
 """Trains a convolutional network on MNIST or Fashion-MNIST, from a folder with the four (gzipped) IDX files.
 
-Two convolutions, each with batch normalisation and max pooling, then a dense layer with dropout. A sixtieth of
-the training images is held out for validation. Prints loss, accuracy and time of each epoch and the accuracy
-on the 10,000 test images, and writes images.png: the curves, and the test images that the network is most
+Two convolutions, each with batch normalisation and max pooling, then a dense layer with dropout. One in sixty
+training images is held out for validation. Prints loss, accuracy and time of each epoch and the accuracy on
+the 10,000 test images, and writes images.png: the curves, and the test images that the network is most
 wrongly sure of.
 
     python examples/images.py FOLDER [--epochs 12] [--seed 0] [--out FOLDER]

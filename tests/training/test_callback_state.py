@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -200,9 +201,8 @@ def test_states_of_one_kind_go_to_those_that_look_at_the_same_value(patience: in
 
     def stoppings(patience: int = 9) -> list[Callback]:
         names = "loss", "val_loss"
-        return [
-            EarlyStopping(name, patience=patience, min_delta=delta) for name in names for delta in (0.0, 9.0)
-        ]
+        made = functools.partial(EarlyStopping, patience=patience)
+        return [made(name, min_delta=delta) for name in names for delta in (0.0, 9.0)]
 
     path, options = tmp_path / "run", {"validation_data": (X[:20], Y[:20])}
     whole, first, second = stoppings(), stoppings(), stoppings(patience)
