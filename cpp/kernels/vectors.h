@@ -36,7 +36,7 @@ BPCORE_INLINE void for_vectors(int64_t count, Body body) {
   constexpr int64_t width = simd::vector_width<T>;
   int64_t i = 0;
   for (; i + width <= count; i += width) body(i, WholeVector<T>{});
-  if (i < count) body(i, LastVector<T>(count - i));
+  if (const int64_t rest = count % width; rest > 0) body(i, LastVector<T>(rest));
 }
 
 }  // namespace bpcore::kernels
