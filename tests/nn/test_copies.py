@@ -53,6 +53,15 @@ def test_a_copy_of_a_model_that_does_not_exist_yet() -> None:
     assert twin.parameters["0.weight"].shape == (6, 5)
 
 
+def test_a_copy_of_a_model_of_which_a_part_exists() -> None:
+    first = nn.Dense(3)
+    first.build(2)
+    twin = nn.Sequential(first, nn.Dense(4)).copy()
+    twin.build(2)
+    np.testing.assert_array_equal(twin.parameters["0.weight"], first.parameters["weight"])
+    assert twin.parameters["1.weight"].shape == (3, 4)
+
+
 @pytest.mark.parametrize("tau", [0.0, 0.25, 1.0])
 def test_assign_moves_towards_the_other_model(tau: float) -> None:
     one, other = sequential(), sequential()

@@ -307,3 +307,16 @@ def test_a_build_that_fails_while_values_are_drawn_leaves_the_sizes_unknown() ->
     with pytest.raises(ValueError, match="its initializer gave values"):
         model.build(4)
     assert model[0].in_features is None  # type: ignore[attr-defined]
+
+
+class _Scaled(nn.Module):
+    def __init__(self) -> None:
+        self.layer = nn.Dense(2)
+
+    def __call__(self, x: Any, scale: float) -> Any:
+        return self.layer(x) * scale
+
+
+def test_settings_by_name_are_there_when_sizes_are_found_inside_of_a_function() -> None:
+    slope = bp.grad(lambda x: bp.ops.sum(_Scaled()(x, scale=2.0)))
+    assert slope(np.ones((4, 3))).shape == (4, 3)

@@ -103,6 +103,23 @@ def test_summary_says_what_is_saved() -> None:
     assert "recomputation" not in str(plain_model.summary(show=False))
 
 
+class _WithPlace(nn.Module):
+    """An output that has no derivative beside one that has."""
+
+    def __init__(self) -> None:
+        self.block = nn.Recompute(nn.Sequential(nn.Dense(64, "tanh"), nn.Dense(64)))
+
+    def __call__(self, x: Any) -> Any:
+        y = self.block(x)
+        return y, ops.argmax(y), y > 0
+
+
+def test_what_is_saved_counts_outputs_that_are_floats() -> None:
+    model = _WithPlace()
+    model.build((128, 64))
+    assert "recomputation" in str(model.summary(show=False))
+
+
 def test_only_what_can_be_called() -> None:
     with pytest.raises(TypeError, match=r"^Recompute: expected a module or a function, got 3"):
         nn.Recompute(3)  # type: ignore[arg-type]

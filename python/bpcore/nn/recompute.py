@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bpcore import ops
 from bpcore._native import core
 from bpcore.basics import texts, tree
+from bpcore.basics.arrays import FLOATS
 from bpcore.nn.module import Module
 from bpcore.nn.module.calling import storage_of
 from bpcore.symbolic import tracing
@@ -64,22 +65,25 @@ class Saving(NamedTuple):
 def saving(model: Module) -> Saving | None:
     """What `Recompute` saves in `model`, on inputs like those of its last call; None if that isn't known.
 
-    The step is taken to minimise the sum of the outputs.
+    The step is taken to minimise the sum of the outputs that are floats.
     """
     inputs = model._bpcore.inputs
     storage = storage_of(model)
     if not inputs or storage is None or not any(isinstance(m, Recompute) for _, m in model.named_modules()):
         return None
 
-    def held(recomputing: bool) -> int:
+    def held(recomputing: bool) -> int | None:
         with Trace(training=True, storage=storage, recomputing=recomputing) as trace:
             output = model(*(Tensor(trace, trace.graph.input(shape, kind)) for shape, kind in inputs))
-            sums = [ops.sum(leaf) for leaf in tree.leaves(output) if isinstance(leaf, Tensor)]
+            leaves = [leaf for leaf in tree.leaves(output) if isinstance(leaf, Tensor)]
+            sums = [ops.sum(leaf) for leaf in leaves if leaf.dtype in FLOATS]
+            if not sums:
+                return None
             total = functools.reduce(operator.add, sums)
             parameters = trace.parameters()
             found = gradients_of(total, [Tensor(trace, node) for _, node in parameters], trace)
             ends = [(leaf.slot, g.node) for (leaf, _), g in zip(parameters, found, strict=True)]
         return core.Plan(trace.graph, [total.node], ends, True).arena_bytes
 
-    shape = inputs[0][0]
-    return Saving(shape[0] if shape else 1, held(True), held(False))
+    shape, least, most = inputs[0][0], held(True), held(False)
+    return Saving(shape[0] if shape else 1, least, most) if least is not None and most is not None else None

@@ -51,7 +51,9 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
             specs = [(x.shape, str(x.dtype)) for x in inputs if isinstance(x, arrays)]
             dtype = next((kind for _, kind in specs if kind in FLOATS), trace.dtype)
             places = [isinstance(x, arrays) for x in inputs]
-            build_for(self, specs, dtype, call=_filled(self, inputs, places, {}))
+            # Tensors by name are of another trace than the one that finds sizes.
+            settings = {name: each for name, each in options.items() if not _is_symbolic(each)}
+            build_for(self, specs, dtype, call=_filled(self, inputs, places, settings))
         begin = 0 if trace is None else len(trace.graph)
         output = call(self, *inputs, **options)
         if trace is not None:

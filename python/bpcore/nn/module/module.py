@@ -164,7 +164,8 @@ class Module:
     def copy(self) -> Self:
         """A model of its own with the same structure and values, as for a target network or an average."""
         twin = copy.deepcopy(self)
-        if any(variable.given is not None for _, variable in twin.named_variables()):
+        variables = [variable for _, variable in twin.named_variables()]
+        if any(each.given is not None for each in variables) and all(each.known for each in variables):
             twin._exist()
         return twin
 
