@@ -58,7 +58,7 @@ def test_a_second_fit_or_step_at_the_same_time_raises_and_the_first_goes_on() ->
 
 
 @pytest.mark.parametrize("data", ["arrays", "batches", "steps"])
-def test_what_another_thread_saves_is_of_one_step(data: str, tmp_path: Path) -> None:
+def test_what_another_thread_saves_or_copies_is_of_one_step(data: str, tmp_path: Path) -> None:
     """Equal columns keep weights equal, and momentum with them, but in the middle of a step."""
     x, y = np.ones((4, 1 << 17), np.float32), np.full((4, 1), 3, np.float32)
 
@@ -88,6 +88,9 @@ def test_what_another_thread_saves_is_of_one_step(data: str, tmp_path: Path) -> 
             copied = trainer.snapshot()[0][: x.shape[1]]
             arrays = [loaded.parameters["0.weight"], parts.parameters["0.weight"], copied]
             arrays.append(loaded.optimizer_state["optimizer.momentum_buffer.0.weight"])
+            arrays.append(trainer.model.copy().parameters["0.weight"])
+            parts.assign(trainer.model)
+            trainer.model.load_weights(tmp_path / "weights.safetensors")
             assert all((each == each.flat[0]).all() for each in arrays), number
             assert thread.is_alive()
     finally:

@@ -163,7 +163,8 @@ class Module:
 
     def copy(self) -> Self:
         """A model of its own with the same structure and values, as for a target network or an average."""
-        twin = copy.deepcopy(self)
+        with weights.between_steps(self):
+            twin = copy.deepcopy(self)
         variables = [variable for _, variable in twin.named_variables()]
         if any(each.given is not None for each in variables) and all(each.known for each in variables):
             twin._exist()
@@ -181,11 +182,12 @@ class Module:
         other._exist()
         arrays = weights.tensors(other)
         weights.check(self, arrays, "assign: the other model")
-        for name, value in weights.tensors(self).items():
-            if tau == 1.0:
-                value[...] = arrays[name]
-            else:
-                value += tau * (arrays[name] - value)
+        with weights.between_steps(self, other):
+            for name, value in weights.tensors(self).items():
+                if tau == 1.0:
+                    value[...] = arrays[name]
+                else:
+                    value += tau * (arrays[name] - value)
 
     # To look at and to keep
 

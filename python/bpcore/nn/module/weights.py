@@ -41,9 +41,10 @@ def tensors(model: Module) -> dict[str, Array]:
 
 
 @contextmanager
-def between_steps(model: Module) -> Iterator[None]:
-    """Around what reads all of `model`, which must exist: no thread is in the middle of a step meanwhile."""
-    storages = {id(v.storage): v.storage for v in named(model).values() if v.storage is not None}
+def between_steps(*models: Module) -> Iterator[None]:
+    """Around what reads or writes all of these models: no thread is in the middle of a step meanwhile."""
+    variables = (variable for model in models for _, variable in model.named_variables())
+    storages = {id(v.storage): v.storage for v in variables if v.storage is not None}
     with ExitStack() as stack:
         for _, storage in sorted(storages.items()):  # in one order for all, so that nobody waits for ever
             stack.enter_context(storage.writing)
@@ -104,8 +105,9 @@ def restore(model: Module, arrays: Mapping[str, Array], who: str) -> None:
     check(model, arrays, who)
     variables = named(model)
     if all(variable.storage is not None for variable in variables.values()):
-        for name, variable in variables.items():
-            variable.value[...] = arrays[name]
+        with between_steps(model):
+            for name, variable in variables.items():
+                variable.value[...] = arrays[name]
         return
     wide = any(arrays[name].dtype == np.float64 for name in variables)
     with build.attempt(model):
