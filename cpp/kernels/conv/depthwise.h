@@ -35,13 +35,9 @@ void channel_tile(const ChannelCall<T>& t) {
     for (int i = 0; i < Outputs; ++i)
       acc[i] = simd::fma(simd::load(a + i * t.a_stride, mask), weight, acc[i]);
   }
+  finish(t.epilogue, t.c_stride, acc, [mask](const T* p) { return simd::load(p, mask); });
 #pragma GCC unroll 8
-  for (int i = 0; i < Outputs; ++i) {
-    const int64_t offset = i * t.c_stride;
-    const V value =
-        finish(t.epilogue.at(offset, 0), acc[i], [mask](const T* p) { return simd::load(p, mask); });
-    simd::store(t.c + offset, value, mask);
-  }
+  for (int i = 0; i < Outputs; ++i) simd::store(t.c + i * t.c_stride, acc[i], mask);
 }
 
 inline constexpr int channel_taps = 9;  // taps whose sums run side by side: those of a window of 3 × 3

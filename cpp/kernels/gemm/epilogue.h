@@ -70,6 +70,18 @@ BPCORE_INLINE simd::Vec<T> finish(const Epilogue<T>& epilogue, simd::Vec<T> valu
   return values[0][0];
 }
 
+// For one vector in each of several rows `stride` apart: the questions are asked once for all of them.
+template <class T, int Rows, class Load>
+BPCORE_INLINE void finish(const Epilogue<T>& epilogue, int64_t stride, simd::Vec<T> (&column)[Rows],
+                          Load load) {
+  simd::Vec<T> acc[Rows][1];
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) acc[i][0] = column[i];
+  finish(epilogue, stride, acc, [&](const T* row, int) { return load(row); });
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) column[i] = acc[i][0];
+}
+
 // For one element.
 template <class T>
 BPCORE_INLINE T finish(const Epilogue<T>& epilogue, T value) {

@@ -28,13 +28,13 @@ struct RowsCall {
 template <class T>
 using RowsKernel = void (*)(const RowsCall<T>&);
 
-// A finished vector of row i and columns from j: after its epilogue, in C.
-template <class T, class Access>
-BPCORE_INLINE void store_finished(const RowsCall<T>& t, int i, int64_t j, simd::Vec<T> value,
+// Finished vectors of all rows, of columns from j: after their epilogue, in C.
+template <int Rows, class T, class Access>
+BPCORE_INLINE void store_finished(const RowsCall<T>& t, int64_t j, simd::Vec<T> (&acc)[Rows],
                                   const Access& access) {
-  const int64_t offset = i * t.c_stride + j;
-  access.store(t.c + offset,
-               finish(t.epilogue.at(offset, j), value, [&](const T* p) { return access.load(p); }));
+  finish(t.epilogue.at(j, j), t.c_stride, acc, [&](const T* p) { return access.load(p); });
+#pragma GCC unroll 16
+  for (int i = 0; i < Rows; ++i) access.store(t.c + i * t.c_stride + j, acc[i]);
 }
 
 // C = [C +] A B for Steps steps of k from p: as many rows of B side by side, each from its begin to its end,
@@ -60,13 +60,9 @@ BPCORE_INLINE void add_steps(const RowsCall<T>& t, int64_t p) {
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) acc[i] = simd::fma(factors[i][s], row, acc[i]);
     }
+    if (last) return store_finished(t, j, acc, access);
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-      if (last)
-        store_finished(t, i, j, acc[i], access);
-      else
-        access.store(t.c + i * t.c_stride + j, acc[i]);
-    }
+    for (int i = 0; i < Rows; ++i) access.store(t.c + i * t.c_stride + j, acc[i]);
   });
 }
 
@@ -135,8 +131,7 @@ void multiply_rows_transposed(const RowsCall<T>& t) {
     if (j + w > t.columns) j = t.columns - w;
     V acc[Rows] = {};
     transposed_chains<Rows>(t, t.b + j * t.b_stride, acc);
-#pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) store_finished(t, i, j, acc[i], WholeVector<T>{});
+    store_finished(t, j, acc, WholeVector<T>{});
   }
 }
 
