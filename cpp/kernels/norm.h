@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 #include "kernels/lanes.h"
 #include "kernels/reduce.h"
@@ -75,8 +76,8 @@ struct RowMoments {
     T square = sums[1] / size;
     if constexpr (Centred) {
       rest = sums[0] / size;
-      square -= rest * rest;
-      if (square < T(0)) square = T(0);
+      // Squares of what rounding leaves of very large values may overflow: the factor is zero then, not NaN.
+      if (square <= std::numeric_limits<T>::max()) square = std::max(T(0), square - rest * rest);
     }
     factor = T(1) / std::sqrt(square + eps);
   }
