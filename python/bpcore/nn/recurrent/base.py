@@ -23,7 +23,7 @@ __all__ = ["Recurrent"]
 
 
 class Recurrent(Module):
-    """A layer of cells; a subclass has their class, and `options` are arguments of theirs."""
+    """A layer of cells; a subclass has their class, and says what they are given beside what all are."""
 
     cell: type[Cell]
 
@@ -37,8 +37,11 @@ class Recurrent(Module):
         dropout: float = 0.0,
         return_state: bool = False,
         stateful: bool = False,
+        use_bias: bool = True,
         in_features: int | None = None,
-        **options: Any,
+        kernel_init: Any = "glorot_uniform",
+        recurrent_init: Any = "orthogonal",
+        bias_init: Any = "zeros",
     ) -> None:
         who = type(self).__name__
         self.units = count(who, "units", units, 1)
@@ -56,12 +59,27 @@ class Recurrent(Module):
 
         def made() -> list[Cell]:
             sizes = [in_features, *[directions * self.units] * (layers - 1)]
-            return [self.cell(self.units, in_features=size, **options) for size in sizes]
+            return [
+                self.cell(
+                    self.units,
+                    in_features=size,
+                    use_bias=use_bias,
+                    kernel_init=kernel_init,
+                    recurrent_init=recurrent_init,
+                    bias_init=bias_init,
+                    **self._of_cells(),
+                )
+                for size in sizes
+            ]
 
         self.cells = made()
         self.backward_cells = made() if self.bidirectional else []
         shape = (None, self.units) if layers == 1 else (layers, None, self.units)
         self.carried = [State(shape, "zeros") for _ in range(self.cell.states)] if self.stateful else []
+
+    def _of_cells(self) -> dict[str, Any]:
+        """Further arguments of each cell."""
+        return {}
 
     @property
     def in_features(self) -> int | None:

@@ -10,6 +10,7 @@ from bpcore import ops
 from bpcore.basics import texts
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import choice, count, flag
+from bpcore.basics.signatures import own_init
 from bpcore.nn.init import resolve
 from bpcore.nn.init.common import Settings
 from bpcore.nn.module import Module
@@ -52,6 +53,10 @@ class Cell(Module):
         self.weight = Parameter((in_features, width), kernel_init)
         self.recurrent_weight = Parameter((self.units, width), recurrent_init)
         self.bias = Parameter(width, bias_init) if flag(who, "use_bias", use_bias) else None
+        self._add_more(bias_init)
+
+    def _add_more(self, bias_init: Any) -> None:
+        """Further parameters, behind those that all cells have."""
 
     @property
     def in_features(self) -> int | None:
@@ -214,6 +219,7 @@ class LSTMCell(Cell):
         return [ops.sigmoid(o) * ops.tanh(c), c]
 
 
+@own_init
 class GRUCell(Cell):
     """One step of `nn.GRU`, whose formulas see.
 
@@ -233,24 +239,7 @@ class GRUCell(Cell):
 
     gates = 3
 
-    def __init__(
-        self,
-        units: int,
-        *,
-        in_features: int | None = None,
-        use_bias: bool = True,
-        kernel_init: Any = "glorot_uniform",
-        recurrent_init: Any = "orthogonal",
-        bias_init: Any = "zeros",
-    ) -> None:
-        super().__init__(
-            units,
-            in_features=in_features,
-            use_bias=use_bias,
-            kernel_init=kernel_init,
-            recurrent_init=recurrent_init,
-            bias_init=bias_init,
-        )
+    def _add_more(self, bias_init: Any) -> None:
         self.recurrent_bias = None if self.bias is None else Parameter(self.units, bias_init)
 
     def run(self, gates_x: Any, states: list[Any], lengths: Any) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bpcore.basics.settings import choice
+from bpcore.basics.signatures import own_init
 from bpcore.nn.recurrent.base import Recurrent
 from bpcore.nn.recurrent.cells import GRUCell, LSTMCell, RNNCell
 
@@ -75,6 +76,7 @@ class LSTM(Recurrent):
         recurrent_init: Any = "orthogonal",
         bias_init: Any = "zeros",
     ) -> None:
+        self._unit_forget_bias = unit_forget_bias
         super().__init__(
             units,
             return_sequences,
@@ -83,15 +85,18 @@ class LSTM(Recurrent):
             dropout=dropout,
             return_state=return_state,
             stateful=stateful,
-            in_features=in_features,
-            unit_forget_bias=unit_forget_bias,
             use_bias=use_bias,
+            in_features=in_features,
             kernel_init=kernel_init,
             recurrent_init=recurrent_init,
             bias_init=bias_init,
         )
 
+    def _of_cells(self) -> dict[str, Any]:
+        return {"unit_forget_bias": self._unit_forget_bias}
 
+
+@own_init
 class GRU(Recurrent):
     """Gated recurrent units, with the reset gate after the recurrent product; the output is h'.
 
@@ -110,37 +115,6 @@ class GRU(Recurrent):
     """
 
     cell = GRUCell
-
-    def __init__(
-        self,
-        units: int,
-        return_sequences: bool = False,
-        *,
-        layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        return_state: bool = False,
-        stateful: bool = False,
-        use_bias: bool = True,
-        in_features: int | None = None,
-        kernel_init: Any = "glorot_uniform",
-        recurrent_init: Any = "orthogonal",
-        bias_init: Any = "zeros",
-    ) -> None:
-        super().__init__(
-            units,
-            return_sequences,
-            layers=layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            return_state=return_state,
-            stateful=stateful,
-            in_features=in_features,
-            use_bias=use_bias,
-            kernel_init=kernel_init,
-            recurrent_init=recurrent_init,
-            bias_init=bias_init,
-        )
 
 
 class RNN(Recurrent):
@@ -175,6 +149,7 @@ class RNN(Recurrent):
         recurrent_init: Any = "orthogonal",
         bias_init: Any = "zeros",
     ) -> None:
+        self._activation = choice("RNN", "activation", activation, ("tanh", "relu"))
         super().__init__(
             units,
             return_sequences,
@@ -183,10 +158,12 @@ class RNN(Recurrent):
             dropout=dropout,
             return_state=return_state,
             stateful=stateful,
-            in_features=in_features,
-            activation=choice("RNN", "activation", activation, ("tanh", "relu")),
             use_bias=use_bias,
+            in_features=in_features,
             kernel_init=kernel_init,
             recurrent_init=recurrent_init,
             bias_init=bias_init,
         )
+
+    def _of_cells(self) -> dict[str, Any]:
+        return {"activation": self._activation}
