@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,9 +45,13 @@ class History(dict[str, list[Any]]):
 
     def append(self, seconds: float, values: Mapping[str, Any]) -> None:
         """Adds a finished epoch, in one go: an interrupted run never leaves half of one."""
-        grown = {name: [*self.get(name, ()), value] for name, value in values.items()}
-        self._seconds = [*self.seconds, seconds]
-        self.update(grown)  # from here on there is one epoch more
+        self._seconds[self.last_epoch - self._before :] = [seconds]
+        if not self:
+            self.update({name: [value] for name, value in values.items()})
+            return
+        columns = [self[name] for name in values]
+        # All at once: neither Ctrl-C nor another thread comes between the steps of a single call in C.
+        deque(map(list.append, columns, values.values()), maxlen=0)
 
     def config(self) -> dict[str, Any]:
         """What `from_config` makes the same history of."""
