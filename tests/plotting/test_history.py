@@ -92,6 +92,13 @@ def test_one_epoch_has_one_tick() -> None:
     assert {tick for tick in figure.axes[0].get_xticks() if 0.9 < tick < 1.1} == {1}
 
 
+@pytest.mark.parametrize("epochs", [1, 5, 40])
+def test_there_is_no_epoch_0(epochs: int) -> None:
+    (panel,) = _panels(_history(epochs, loss=float).plot()).values()
+    first, last = panel.get_xlim()
+    assert all(1 <= tick <= epochs for tick in panel.get_xticks() if first <= tick <= last)
+
+
 def test_a_history_without_epochs_is_refused() -> None:
     with pytest.raises(ValueError, match="the history has no epochs"):
         bp.History().plot()

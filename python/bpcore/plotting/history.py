@@ -53,6 +53,7 @@ def plot_history(history: History, *, path: str | os.PathLike[str] | None = None
         last = ", ".join(f"{label} {history[key][-1]:.4g}" for key, label, _, _ in series)
         titled(panel, name, f"last: {last}")
         panel.set_xlabel("epoch")
+        panel.set_xlim(history.epochs[0] - 0.5, history.epochs[-1] + 0.5)  # there is no epoch 0
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if best is not None:
             note = f"least validation loss: epoch {best}" if name == "loss" else None
