@@ -45,9 +45,8 @@ Session::Session(std::shared_ptr<const Plan> plan, std::shared_ptr<const Plan> t
   if (tail) tail_ = make_part(std::move(tail), rest, threads_);
   if (options_.accumulate > 1 && tail_.plan && tail_.updated != full_.updated)
     throw ValueError(
-        "session: to accumulate gradients, all batches must reach the same parameters, which the last, "
-        "smaller "
-        "one doesn't");
+        "session: to accumulate gradients, all batches must reach the same parameters, "
+        "which the last, smaller one doesn't");
   if (options_.accumulate > 1) {
     if (!update_ || !outputs_.has_weight())
       throw ValueError(
@@ -103,7 +102,8 @@ void Session::seek(int64_t position, const std::vector<double>& totals, int64_t 
   if (position < 0 || position > steps_per_epoch_ || skipped < 0 || skipped > position)
     throw ValueError(concat("session: there is no step ", position, " with ", skipped,
                             " left out in epochs of ", steps_per_epoch_, " steps"));
-  outputs_.resume(totals, collected, position * options_.accumulate * options_.batch_size);
+  const int64_t batches = std::min(position * options_.accumulate, batches_);
+  outputs_.resume(totals, collected, batches * options_.batch_size);
   position_ = position;
   skipped_ = skipped;
 }
