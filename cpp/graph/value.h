@@ -58,7 +58,7 @@ inline Value sum(Value a, std::vector<int64_t> axes, bool keepdims = false) {
 inline Value zeros(Graph& graph, const TensorType& type) {
   return broadcast_to({graph, graph.scalar(0, type.dtype)}, type.shape);
 }
-// A part of a record (see ops/part.cpp): its elements from `offset` on, in `shape`.
+// A part of a record (see ops/shapes/part.cpp): its elements from `offset` on, in `shape`.
 inline Value part(Value record, int64_t offset, const Shape& shape) {
   return apply("part", {record}, {{"offset", offset}, {"shape", shape.to_vector()}});
 }

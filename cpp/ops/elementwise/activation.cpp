@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "kernels/vector_math.h"
-#include "ops/activation.h"
-#include "ops/binary.h"
-#include "ops/unary.h"
+#include "ops/elementwise/activation.h"
+#include "ops/elementwise/binary.h"
+#include "ops/elementwise/unary.h"
 
 namespace bpcore {
 

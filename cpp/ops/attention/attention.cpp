@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "graph/autodiff.h"
-#include "ops/attention.h"
+#include "ops/attention/attention.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 

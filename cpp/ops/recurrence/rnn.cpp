@@ -6,11 +6,11 @@
 #include "kernels/recurrent_cells.h"
 
 #include "graph/autodiff.h"
-#include "ops/activation.h"
+#include "ops/elementwise/activation.h"
 #include "ops/op_list.h"
 #include "ops/record.h"
-#include "ops/recurrent.h"
-#include "ops/unrolled.h"
+#include "ops/recurrence/recurrent.h"
+#include "ops/recurrence/unrolled.h"
 
 namespace bpcore {
 

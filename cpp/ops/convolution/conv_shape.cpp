@@ -1,4 +1,4 @@
-#include "ops/conv_shape.h"
+#include "ops/convolution/conv_shape.h"
 
 #include "core/error.h"
 

@@ -1,5 +1,5 @@
 // exp, expm1, log, log1p, softplus, erf, sqrt, abs, neg, sign, cast.
-#include "ops/unary.h"
+#include "ops/elementwise/unary.h"
 
 #include <cmath>
 

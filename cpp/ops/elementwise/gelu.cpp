@@ -2,7 +2,7 @@
 // derivative needs of it would be kept in memory.
 #include "kernels/gelu.h"
 
-#include "ops/unary.h"
+#include "ops/elementwise/unary.h"
 
 namespace bpcore {
 

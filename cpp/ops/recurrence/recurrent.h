@@ -5,7 +5,7 @@
 
 #include "kernels/recurrent.h"
 
-#include "ops/product.h"
+#include "ops/products/product.h"
 #include "ops/rules.h"
 
 namespace bpcore {

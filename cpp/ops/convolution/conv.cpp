@@ -7,8 +7,8 @@
 #include "graph/autodiff.h"
 #include "kernels/conv/conv.h"
 #include "kernels/conv/winograd.h"
-#include "ops/activation.h"
-#include "ops/conv_shape.h"
+#include "ops/convolution/conv_shape.h"
+#include "ops/elementwise/activation.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 

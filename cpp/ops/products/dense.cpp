@@ -1,8 +1,8 @@
 // dense: x·W + b with an activation, the layer that most networks are made of.
 #include "graph/autodiff.h"
-#include "ops/activation.h"
+#include "ops/elementwise/activation.h"
 #include "ops/op_list.h"
-#include "ops/product.h"
+#include "ops/products/product.h"
 #include "ops/rules.h"
 
 namespace bpcore {

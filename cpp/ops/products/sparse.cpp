@@ -6,7 +6,7 @@
 // them. What lies behind indptr's last element doesn't count. Columns may come in any order and repeatedly.
 #include "kernels/sparse.h"
 #include "graph/autodiff.h"
-#include "ops/activation.h"
+#include "ops/elementwise/activation.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 

@@ -1,6 +1,6 @@
 // Comparisons, logic and where. Their results are masks; no gradient flows through a mask.
-#include "ops/binary.h"
-#include "ops/unary.h"
+#include "ops/elementwise/binary.h"
+#include "ops/elementwise/unary.h"
 
 namespace bpcore {
 

@@ -4,7 +4,7 @@
 #include "kernels/strided.h"
 
 #include "graph/autodiff.h"
-#include "ops/elementwise.h"
+#include "ops/elementwise/elementwise.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 

@@ -1,7 +1,7 @@
 // add, subtract, multiply, divide, power, maximum, minimum, with broadcasting.
 #include <cmath>
 
-#include "ops/binary.h"
+#include "ops/elementwise/binary.h"
 
 namespace bpcore {
 

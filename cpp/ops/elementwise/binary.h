@@ -6,7 +6,7 @@
 
 #include "graph/autodiff.h"
 #include "kernels/elementwise.h"
-#include "ops/elementwise.h"
+#include "ops/elementwise/elementwise.h"
 #include "ops/op_list.h"
 #include "ops/rules.h"
 

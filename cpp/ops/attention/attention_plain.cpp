@@ -1,7 +1,7 @@
 // Checks of attention's inputs, and what it means in plain ops.
 #include <limits>
 
-#include "ops/attention.h"
+#include "ops/attention/attention.h"
 #include "ops/rules.h"
 
 namespace bpcore {

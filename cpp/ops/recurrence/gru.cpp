@@ -9,8 +9,8 @@
 #include "graph/autodiff.h"
 #include "ops/op_list.h"
 #include "ops/record.h"
-#include "ops/recurrent.h"
-#include "ops/unrolled.h"
+#include "ops/recurrence/recurrent.h"
+#include "ops/recurrence/unrolled.h"
 
 namespace bpcore {
 

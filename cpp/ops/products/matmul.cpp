@@ -3,7 +3,7 @@
 
 #include "graph/autodiff.h"
 #include "ops/op_list.h"
-#include "ops/product.h"
+#include "ops/products/product.h"
 #include "ops/rules.h"
 
 namespace bpcore {
