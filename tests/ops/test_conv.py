@@ -48,6 +48,11 @@ SMALL: list[Conv] = [
     ((2, 6, 3, 1), (2, 3), 2, (2, 1), (0, 0, 0, 0), (1, 1), 1),
     ((1, 3, 4, 1), (3, 2), 2, (1, 2), (0, 2, 0, 1), (1, 1), 1),
     ((1, 3, 2, 1), (2, 2), 1, (9, 7), (1, 0, 0, 1), (1, 1), 1),  # strides beyond the image
+    ((2, 8, 11, 2), (2, 3), 2, (5, 7), (1, 0, 2, 1), (1, 1), 1),  # strides beyond the kernel
+    ((2, 1, 23, 1), (1, 2), 3, (1, 9), (0, 0, 0, 4), (1, 4), 1),
+    ((1, 9, 12, 2), (2, 2), 2, (4, 6), (0, 1, 1, 0), (6, 3), 1),  # dilation and stride have a common factor
+    ((1, 8, 9, 1), (3, 2), 2, (3, 4), (1, 0, 2, 0), (3, 4), 1),  # all taps meet one class
+    ((1, 11, 10, 4), (2, 2), 6, (6, 4), (2, 2, 0, 1), (5, 6), 2),
     ((1, 0, 3, 2), (2, 2), 1, (2, 1), (2, 1, 0, 0), (1, 1), 1),  # nothing but padding
     ((0, 4, 4, 2), (2, 2), 3, (1, 1), (1, 1, 1, 1), (1, 1), 1),
     ((0, 4, 4, 2), (2, 2), 2, (2, 2), NONE, (1, 1), 2),
@@ -81,6 +86,8 @@ LARGE: list[Conv] = [
     ((3, 9, 11, 33), (3, 3), 50, (1, 1), (1, 1, 1, 1), (1, 1), 1),
     ((1, 7, 7, 300), (3, 3), 48, (1, 1), (0, 1, 2, 0), (1, 1), 1),
     ((1, 8, 300, 40), (3, 3), 130, (1, 1), NONE, (1, 1), 1),
+    # Strides beyond the kernel: what no tap meets is cleared, in several tasks.
+    ((2, 60, 70, 24), (2, 3), 40, (9, 16), (3, 0, 0, 5), (2, 4), 1),
 ]  # fmt: skip
 
 
@@ -180,6 +187,24 @@ def test_the_gradient_by_the_bias_comes_along_and_threads_change_no_bit(conv: Co
         assert record.run(None, arrays, threads=threads)[0].tobytes() == found.tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [(3000, 4000), (1, 1 << 22)])
+def test_a_stride_of_thousands_costs_what_the_kernels_taps_do(size: Pair, dtype: str) -> None:
+    """Its residue classes are millions, of which no tap meets any but six, or two."""
+    kernel = (2, 3) if size[0] > 1 else (1, 2)
+    strides, dilation = [8192, 1 << 27], [700, 1100]
+    weight, g = normal((*kernel, 1, 1), key=1).astype(dtype), np.full((1, 1, 1, 1), 2, dtype)
+    found = apply(
+        "conv2d_input_gradient", g, weight, size=list(size), strides=strides, padding=[0] * 4,
+        dilation=dilation, groups=1,
+    )  # fmt: skip
+    rows, columns = (
+        slice(0, (count - 1) * step + 1, step) for count, step in zip(kernel, dilation, strict=True)
+    )
+    np.testing.assert_array_equal(found[0, rows, columns], 2 * weight[..., 0])
+    assert np.count_nonzero(found) == weight.size
+
+
 @pytest.mark.parametrize("channels", [1, 3, 20])
 def test_nan_reaches_the_windows_that_see_it(channels: int) -> None:
     x = np.ones((2, 6, 7, channels))
@@ -226,7 +251,13 @@ def test_bias_and_activation_spelled_out_become_one_instruction(activation: str)
 
 @pytest.mark.parametrize(
     ("dtype", "strides", "size", "channels"),
-    [("float64", 1, 4, 4), ("float64", 2, 9, 4), ("float32", 1, 9, 4), ("float32", 1, 9, 20)],
+    [
+        ("float64", 1, 4, 4),
+        ("float64", 2, 9, 4),
+        ("float64", 5, 14, 4),
+        ("float32", 1, 9, 4),
+        ("float32", 1, 9, 20),
+    ],
 )
 def test_the_mask_of_relus_derivative_goes_into_the_input_gradient(
     dtype: str, strides: int, size: int, channels: int

@@ -22,7 +22,7 @@ struct Window {
     const int64_t from = std::clamp<int64_t>(ceil_div(std::max<int64_t>(-first, 0), spread), 0, taps);
     return {from, std::clamp<int64_t>(ceil_div(std::max<int64_t>(in - first, 0), spread), from, taps)};
   }
-  bool inside() const { return out == 0 || taps == 0 || (begin >= 0 && begin + extent(out) <= in); }
+  bool inside() const { return out == 0 || (begin >= 0 && begin + extent(out) <= in); }
 };
 
 // The window of so many outputs side by side, and how many of those there are.

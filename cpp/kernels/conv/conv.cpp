@@ -1,7 +1,6 @@
 #include "kernels/conv/conv.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "kernels/conv/depthwise.h"
 #include "kernels/gemm/blocks.h"
@@ -76,39 +75,6 @@ CorrelationShape forward_correlation(const ConvShape& s) {
   return {s.images, s.channels, s.filters, s.groups, false, axis(s.y), axis(s.x)};
 }
 
-namespace {
-
-// The positions first, first + stride, ... of the input: output o met position i by tap t if o · stride +
-// t · dilation = i + before. Their taps are `apart` from each other, the last first, so that the
-// outputs come in order.
-CorrelationAxis residue_class(const ConvAxis& a, int64_t first) {
-  const int64_t common = std::gcd(a.stride, a.dilation), apart = a.stride / common;
-  const int64_t positions = ceil_div(a.in - first, a.stride), residue = (first + a.before) % a.stride;
-  CorrelationAxis axis{
-      {a.out, positions, 1, 0, 0, a.dilation / common}, a.in, first, a.stride, a.kernel, 0, -apart};
-  const int64_t candidates = std::min(apart, a.kernel);
-  int64_t least = 0;
-  while (least < candidates && (least * a.dilation - residue) % a.stride != 0) ++least;
-  if (least == candidates) return axis;
-  axis.window.taps = ceil_div(a.kernel - least, apart);
-  axis.tap_first = least + (axis.window.taps - 1) * apart;
-  axis.window.begin = (first + a.before - axis.tap_first * a.dilation) / a.stride;
-  return axis;
-}
-
-}  // namespace
-
-std::vector<CorrelationShape> input_gradient_correlations(const ConvShape& s) {
-  std::vector<CorrelationShape> classes;
-  for (int64_t y = 0; y < std::min(s.y.stride, s.y.in); ++y)
-    for (int64_t x = 0; x < std::min(s.x.stride, s.x.in); ++x) {
-      CorrelationAxis rows = residue_class(s.y, y), columns = residue_class(s.x, x);
-      if (rows.window.taps == 0 || columns.window.taps == 0) rows.window.taps = columns.window.taps = 0;
-      classes.push_back({s.images, s.filters, s.channels, s.groups, true, rows, columns});
-    }
-  return classes;
-}
-
 template <class T>
 Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks)
     : shape_(shape), together_(outputs_together<T>(shape)), x_outputs_(shape.x.window.out) {
@@ -144,7 +110,6 @@ Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks)
   pieces_ = run_pieces_ > 1
                 ? run_count * run_pieces_
                 : ceil_div(run_count, std::max<int64_t>(1, most_depth / std::max<int64_t>(run_depth_, 1)));
-  pieces_ = std::max<int64_t>(pieces_, 1);  // nothing to sum: zeros
   in_place_ = !shape.transposed && shape.groups == 1 && strips_ == 1 && together_ == 1;
   if (!depthwise_ && !in_place_) {
     const int64_t longest =
@@ -165,7 +130,7 @@ void Correlation<T>::make_runs() {
   const int64_t depth = shape_.depth / shape_.groups;
   const bool joined = shape_.groups == 1 && (x.spread == 1 || x.taps == 1);
   run_depth_ = joined ? x.taps * depth : depth;
-  row_runs_ = joined ? std::min<int64_t>(x.taps, 1) : x.taps;
+  row_runs_ = joined ? 1 : x.taps;
   for (int64_t i = 0; i < y.taps; ++i)
     for (int64_t j = 0; j < row_runs_; ++j) {
       runs_.push_back(i * y.spread * bands_.row_stride() + j * x.spread * shape_.depth);

@@ -32,8 +32,8 @@ struct ConvShape {
 ConvShape merged(const ConvShape& shape);
 
 // A window slides over a source and meets some taps of the weight in an order of its own; every so many
-// elements of the target are written. The forward pass is one of them; so is the input gradient for each
-// residue class of the strides, of which the window sees only the taps that meet it.
+// elements of the target are written. It has taps, some or all of which may lie outside of the source. The
+// forward pass is one of them; the input gradient consists of several (input_gradient.h).
 struct CorrelationAxis {
   Window window;
   int64_t target, first, every;         // output o goes to position first + o * every of `target`
@@ -47,7 +47,6 @@ struct CorrelationShape {
 };
 
 CorrelationShape forward_correlation(const ConvShape& shape);
-std::vector<CorrelationShape> input_gradient_correlations(const ConvShape& shape);
 
 // target = epilogue(source correlated with weight); for T float and double. Every element is one chain of
 // fused multiply-adds in the order of the window's taps, and of channels within a tap: its bits depend on

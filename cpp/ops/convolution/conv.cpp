@@ -6,6 +6,7 @@
 
 #include "graph/autodiff.h"
 #include "kernels/conv/conv.h"
+#include "kernels/conv/input_gradient.h"
 #include "kernels/conv/winograd.h"
 #include "ops/convolution/conv_shape.h"
 #include "ops/elementwise/activation.h"
@@ -64,6 +65,20 @@ void run_correlations(Routine& routine, const std::vector<kernels::CorrelationSh
     if (shapes.size() == 1 && kernels::WinogradCorrelation<T>::pays(shapes[0]))
       return run_parts<T, kernels::WinogradCorrelation<T>>(routine, shapes, body);
   run_parts<T, kernels::Correlation<T>>(routine, shapes, body);
+}
+
+// Adds the tasks that write the zeros of positions which no part reaches.
+template <class T>
+void clear_unmet(Routine& routine, const kernels::UnmetPositions& unmet) {
+  for (Work* work : {static_cast<Work*>(&routine), &routine.alone, &routine.pair}) {
+    const int64_t before = work->tasks;
+    work->run = [=, run = std::move(work->run)](const Frame& frame, int64_t task) {
+      if (task < before) return run(frame, task);
+      unmet.clear(task - before, frame.output<T>());
+    };
+    work->tasks += unmet.tasks();
+  }
+  routine.cost += 0.1 * static_cast<double>(unmet.elements());
 }
 
 class Conv2d final : public Op {
@@ -161,6 +176,7 @@ class Conv2dInputGradient final : public Op {
     const kernels::ConvShape shape = kernels::merged(shape_of(node));
     const bool has_where = node.count() == 3;
     Routine routine;
+    routine.cost = conv_cost(shape);
     with_float(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       run_correlations<T>(routine, kernels::input_gradient_correlations(shape),
@@ -170,8 +186,9 @@ class Conv2dInputGradient final : public Op {
                             part.run(task, frame.input<T>(0), frame.input<T>(1), frame.output<T>(), epilogue,
                                      reinterpret_cast<T*>(frame.scratch));
                           });
+      const kernels::UnmetPositions unmet(shape);
+      if (unmet.tasks() > 0) clear_unmet<T>(routine, unmet);
     });
-    routine.cost = conv_cost(shape);
     return routine;
   }
 
