@@ -33,4 +33,21 @@ py::array empty_array(DType dtype, const Shape& shape);
 py::array view_of(char* data, DType dtype, const Shape& shape, py::handle owner);
 void expect_contiguous(const char* what, const py::array& array);  // throws ValueError
 
+// Longer work lets other Python threads run meanwhile; for shorter, getting the lock back may take longer.
+constexpr double nanoseconds_without_lock = 20e3;
+
+// What work on data takes, roughly, in nanoseconds.
+constexpr double per_element_seen = 0.2, per_byte_moved = 0.1, per_row_placed = 4, per_number_drawn = 10;
+
+// work(), which takes about so long and touches no Python object. Those whose memory it reads are kept alive
+// by the call's arguments, or by what holds them. Other threads may write to that memory meanwhile: each
+// element is then seen before or after, and an index that was in range may no longer be. So it is at any time
+// between two calls; kernels look at every index again where they use it.
+template <class Work>
+auto without_lock(double nanoseconds, Work&& work) {
+  if (nanoseconds < nanoseconds_without_lock) return work();
+  const py::gil_scoped_release release;
+  return work();
+}
+
 }  // namespace bpcore::bindings

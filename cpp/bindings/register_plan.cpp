@@ -45,10 +45,6 @@ py::list run_plan(const Plan& plan, Store* store, const std::vector<py::array>& 
   return results;
 }
 
-// Longer runs let other Python threads run meanwhile; for shorter ones, getting the lock back may take
-// longer.
-constexpr double nanoseconds_without_lock = 20e3;
-
 // An evaluator and what its input must be.
 class BoundEvaluator {
  public:
@@ -68,19 +64,13 @@ class BoundEvaluator {
     if (finite && is_float(type.dtype)) {
       const SampleType kind = type.dtype == DType::Float32 ? SampleType::Float32 : SampleType::Float64;
       const SampleArray values{static_cast<const char*>(input.data()), kind, type.shape.elements(), 1};
-      if (first_not_finite(values, type.dtype) >= 0) return py::none();
+      const double looking = per_element_seen * static_cast<double>(values.rows);
+      if (without_lock(looking, [&] { return first_not_finite(values, type.dtype); }) >= 0) return py::none();
     }
     py::array output(output_dtype_, output_shape_);
     char* to = static_cast<char*>(output.mutable_data());
     const char* from = static_cast<const char*>(input.data());
-    bool good = false;
-    if (evaluator_.plan().cost() < nanoseconds_without_lock) {
-      good = evaluator_.run(from, to);
-    } else {
-      const py::gil_scoped_release release;
-      good = evaluator_.run(from, to);
-    }
-    if (!good) return py::none();
+    if (!without_lock(evaluator_.plan().cost(), [&] { return evaluator_.run(from, to); })) return py::none();
     return output;
   }
 

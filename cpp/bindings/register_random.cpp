@@ -11,7 +11,10 @@ py::array_t<double> draw_array(const std::vector<int64_t>& sizes, Draw draw) {
   const Shape shape(sizes);
   py::array_t<double> result(shape.to_vector());
   double* out = result.mutable_data();
-  for (int64_t i = 0; i < shape.elements(); ++i) out[i] = draw(static_cast<uint64_t>(i));
+  const int64_t count = shape.elements();
+  without_lock(per_number_drawn * static_cast<double>(count), [&] {
+    for (int64_t i = 0; i < count; ++i) out[i] = draw(static_cast<uint64_t>(i));
+  });
   return result;
 }
 
@@ -35,7 +38,9 @@ void register_random(py::module_& module) {
       [](int64_t count, uint64_t seed, uint64_t epoch) {
         if (count < 0) throw ValueError(concat("permutation: n must not be negative, got ", count));
         py::array_t<int64_t> order(count);
-        permutation(count, seed, epoch, order.mutable_data());
+        int64_t* to = order.mutable_data();
+        without_lock(per_row_placed * static_cast<double>(count),
+                     [&] { permutation(count, seed, epoch, to); });
         return order;
       },
       py::arg("n"), py::arg("seed"), py::arg("epoch"));

@@ -27,8 +27,14 @@ py::array flat_view(py::handle owner, const FlatLayout& layout, const Buffer& bu
 void register_store(py::module_& module) {
   py::class_<Store, std::shared_ptr<Store>>(module, "Store")
       .def(py::init([](const Tensors& parameters, const Tensors& states, const std::string& dtype) {
-             return std::make_shared<Store>(with_shapes(parameters), with_shapes(states),
-                                            dtype_from_name(dtype));
+             const auto sized_parameters = with_shapes(parameters), sized_states = with_shapes(states);
+             const DType known = dtype_from_name(dtype);
+             double bytes = 0;
+             for (const auto& [name, shape] : sized_parameters)
+               bytes += static_cast<double>(shape.elements()) * static_cast<double>(size_of(known));
+             return without_lock(per_byte_moved * bytes, [&] {
+               return std::make_shared<Store>(sized_parameters, sized_states, known);
+             });
            }),
            py::arg("parameters"), py::arg("states"), py::arg("dtype"))
       .def_property_readonly("dtype",

@@ -44,7 +44,9 @@ std::shared_ptr<Update> make_update(
   options.average = average;
   for (const auto& [kind, slot, most] : constraints)
     options.constraints.push_back({kind_of(kind), slot, most});
-  return std::make_shared<Update>(std::move(store), name, std::move(options));
+  const auto slot_bytes = static_cast<double>(store->parameter_layout.bytes());
+  return without_lock(per_byte_moved * slot_bytes,
+                      [&] { return std::make_shared<Update>(std::move(store), name, std::move(options)); });
 }
 
 // An array, or of ragged rows (indptr, array), of their places (indptr, None).
@@ -61,7 +63,8 @@ SampleArray any_samples_of(const py::object& given) {
   return {samples.data, samples.type, rows, samples.rows * samples.row_elements, places};
 }
 
-// A session with the arrays that it reads.
+// A session with the arrays that it reads. Its owner sees to it that no two threads use it at once: most of
+// what it does is done without the lock.
 struct BoundSession {
   std::vector<py::object> arrays;
   Session session;
@@ -73,9 +76,14 @@ std::unique_ptr<BoundSession> make_session(std::shared_ptr<const Plan> plan, std
                                            const SessionOptions& options) {
   std::vector<SampleArray> samples;
   for (const py::object& array : arrays) samples.push_back(any_samples_of(array));
-  return std::unique_ptr<BoundSession>(new BoundSession{
-      std::move(arrays), Session(std::move(plan), std::move(tail), std::move(watching), std::move(store),
-                                 std::move(update), std::move(samples), options)});
+  const auto rows = static_cast<double>(samples.empty() ? 0 : samples.front().rows);
+  const auto make = [&] {  // throws with the lock held again: then the arrays go
+    return without_lock(per_row_placed * rows, [&] {
+      return Session(std::move(plan), std::move(tail), std::move(watching), std::move(store),
+                     std::move(update), std::move(samples), options);
+    });
+  };
+  return std::unique_ptr<BoundSession>(new BoundSession{std::move(arrays), make()});
 }
 
 py::array_t<double> doubles(const std::vector<double>& values) {
@@ -97,7 +105,9 @@ int64_t run_session(BoundSession& bound, int64_t steps,
 py::array collected_rows(const BoundSession& bound, int64_t output) {
   const Outputs::Rows rows = bound.session.outputs().collected(output);
   py::array copy = empty_array(rows.dtype, Shape{rows.rows, rows.row_elements});
-  std::memcpy(copy.mutable_data(), rows.data, static_cast<size_t>(copy.nbytes()));
+  void* to = copy.mutable_data();
+  const auto bytes = static_cast<size_t>(copy.nbytes());
+  without_lock(per_byte_moved * static_cast<double>(bytes), [&] { std::memcpy(to, rows.data, bytes); });
   return copy;
 }
 
@@ -105,12 +115,14 @@ py::array collected_rows(const BoundSession& bound, int64_t output) {
 void seek_session(BoundSession& bound, int64_t position, const std::vector<double>& totals, int64_t skipped,
                   const std::map<int64_t, py::array>& collected) {
   std::map<int64_t, Outputs::Rows> known;
+  double bytes = 0;
   for (const auto& [output, rows] : collected) {
     expect_contiguous("session", rows);
     if (rows.ndim() != 2) throw ValueError(concat("session: these are no rows of output ", output));
     known[output] = {dtype_of(rows), static_cast<const char*>(rows.data()), rows.shape(0), rows.shape(1)};
+    bytes += static_cast<double>(rows.nbytes());
   }
-  bound.session.seek(position, totals, skipped, known);
+  without_lock(per_byte_moved * bytes, [&] { bound.session.seek(position, totals, skipped, known); });
 }
 
 }  // namespace
@@ -169,7 +181,8 @@ void register_training(py::module_& module) {
       .def(
           "begin_epoch",
           [](BoundSession& bound, uint64_t epoch, bool shuffle) {
-            bound.session.begin_epoch(epoch, shuffle);
+            const double rows = shuffle ? static_cast<double>(bound.session.samples()) : 0;
+            without_lock(per_row_placed * rows, [&] { bound.session.begin_epoch(epoch, shuffle); });
           },
           py::arg("epoch"), py::arg("shuffle"))
       .def("seek", &seek_session, py::arg("position"), py::arg("totals"), py::arg("skipped"),

@@ -56,6 +56,7 @@ class Session {
   int64_t run(int64_t steps, const double* rates);
 
   int64_t position() const { return position_; }  // steps of this epoch
+  int64_t samples() const { return inputs_.samples(); }
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
   size_t groups() const { return update_ ? update_->optimizer().groups() : 1; }
   int64_t skipped() const { return skipped_; }  // steps of this epoch
