@@ -19,6 +19,11 @@ int main(int argc, char** argv) {
   add_peak_benchmarks();
   add_product_benchmarks();
   add_elementwise_benchmarks();
+  add_convolution_benchmarks();
+  add_pooling_benchmarks();
+  add_recurrence_benchmarks();
+  add_attention_benchmarks();
+  add_normalization_benchmarks();
   add_optimizer_benchmarks();
   add_planner_benchmarks();
   add_step_benchmarks();
