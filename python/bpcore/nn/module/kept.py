@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bpcore.basics.cache import PlanCache
 
 if TYPE_CHECKING:
-    from bpcore.nn.module.calling import Compiled, Quick
+    from bpcore.nn.module.calling import Compiled
+    from bpcore.nn.module.quick import Quick
 
 __all__ = ["Kept", "Runtime"]
 
