@@ -22,7 +22,7 @@ class Runtime:
         self.built = False  # whether all parameters below it exist
         self.output: Any = None  # its output's shape when it was last traced
         self.inputs: list[tuple[tuple[int, ...], str]] = []  # shapes and dtypes, if all were tensors
-        self.plans: PlanCache[Compiled] = PlanCache(8, owner)
+        self.plans: PlanCache[Compiled] = PlanCache(32, owner)
         self.quick: Quick | None = None  # the way of the last call, where there is a short one
 
 
