@@ -48,8 +48,8 @@ def _evaluator() -> Callable[[], Any]:
     """Of one element of a view: what it costs is the look at its input."""
     graph = Graph()
     plan = graph.plan(graph.sum(graph.add("part", graph.input(f32(COUNT)), offset=0, shape=[1])))
-    evaluate = core.Evaluator(plan, None)
-    return lambda: evaluate(FLOATS, True)
+    evaluate = core.Evaluator(plan, None, False)
+    return lambda: evaluate((FLOATS,), True)
 
 
 def _store() -> Any:
