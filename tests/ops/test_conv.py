@@ -88,6 +88,10 @@ LARGE: list[Conv] = [
     ((1, 8, 300, 40), (3, 3), 130, (1, 1), NONE, (1, 1), 1),
     # Strides beyond the kernel: what no tap meets is cleared, in several tasks.
     ((2, 60, 70, 24), (2, 3), 40, (9, 16), (3, 0, 0, 5), (2, 4), 1),
+    # Small images: the way back leaves out the taps that an output's images don't meet.
+    ((19, 9, 7, 3), (5, 5), 16, (1, 1), NONE, (1, 1), 1),
+    ((9, 6, 8, 80), (5, 5), 70, (1, 1), (0, 1, 0, 0), (1, 1), 1),
+    ((23, 9, 8, 33), (4, 4), 20, (2, 2), (1, 0, 0, 0), (1, 1), 1),
 ]  # fmt: skip
 
 
@@ -156,7 +160,7 @@ def test_values_and_derivatives(case: Case) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("conv", [LARGE[i] for i in (1, 3, 4, 6, 10, 16, 21)], ids=str)
+@pytest.mark.parametrize("conv", [LARGE[i] for i in (1, 3, 4, 6, 10, 16, 21, 25, 26, 27)], ids=str)
 def test_an_image_has_the_same_bits_alone(conv: Conv, dtype: str) -> None:
     x, weight, g = (
         v.astype(dtype) for v in (normal(conv[0]), normal(_weight(conv), key=1), normal(_output(conv), key=2))
@@ -203,6 +207,19 @@ def test_a_stride_of_thousands_costs_what_the_kernels_taps_do(size: Pair, dtype:
     )
     np.testing.assert_array_equal(found[0, rows, columns], 2 * weight[..., 0])
     assert np.count_nonzero(found) == weight.size
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("conv", LARGE, ids=str)
+def test_threads_change_no_bit_of_the_input_gradient(conv: Conv, dtype: str) -> None:
+    graph = Graph()
+    g, weight = graph.input((_output(conv), dtype)), graph.input((_weight(conv), dtype))
+    size = list(conv[0][1:3])
+    plan = graph.plan(graph.add("conv2d_input_gradient", g, weight, size=size, **_window(conv)))
+    arrays = [normal(_output(conv)).astype(dtype), normal(_weight(conv), key=1).astype(dtype)]
+    (found,) = plan.run(None, arrays, threads=1)
+    for threads in (2, 3, 8):
+        assert plan.run(None, arrays, threads=threads)[0].tobytes() == found.tobytes()
 
 
 @pytest.mark.parametrize("channels", [1, 3, 20])

@@ -22,6 +22,18 @@ struct Window {
     const int64_t from = std::clamp<int64_t>(ceil_div(std::max<int64_t>(-first, 0), spread), 0, taps);
     return {from, std::clamp<int64_t>(ceil_div(std::max<int64_t>(in - first, 0), spread), from, taps)};
   }
+  // The taps of all outputs that are inside.
+  int64_t all_taps_inside() const {
+    int64_t count = 0;
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const int64_t first = begin + tap * spread;  // of output 0
+      const int64_t from = ceil_div(std::max<int64_t>(-first, 0), step);
+      count +=
+          std::clamp<int64_t>(ceil_div(std::max<int64_t>(in - first, 0), step), from, std::max(from, out)) -
+          std::min(from, out);
+    }
+    return count;
+  }
   bool inside() const { return out == 0 || (begin >= 0 && begin + extent(out) <= in); }
 };
 

@@ -16,6 +16,9 @@ constexpr int64_t block_bytes = 384 << 10;
 // A weight up to this size is packed once a task, a larger one panel by panel, block after block.
 constexpr int64_t packed_bytes = 512 << 10;
 
+// Of the taps along x, at most this share is inside where the rows of a tile are images.
+constexpr double most_inside = 0.8;
+
 // A task below this many multiplications is not worth handing out.
 constexpr double task_products = 1e6;
 
@@ -34,47 +37,6 @@ int64_t outputs_together(const CorrelationShape& s) {
 
 }  // namespace
 
-double ConvShape::products() const {
-  return static_cast<double>(images) * static_cast<double>(y.out * x.out * y.kernel * x.kernel) *
-         static_cast<double>(group_channels() * filters);
-}
-
-ConvShape merged(const ConvShape& shape) {
-  ConvShape s = shape;
-  const ConvAxis one{1, 1, 1, 1, 0, 1};
-  const auto tiled = [](const ConvAxis& a) {
-    return a.before == 0 && a.stride == a.kernel && a.dilation == 1 && a.in == a.out * a.kernel;
-  };
-  const auto single = [](const ConvAxis& a) {
-    return a.before == 0 && a.kernel == 1 && a.stride == 1 && a.out == a.in;
-  };
-  // With one output, any stride is as good as one that leads to the next image.
-  for (ConvAxis* axis : {&s.y, &s.x})
-    if (axis->before == 0 && axis->out == 1 && axis->kernel == axis->in) axis->stride = axis->kernel;
-  if (s.groups == 1 && tiled(s.x)) {
-    s.channels *= s.x.kernel;
-    s.x = {s.x.out, s.x.out, 1, 1, 0, 1};
-  }
-  if (s.groups == 1 && tiled(s.y) && single(s.x) && s.x.in == 1) {
-    s.channels *= s.y.kernel;
-    s.y = {s.y.out, s.y.out, 1, 1, 0, 1};
-  }
-  if (single(s.y) && single(s.x)) {
-    const int64_t pixels = s.images * s.y.in * s.x.in;
-    s.images = 1;
-    s.y = one;
-    s.x = {pixels, pixels, 1, 1, 0, 1};
-  }
-  return s;
-}
-
-CorrelationShape forward_correlation(const ConvShape& s) {
-  const auto axis = [](const ConvAxis& a) -> CorrelationAxis {
-    return {{a.in, a.out, a.stride, -a.before, a.kernel, a.dilation}, a.out, 0, 1, a.kernel, 0, 1};
-  };
-  return {s.images, s.channels, s.filters, s.groups, false, axis(s.y), axis(s.x)};
-}
-
 template <class T>
 Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks)
     : shape_(shape), together_(outputs_together<T>(shape)), x_outputs_(shape.x.window.out) {
@@ -89,13 +51,19 @@ Correlation<T>::Correlation(const CorrelationShape& shape, int64_t most_tasks)
                           static_cast<double>(depth * columns * shape.groups);
   const int64_t wanted = tasks_worth(products, most_tasks);
   const int64_t vectors = ceil_div(columns, w);
-  const TileLimits tile = tile_limits<T>(x.out, vectors);
-  tile_rows_ = tile.rows;
   const int64_t output_bytes =
       (shape.depth * y.step * x.step + columns * shape.groups) * static_cast<int64_t>(sizeof(T));
+  const int64_t most_outputs = block_bytes / std::max<int64_t>(output_bytes, 1);
+  const int64_t outputs_of_a_tile = table.rows * y.out * x.out;  // whose rows are images
+  across_images_ =
+      shape.transposed && shape.groups == 1 && (x.spread == 1 || x.taps == 1) && shape.images >= table.rows &&
+      outputs_of_a_tile <= most_outputs &&
+      static_cast<double>(x.all_taps_inside()) < most_inside * static_cast<double>(x.taps * x.out);
+  const TileLimits tile = tile_limits<T>(across_images_ ? shape.images : x.out, vectors);
+  tile_rows_ = tile.rows;
+  const int64_t least_outputs = across_images_ ? outputs_of_a_tile : 0;
   blocks_ = Blocks(shape.images, y.out, x.out,
-                   std::min(ceil_div(outputs, wanted), block_bytes / std::max<int64_t>(output_bytes, 1)),
-                   tile.rows);
+                   std::min(std::max(ceil_div(outputs, wanted), least_outputs), most_outputs), tile.rows);
   bands_ = Bands(y, x, shape.depth, blocks_);
   band_elements_ = round_up(bands_.elements(), line_elements<T>);
   tasks_ = std::clamp<int64_t>(blocks_.count(), 1, wanted);
@@ -224,13 +192,17 @@ void Correlation<T>::run(int64_t task, const T* source, const T* weight, T* targ
   blocks_.each(tasks_, task, [&](const Block& block) {
     const T* band = bands_.of(block, source, scratch);
     if (depthwise_) return multiply_channels(block, band, weight, target, epilogue);
-    multiply(block, band, target, epilogue, [&](int64_t group, int64_t number, int64_t s) -> const T* {
+    const auto panel = [&](int64_t group, int64_t number, int64_t s) -> const T* {
       const Piece p = piece(number);
       if (in_place_) return weight + (p.first_run * run_depth_ + p.begin) * shape_.columns;
       if (pack_once_) return packed + ((group * pieces_ + number) * strips_ + s) * panel_elements_;
       pack(p, group, strip(s), weight, packed);
       return packed;
-    });
+    };
+    if (across_images_)
+      multiply_images(block, band, target, epilogue, panel);
+    else
+      multiply(block, band, target, epilogue, panel);
   });
 }
 
@@ -289,6 +261,60 @@ void Correlation<T>::multiply(const Block& block, const T* band, T* target, cons
           }
       }
     }
+}
+
+// The same where each output has a tile, or several, of its images.
+template <class T>
+template <class Panel>
+void Correlation<T>::multiply_images(const Block& block, const T* band, T* target,
+                                     const Epilogue<T>& epilogue, Panel panel) const {
+  constexpr int64_t w = simd::vector_width<T>;
+  const auto find = TileTable<T, TileA::RowMajorRuns>::find;
+  const Window &y_window = shape_.y.window, &x_window = shape_.x.window;
+  const int64_t images = block.images.end - block.images.begin, row_panels = ceil_div(images, tile_rows_);
+  TileCall<T> call{};
+  call.a_stride = bands_.image_stride();
+  call.c_stride = target_offset(1, 0, 0) - target_offset(0, 0, 0);
+  for (int64_t number = 0; number < pieces_; ++number) {
+    const Piece p = piece(number);
+    call.accumulate = number > 0;
+    for (int64_t s = 0; s < strips_; ++s) {
+      const Range columns = strip(s);
+      const int64_t vectors = ceil_div(columns.end - columns.begin, w);
+      const T* b = panel(0, number, s);
+      call.b_stride = vectors * w;
+      for (int64_t y = block.y.begin; y < block.y.end; ++y) {
+        const Range inside = y_window.taps_inside(y);
+        const int64_t first = std::clamp(inside.begin * row_runs_, p.first_run, p.last_run);
+        call.runs = runs_.data() + first;
+        call.run_count = std::clamp(inside.end * row_runs_, first, p.last_run) - first;
+        for (int64_t x = block.x.begin; x < block.x.end; ++x) {
+          // Of a run, the steps that are inside.
+          const Range taps = x_window.taps_inside(x);
+          const int64_t begin = std::clamp(taps.begin * shape_.depth - p.begin, int64_t{0}, p.depth);
+          const int64_t end = std::clamp(taps.end * shape_.depth - p.begin, begin, p.depth);
+          call.depth = end - begin;
+          call.b_gap = (p.depth - call.depth) * call.b_stride;
+          call.b = b + ((first - p.first_run) * p.depth + begin) * call.b_stride;
+          // Of outputs that share a vector, the last may be fewer.
+          const int64_t shared = std::min(together_, x_outputs_ - x * together_);
+          const int64_t used = std::min(columns.end, shared * shape_.columns) - columns.begin;
+          call.last_columns = static_cast<int>(used - (vectors - 1) * w);
+          const T* a = band + (y - block.y.begin) * y_window.step * bands_.row_stride() +
+                       (x - block.x.begin) * x_window.step * shape_.depth + p.begin + begin;
+          for (int64_t i = 0; i < row_panels; ++i) {
+            const Range rows = part_of(images, row_panels, i);
+            call.a = a + rows.begin * call.a_stride;
+            const int64_t offset = target_offset(block.images.begin + rows.begin, y, x) + columns.begin;
+            call.c = target + offset;
+            call.epilogue = number + 1 == pieces_ ? epilogue.at(offset, columns.begin) : Epilogue<T>{};
+            find(static_cast<int>(rows.end - rows.begin), static_cast<int>(vectors),
+                 call.last_columns < w)(call);
+          }
+        }
+      }
+    }
+  }
 }
 
 template <class T>

@@ -55,6 +55,10 @@ CorrelationShape forward_correlation(const ConvShape& shape);
 // Where the columns are few, outputs that lie side by side along x share a vector: they are taken as one
 // output with a longer window and more columns, of which each output's have zeros where its own window is
 // not. A zero that is added changes no bit.
+//
+// The rows of a tile are outputs side by side along x. Where many of their taps lie outside of the source, as
+// in the input gradient of a small image, they are the same output of several images instead, which leave the
+// same taps out. Only a weight that isn't finite could tell.
 template <class T>
 class Correlation {
  public:
@@ -101,12 +105,16 @@ class Correlation {
   void pack_all(const T* weight, T* packed) const;
   template <class Panel>
   void multiply(const Block& block, const T* band, T* target, const Epilogue<T>& epilogue, Panel panel) const;
+  template <class Panel>
+  void multiply_images(const Block& block, const T* band, T* target, const Epilogue<T>& epilogue,
+                       Panel panel) const;
   void multiply_channels(const Block& block, const T* band, const T* weight, T* target,
                          const Epilogue<T>& epilogue) const;
 
   CorrelationShape shape_;  // its window along x is that of `together_` outputs
   int64_t together_, x_outputs_;
   bool depthwise_, in_place_, pack_once_ = false;
+  bool across_images_;  // the rows of a tile are images
   int64_t tile_rows_, strips_ = 1, pieces_ = 1;
   int64_t run_depth_ = 0;       // steps of a run
   int64_t run_pieces_ = 1;      // pieces of a run; or

@@ -27,12 +27,12 @@ struct TileCall {
   Epilogue<T> epilogue;
   int64_t depth;
   int64_t a_stride, b_stride, c_stride;
-  int last_columns;     // columns in the last vector, 1 ... vector_width; only masked kernels look
-  bool accumulate;      // go on from what C holds instead of from zero
-  const int64_t* runs;  // of A in runs: where each begins, from `a`; a run has `depth` steps, B goes on
-  int64_t run_count;
-  const T* next_c;  // the tile of C that is next, or null: fetch nothing ahead
-  Ahead<T> ahead;   // as many rows as the tile has
+  int last_columns;          // columns in the last vector, 1 ... vector_width; only masked kernels look
+  bool accumulate;           // go on from what C holds instead of from zero
+  const int64_t* runs;       // of A in runs: where each begins, from `a`; a run has `depth` steps, B goes on
+  int64_t run_count, b_gap;  // b_gap: elements of B that are left out behind each run
+  const T* next_c;           // the tile of C that is next, or null: fetch nothing ahead
+  Ahead<T> ahead;            // as many rows as the tile has
 };
 
 enum class TileA {
@@ -104,6 +104,7 @@ void gemm_tile(const TileCall<T>& t) {
     for (int64_t run = 0; run < t.run_count; ++run) {
       a = t.a + t.runs[run];
       multiply(t.depth);
+      b += t.b_gap;
     }
   } else {
     int64_t rest = t.depth;
