@@ -17,6 +17,7 @@ from bpcore.engine.control import GradientControl
 from bpcore.engine.engine import Engine
 from bpcore.engine.task import Task
 from bpcore.intake import Reader
+from bpcore.intake.classes import class_weight_text
 from bpcore.nn import Module
 from bpcore.nn.module import summary
 from bpcore.nn.penalties import is_regularizer
@@ -233,7 +234,8 @@ class Trainer:
                 "bar" and "log" choose; False shows nothing.
             resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
                 bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
-                simply run again after a crash.
+                simply run again after a crash. It may be changed in what `callbacks.Checkpoint` lists; a run
+                with another loss, say, is refused.
             max_seconds: end the run after so much wall-clock time, as `callbacks.TimeLimit` does, also in the
                 middle of an epoch; above 0.
             tol: end the run when the training loss of an epoch has not been below the least one so far by at
@@ -274,7 +276,7 @@ class Trainer:
             )
             if shuffle and rows is not None:
                 checks.order_is_free("fit", self.model)
-            going = Data(rows, batch_size, accumulate, shuffle)
+            going = Data(rows, batch_size, accumulate, shuffle, class_weight_text(class_weight))
             return fitting.fit(self, data, held_out, going, listeners, epochs, progress, resume)
 
     def find_learning_rate(
