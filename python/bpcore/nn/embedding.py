@@ -42,6 +42,9 @@ class Embedding(Module):
     floats or bools.
     """
 
+    _set_once = ("count", "width")
+    _not_kept = ("init",)
+
     def __init__(self, count: int, width: int, *, padding_index: int | None = None, init: Any = None) -> None:
         self.count = checked_count("Embedding", "count", count, 1)
         self.width = checked_count("Embedding", "width", width, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bpcore.basics import files, settings, texts
 from bpcore.basics.arrays import check_float_dtype
@@ -41,6 +41,10 @@ class Module:
     """
 
     _bpcore = Kept()
+    # Settings that count only while a layer is made: attributes that its `__init__` sets for good, and
+    # arguments that are none.
+    _set_once: ClassVar[tuple[str, ...]] = ()
+    _not_kept: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
