@@ -13,6 +13,7 @@ from bpcore.basics import tree
 from bpcore.basics.arrays import FLOATS, Array, as_array, is_sparse
 from bpcore.nn.module.build import build_for, dtype_of
 from bpcore.nn.module.changes import Watch
+from bpcore.nn.module.tables import explained
 from bpcore.symbolic import sparse, tracing
 from bpcore.symbolic.sparse import SparseTensor
 from bpcore.symbolic.tensor import Operand, Tensor
@@ -227,7 +228,11 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
     if compiled.storage is not storage or compiled.stamps != stamps:
         model._bpcore.plans.clear()
         compiled = model._bpcore.plans.get(key, make)
-    result = compiled(sparse.plan_inputs(arrays, specs), runtime.threads())
+    read = sparse.plan_inputs(arrays, specs)
+    try:
+        result = compiled(read, runtime.threads())
+    except ValueError as error:
+        raise explained(error, model, compiled.plan, read) from None
     if len(inputs) == 1 and dynamic[0] and not options and tracing.mode() is None:
         model._bpcore.quick = compiled.quick(watch)
     return result

@@ -45,6 +45,7 @@ class Module:
     # arguments that are none.
     _set_once: ClassVar[tuple[str, ...]] = ()
     _not_kept: ClassVar[tuple[str, ...]] = ()
+    _rows: int | None = None  # of a layer that looks up rows of its weight by integers
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
