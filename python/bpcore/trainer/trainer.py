@@ -48,11 +48,12 @@ class Trainer:
             "cross_entropy", "nll", "multi_margin", "binary_cross_entropy", "focal", "hinge", "squared_hinge",
             "kl_divergence", "poisson_nll", "gaussian_nll", "cosine_similarity", "ctc"; for other settings, a
             `functools.partial` of one, without a reduction. Or a function of (prediction, target), where a
-            prediction is what the model returns, also a tuple; it returns a loss per element, a
-            `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape
-            if all it lacks is a last axis of size 1. Or losses by output, a dict for a model that returns a
-            dict, a tuple or list for one that returns a tuple: each compares its part of the prediction with
-            that of the target, and their sum is minimised. None is for an output that is not trained on.
+            prediction is what the model returns, also a tuple; it returns the batch's mean, a scalar, or a
+            loss per element, samples along the first axis, or a `losses.Weighted` of such. A function, and a
+            metric, gets the target in the prediction's shape if all it lacks is a last axis of size 1.
+            Or losses by output, a dict for a model that returns a dict, a tuple or list for one that returns
+            a tuple: each compares its part of the prediction with that of the target, and their sum is
+            minimised. None is for an output that is not trained on.
         optimizer: one of `bpcore.optim` by name in lower case ("sgd", "adamw", "lamb", ...) or an object of
             it; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
