@@ -11,6 +11,8 @@ import numpy as np
 from bpcore import runtime
 from bpcore.basics import tree
 from bpcore.basics.arrays import FLOATS, Array, as_array, is_sparse
+from bpcore.basics.names import suggestion
+from bpcore.basics.tables import from_table
 from bpcore.nn.module.build import build_for, dtype_of
 from bpcore.nn.module.changes import Watch
 from bpcore.nn.module.tables import explained
@@ -103,7 +105,25 @@ def _is_symbolic(value: Any) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, _ARRAYS) or is_sparse(value)
+    return isinstance(value, _ARRAYS) or is_sparse(value) or hasattr(value, "__array__")
+
+
+def _check_names(model: Module, options: dict[str, Any]) -> None:
+    """TypeError for an argument that the module's `__call__` doesn't have."""
+    parameters = inspect.signature(type(model).__call__).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return
+    known = list(parameters)[1:]
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"{type(model).__name__}: there is no argument {name!r}; {suggestion(name, known)}"
+            )
+
+
+def _of_table(value: Any, who: str) -> Any:
+    table = from_table(value, who)
+    return value if table is None else table
 
 
 class Compiled:
@@ -193,6 +213,8 @@ def storage_of(model: Module) -> Storage | None:
 
 def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     who = type(model).__name__
+    if not all(isinstance(each, np.ndarray) for each in inputs):
+        inputs = tuple(_of_table(each, who) for each in inputs)
     dynamic = [_is_array(each) for each in inputs]
     call = _filled(model, inputs, dynamic, options)
     arrays: list[Any] = [
@@ -215,6 +237,7 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
     try:
         hash(key)
     except TypeError:
+        _check_names(model, options)
         raise TypeError(
             f"{who}: what is not an array must be hashable, and arrays are passed by position"
         ) from None

@@ -131,7 +131,7 @@ class Module:
         shapes = [(shape, dtype) for shape in build.batch_shapes(input_shape)]
         with build.attempt(self):
             build.size_by_tracing(self, shapes, dtype)
-            build.pack(self, seed, dtype)
+            build.pack(self, seed, dtype, called=True)
 
     @property
     def parameters(self) -> dict[str, Array]:
