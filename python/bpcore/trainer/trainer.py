@@ -188,7 +188,7 @@ class Trainer:
         augment: Callable[..., Any] | None = None,
         accumulate: int = 1,
         steps_per_epoch: int | None = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Callback | Iterable[Callback] = (),
         progress: bool | str = True,
         resume: str | os.PathLike[str] | None = None,
         max_seconds: float | None = None,
