@@ -32,10 +32,10 @@ class Module:
     Subclass it, make its parts in `__init__`, and write `__call__` as ordinary Python. Attributes that are
     modules, parameters or states are found, in lists, tuples and dicts too, and named by their
     path: ``encoder.dense.weight``, ``layers.0.bias``. `__call__` is written for tensors; called on NumPy
-    arrays, it is traced once for each signature of shapes and dtypes and then runs natively, in inference
-    mode unless inside of ``with bp.training(seed):``. Plain numbers and arrays it meets while traced are
-    constants until an attribute, its own or a part's, is set again. What changes inside of a list, a dict or
-    an array is noticed only if it is a module, a parameter or a state.
+    arrays, or what NumPy reads as such, tables too, it is traced once for each signature of shapes and dtypes
+    and then runs natively, in inference mode unless inside of ``with bp.training(seed):``. Plain numbers and
+    arrays it meets while traced are constants until an attribute, its own or a part's, is set again. What
+    changes inside of a list, a dict or an array is noticed only if it is a module, a parameter or a state.
 
     There is no need to call ``super().__init__()``.
     """

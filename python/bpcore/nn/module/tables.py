@@ -30,9 +30,11 @@ def takers(model: Module) -> Callable[[str, int, int], str]:
 
 
 def explained(error: ValueError, model: Module, plan: Plan, arrays: Sequence[Array]) -> ValueError:
-    """`error`, or one that says more, if it was raised since `arrays` have an index out of range."""
+    """`error`, or one that says more, if it was raised since `arrays` have an index of no row."""
     for number, low, high, op in plan.index_bounds:
-        at = core.first_outside(arrays[number], low, high) if number < len(arrays) else -1
+        if op != "gather" or number >= len(arrays):
+            continue  # other ops say more themselves; a parameter is no index
+        at = core.first_outside(arrays[number], low, high)
         if at >= 0:
             name = "input" if len(arrays) == 1 else f"input {number}"
             takes = takers(model)(op, low, high)
