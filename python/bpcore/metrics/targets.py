@@ -22,7 +22,7 @@ _BY_CLASS = {"cross_entropy", "ctc", "multi_margin", "nll"}  # losses that see t
 
 def has_rule(loss: Resolved, metrics: Iterable[Any], target: Array) -> bool:
     """Whether `check` looks at the values of a target like this one."""
-    if target.dtype.kind == "b" or (loss.known and loss.name in _BY_CLASS):
+    if target.dtype.kind == "b" or loss.binary or (loss.known and loss.name in _BY_CLASS):
         return False
     return (loss.known or target.dtype.kind == "f") and any(map(_of_classes, metrics))
 
