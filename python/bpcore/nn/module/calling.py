@@ -15,8 +15,8 @@ from bpcore.basics.names import suggestion
 from bpcore.basics.tables import from_table
 from bpcore.nn.module.build import build_for, dtype_of
 from bpcore.nn.module.changes import Watch
+from bpcore.nn.module.lookups import explained
 from bpcore.nn.module.quick import Quick
-from bpcore.nn.module.tables import explained
 from bpcore.symbolic import sparse, tracing
 from bpcore.symbolic.sparse import SparseTensor
 from bpcore.symbolic.tensor import Operand, Tensor
