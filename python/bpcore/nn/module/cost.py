@@ -56,6 +56,7 @@ _EACH = {
     "batch_norm": 4,
     "batch_norm_gradient": 6,
     "cross_entropy_grad": 5,
+    "cumsum": 1,
     "gelu_grad": 3,
     "layer_norm": 7,
     "log_softmax": 5,
