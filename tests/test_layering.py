@@ -40,6 +40,9 @@ MAY_INCLUDE = {
         "core/",
         # The interface of an op and what derivatives are written with; not plans, passes or the executor.
         "graph/op.h",
+        "graph/tensor_type.h",
+        "graph/routine.h",
+        "graph/element_loop.h",
         "graph/graph.h",
         "graph/value.h",
         "graph/attributes.h",

@@ -74,7 +74,7 @@ def take_turns(contenders: Mapping[str, Callable[[], int]], rounds: int) -> dict
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds + 1):
         for name, work in contenders.items():
-            if int(os.environ.get(_MARK, 1)) > 1:
+            if int(os.environ.get(_MARK, "1")) > 1:
                 time.sleep(_SETTLING)
                 work()
             begin = time.perf_counter()

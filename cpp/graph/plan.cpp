@@ -133,7 +133,7 @@ class PlanBuilder {
   void find_row_gradients(Program& program, const std::vector<NodeId>& roots) {
     for (Program::Item& item : program.items) {
       if (!item.links.empty() || item.op->is_view() || at(item.id).space != Space::Gradient) continue;
-      const Rows rows = item.op->rows_written(signature_of(item));
+      const ListedRows rows = item.op->rows_written(signature_of(item));
       if (rows.indices < 0) continue;
       const auto input_of = [&](int number) -> int64_t {
         if (number < 0) return -1;
@@ -162,7 +162,7 @@ class PlanBuilder {
       for (size_t number = 0; number < item.inputs.size(); ++number) {
         if (!is_it(item.inputs[number])) continue;
         if (!item.links.empty()) return false;
-        const Rows rows = item.op->rows_read(signature_of(item), static_cast<int>(number));
+        const ListedRows rows = item.op->rows_read(signature_of(item), static_cast<int>(number));
         if (rows.indices < 0 || base(item.inputs[static_cast<size_t>(rows.indices)]) != list) return false;
       }
     return true;

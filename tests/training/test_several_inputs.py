@@ -122,7 +122,11 @@ def _objective(model: Any, left: Any, right: Any, label: Any) -> Any:
 def test_an_objective_takes_them_too(x: Any) -> None:
     trainer = bp.Trainer(Two(), objective=_objective)
     history = trainer.fit(x, epochs=2, batch_size=16, validation_data=x, progress=False)
-    loss = trainer.step(x) if isinstance(x, dict) else trainer.step(*x)
+    start = trainer.snapshot()
+    loss = trainer.step(x)
+    if not isinstance(x, dict):
+        trainer.restore(start)
+        assert trainer.step(*x) == loss
     twin = bp.Trainer(Two(), "cross_entropy")
     expected = twin.fit((A, B), Y, epochs=2, batch_size=16, validation_data=((A, B), Y), progress=False)
     assert history["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-5)

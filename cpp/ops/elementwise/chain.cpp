@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 
-#include "graph/op.h"
+#include "graph/element_loop.h"
 #include "kernels/loops.h"
 #include "ops/rules.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "graph/op.h"
+#include "graph/routine.h"
 #include "kernels/gemm/gemm.h"
 
 namespace bpcore {

@@ -101,8 +101,8 @@ class SparseDense final : public Op {
     return number == indices ? node.input(3).shape[0] : -1;
   }
 
-  Rows rows_read(const Signature&, int number) const override {
-    return number == 3 ? Rows{indices, indptr} : Rows{};
+  ListedRows rows_read(const Signature&, int number) const override {
+    return number == 3 ? ListedRows{indices, indptr} : ListedRows{};
   }
 
   void vjp(Vjp& node) const override {
@@ -177,7 +177,7 @@ class SparseDenseGradient final : public Op {
     return number == indices ? node.attributes.integer("size") : -1;
   }
 
-  Rows rows_written(const Signature&) const override { return {indices, indptr}; }
+  ListedRows rows_written(const Signature&) const override { return {indices, indptr}; }
 
   void vjp(Vjp& node) const override {
     if (node.needs(values))

@@ -65,8 +65,8 @@ class RecurrentOp : public Op {
   int64_t index_bound(const Signature& node, int number) const override {
     return number == indices_of(node) ? node.input(0).shape[0] : -1;
   }
-  Rows rows_read(const Signature& node, int number) const override {
-    return number == 0 ? Rows{indices_of(node)} : Rows{};
+  ListedRows rows_read(const Signature& node, int number) const override {
+    return number == 0 ? ListedRows{indices_of(node)} : ListedRows{};
   }
 
  protected:

@@ -59,10 +59,10 @@ class Gather final : public Op {
     return number == 1 ? shape[normalize_axis(name(), node.attributes.integer("axis"), shape.rank())] : -1;
   }
 
-  Rows rows_read(const Signature& node, int number) const override {
+  ListedRows rows_read(const Signature& node, int number) const override {
     const int rank = node.input(0).shape.rank();
     const bool first = normalize_axis(name(), node.attributes.integer("axis"), rank) == 0;
-    return number == 0 && first ? Rows{1} : Rows{};
+    return number == 0 && first ? ListedRows{1} : ListedRows{};
   }
 
   void vjp(Vjp& node) const override {
@@ -123,8 +123,8 @@ class ScatterAdd final : public Op {
     return routine;
   }
 
-  Rows rows_written(const Signature& node) const override {
-    return node.attributes.integer("axis") == 0 ? Rows{1} : Rows{};
+  ListedRows rows_written(const Signature& node) const override {
+    return node.attributes.integer("axis") == 0 ? ListedRows{1} : ListedRows{};
   }
 
   void vjp(Vjp& node) const override {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bpcore.basics.settings import count, flag
@@ -196,9 +195,9 @@ class Reader:
         return self.samples("evaluate", x, y, weight, check_finite), size
 
     def batch(self, who: str, inputs: tuple[Any, ...]) -> Samples:
-        """Arguments of `step`: as of `samples`, one after the other."""
+        """Arguments of `step`: as of `samples`, one after the other, or an objective's all in one."""
         if self._objective is not None:
-            together = inputs[0] if len(inputs) == 1 and isinstance(inputs[0], Mapping) else inputs
+            together = inputs[0] if len(inputs) == 1 else inputs
             data = self.samples(who, together, None, None, True)
         else:
             wrong = f"{who}: expected (x, y) or (x, y, sample_weight), got {len(inputs)} arguments"

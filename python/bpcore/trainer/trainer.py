@@ -312,8 +312,9 @@ class Trainer:
     def step(self, *inputs: Any) -> float:
         """One step on one batch; its mean loss.
 
-        `inputs` are (x, y), (x, y, sample_weight), or those of the objective. Raises as `fit` does; a loss
-        that is not finite is returned only where such steps are skipped.
+        `inputs` are (x, y), (x, y, sample_weight), or those of the objective, which may also come
+        together, as `fit` takes them. Raises as `fit` does; a loss that is not finite is returned only
+        where such steps are skipped.
         """
         with self._alone("step"):
             repeated = self._engine.repeated(inputs)
