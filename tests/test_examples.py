@@ -32,6 +32,15 @@ def test_the_example_of_exclusive_or_learns_it(tmp_path: Path) -> None:
     assert [float(number) > 0.5 for number in found[1].split()] == [False, True, True, False]
 
 
+def test_the_example_of_the_cart_learns_to_balance_its_pole(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    out = run_example(tmp_path, "cart_pole.py", "--steps", "40960", "--out", tmp_path)
+    found = re.search(r"stayed up for (\d+\.\d) steps of 500", out)
+    assert found, out
+    assert float(found[1]) > 200  # by chance it is 10
+    assert (tmp_path / "cart_pole.png").is_file()
+
+
 def _write_idx(path: Path, array: np.ndarray) -> None:
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
     path.write_bytes(header + array.tobytes())

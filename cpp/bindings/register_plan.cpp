@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "bindings/bindings.h"
 #include "core/error.h"
@@ -49,54 +50,99 @@ py::list run_plan(const Plan& plan, Store* store, const std::vector<py::array>& 
 // longer.
 constexpr double nanoseconds_without_lock = 20e3;
 
-// An evaluator and what its input must be.
+// An evaluator and what its arrays are.
 class BoundEvaluator {
  public:
-  BoundEvaluator(std::shared_ptr<const Plan> plan, std::shared_ptr<Store> store)
-      : evaluator_(std::move(plan), std::move(store)),
-        input_dtype_(numpy_dtype(evaluator_.plan().inputs()[0].dtype)),
-        output_dtype_(numpy_dtype(evaluator_.plan().output_types()[0].dtype)),
-        input_shape_(evaluator_.plan().inputs()[0].shape.to_vector()),
-        output_shape_(evaluator_.plan().output_types()[0].shape.to_vector()) {}
+  static constexpr size_t most_arrays = 8;  // inputs, and outputs
 
-  // The output, or None for whatever deserves a closer look: an input that is not exactly what was planned
-  // for, one with an index out of range or, with `finite`, with NaN or infinity, and a run in another thread.
-  py::object call(py::handle x, bool finite) {
-    if (!fits(x)) return py::none();
-    const auto input = py::reinterpret_borrow<py::array>(x);
-    const TensorType& type = evaluator_.plan().inputs()[0];
-    if (finite && is_float(type.dtype)) {
-      const SampleType kind = type.dtype == DType::Float32 ? SampleType::Float32 : SampleType::Float64;
-      const SampleArray values{static_cast<const char*>(input.data()), kind, type.shape.elements(), 1};
-      if (first_not_finite(values, type.dtype) >= 0) return py::none();
+  // `convert`: the plan computes in one float dtype whatever floats are given.
+  BoundEvaluator(std::shared_ptr<const Plan> plan, std::shared_ptr<Store> store, bool convert)
+      : evaluator_(std::move(plan), std::move(store)),
+        inputs_(arrays_of(evaluator_.plan().inputs())),
+        outputs_(arrays_of(evaluator_.plan().output_types())),
+        convert_(convert) {
+    if (std::max(inputs_.size(), outputs_.size()) > most_arrays || outputs_.empty())
+      throw ValueError(concat("evaluator: a plan of ", inputs_.size(), " inputs and ", outputs_.size(),
+                              " outputs; it may have up to ", most_arrays));
+  }
+
+  // The output, or a tuple of several. None for whatever deserves a closer look: inputs that are not exactly
+  // what was planned for, or floats to be converted; an index out of range; NaN or infinity with `finite` or
+  // where floats are converted; and a run in another thread.
+  py::object call(const py::tuple& inputs, bool finite) {
+    if (inputs.size() != inputs_.size()) return py::none();
+    std::array<py::object, most_arrays> converted, made;
+    std::array<const char*, most_arrays> from{};
+    std::array<char*, most_arrays> to{};
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      const py::handle x = PyTuple_GET_ITEM(inputs.ptr(), static_cast<py::ssize_t>(i));
+      const Array& wanted = inputs_[i];
+      const Fit fit = fit_of(x, wanted);
+      if (fit == Fit::None) return py::none();
+      from[i] = static_cast<const char*>(py::detail::array_proxy(x.ptr())->data);
+      if (!is_float(wanted.type.dtype) || !(finite || fit == Fit::Converted)) continue;
+      const SampleType kind = (wanted.type.dtype == DType::Float32) == (fit == Fit::Exact)
+                                  ? SampleType::Float32
+                                  : SampleType::Float64;
+      const SampleArray values{from[i], kind, 1, wanted.type.shape.elements()};
+      if (first_not_finite(values, wanted.type.dtype) >= 0) return py::none();
+      if (fit == Fit::Exact) continue;
+      py::array target(wanted.dtype, wanted.shape);
+      constexpr int64_t whole = 0;
+      gather_function(kind, wanted.type.dtype)(values, &whole, 1, target.mutable_data());
+      from[i] = static_cast<const char*>(target.data());
+      converted[i] = std::move(target);
     }
-    py::array output(output_dtype_, output_shape_);
-    char* to = static_cast<char*>(output.mutable_data());
-    const char* from = static_cast<const char*>(input.data());
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      py::array target(outputs_[i].dtype, outputs_[i].shape);
+      to[i] = static_cast<char*>(target.mutable_data());
+      made[i] = std::move(target);
+    }
     bool good = false;
     if (evaluator_.plan().cost() < nanoseconds_without_lock) {
-      good = evaluator_.run(from, to);
+      good = evaluator_.run(from.data(), to.data());
     } else {
       const py::gil_scoped_release release;
-      good = evaluator_.run(from, to);
+      good = evaluator_.run(from.data(), to.data());
     }
     if (!good) return py::none();
-    return output;
+    if (outputs_.size() == 1) return std::move(made[0]);
+    py::tuple all(outputs_.size());
+    for (size_t i = 0; i < outputs_.size(); ++i) all[i] = std::move(made[i]);
+    return all;
   }
 
  private:
-  bool fits(py::handle x) const {
-    if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return false;
+  struct Array {
+    TensorType type;
+    py::dtype dtype;
+    std::vector<int64_t> shape;
+  };
+  static std::vector<Array> arrays_of(const std::vector<TensorType>& types) {
+    std::vector<Array> arrays;
+    for (const TensorType& type : types)
+      arrays.push_back({type, numpy_dtype(type.dtype), type.shape.to_vector()});
+    return arrays;
+  }
+
+  enum class Fit { None, Exact, Converted };
+  Fit fit_of(py::handle x, const Array& wanted) const {
+    if (Py_TYPE(x.ptr()) != py::detail::npy_api::get().PyArray_Type_) return Fit::None;
     const auto* array = py::detail::array_proxy(x.ptr());
-    constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_, wanted = py::array::c_style | aligned;
-    return array->descr == input_dtype_.ptr() && (array->flags & wanted) == wanted &&
-           std::equal(input_shape_.begin(), input_shape_.end(), array->dimensions,
-                      array->dimensions + array->nd);
+    constexpr int aligned = py::detail::npy_api::NPY_ARRAY_ALIGNED_, flags = py::array::c_style | aligned;
+    if ((array->flags & flags) != flags || static_cast<size_t>(array->nd) != wanted.shape.size() ||
+        !std::equal(wanted.shape.begin(), wanted.shape.end(), array->dimensions))
+      return Fit::None;
+    if (array->descr == wanted.dtype.ptr()) return Fit::Exact;
+    const bool other = (wanted.type.dtype == DType::Float32 && array->descr == float64_.ptr()) ||
+                       (wanted.type.dtype == DType::Float64 && array->descr == float32_.ptr());
+    return convert_ && other ? Fit::Converted : Fit::None;
   }
 
   Evaluator evaluator_;
-  const py::dtype input_dtype_, output_dtype_;
-  const std::vector<int64_t> input_shape_, output_shape_;
+  const std::vector<Array> inputs_, outputs_;
+  const bool convert_;
+  const py::dtype float32_ = numpy_dtype(DType::Float32), float64_ = numpy_dtype(DType::Float64);
 };
 
 }  // namespace
@@ -142,9 +188,11 @@ void register_plan(py::module_& module) {
       });
 
   py::class_<BoundEvaluator>(module, "Evaluator")
-      .def(py::init<std::shared_ptr<const Plan>, std::shared_ptr<Store>>(), py::arg("plan"),
-           py::arg("store").none(true))
-      .def("__call__", &BoundEvaluator::call, py::arg("x"), py::arg("finite"));
+      .def(py::init<std::shared_ptr<const Plan>, std::shared_ptr<Store>, bool>(), py::arg("plan"),
+           py::arg("store").none(true), py::arg("convert"))
+      .def_property_readonly_static("most_arrays",
+                                    [](const py::object&) { return BoundEvaluator::most_arrays; })
+      .def("__call__", &BoundEvaluator::call, py::arg("inputs"), py::arg("finite"));
 }
 
 }  // namespace bpcore::bindings

@@ -140,22 +140,22 @@ void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& in
 
 Evaluator::Evaluator(std::shared_ptr<const Plan> plan, std::shared_ptr<Store> store)
     : plan_(std::move(plan)), store_(std::move(store)), workspace_(*plan_, 1) {
-  if (plan_->inputs().size() != 1 || plan_->outputs().empty())
-    throw ValueError("evaluator: the plan must have one input, and an output");
   if (plan_->commits_begin() != plan_->instructions().size())
     throw ValueError("evaluator: the plan writes states");
-  workspace_.bind(bases_of(*plan_, store_.get(), {nullptr}));
+  workspace_.bind(bases_of(*plan_, store_.get(), std::vector<const char*>(plan_->inputs().size())));
 }
 
-bool Evaluator::run(const char* input, char* output) {
+bool Evaluator::run(const char* const* inputs, char* const* outputs) {
   if (busy_.test_and_set(std::memory_order_acquire)) return false;
-  workspace_.bind_input(0, input);
+  for (size_t i = 0; i < plan_->inputs().size(); ++i)
+    workspace_.bind_input(static_cast<int64_t>(i), inputs[i]);
   Team alone;
   Status status;
   workspace_.run(alone, status, {});
   const bool good = status.ok();
-  const size_t bytes = static_cast<size_t>(plan_->output_types()[0].bytes());
-  if (good && bytes > 0) std::memcpy(output, workspace_.output(0), bytes);
+  for (size_t i = 0; good && i < plan_->outputs().size(); ++i)
+    if (const int64_t bytes = plan_->output_types()[i].bytes(); bytes > 0)
+      std::memcpy(outputs[i], workspace_.output(i), static_cast<size_t>(bytes));
   busy_.clear(std::memory_order_release);
   return good;
 }

@@ -69,14 +69,14 @@ void evaluate(const Plan& plan, Store* store, const std::vector<const char*>& in
 // less than preparing them would. Its random numbers are those of seed 0.
 class Evaluator {
  public:
-  // Throws as evaluate() does. The plan must write no states.
+  // Throws as evaluate() does, and ValueError if the plan writes states.
   Evaluator(std::shared_ptr<const Plan> plan, std::shared_ptr<Store> store);
 
   const Plan& plan() const { return *plan_; }
 
-  // `input` and `output`: arrays of the types of the plan's only input and its first output. False, with
-  // nothing written, if an index was out of range or another thread is using this object.
-  bool run(const char* input, char* output);
+  // Arrays of the types of the plan's inputs and outputs. False, with nothing written, if an index was out of
+  // range or another thread is using this object.
+  bool run(const char* const* inputs, char* const* outputs);
 
  private:
   std::shared_ptr<const Plan> plan_;

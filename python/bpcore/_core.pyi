@@ -6,7 +6,7 @@ op's name.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,8 +81,9 @@ class Plan:
     def index_bounds(self) -> list[tuple[int, int, int, str]]: ...
 
 class Evaluator:
-    def __init__(self, plan: Plan, store: Store | None) -> None: ...
-    def __call__(self, x: object, finite: bool) -> _Array | None: ...
+    most_arrays: ClassVar[int]
+    def __init__(self, plan: Plan, store: Store | None, convert: bool) -> None: ...
+    def __call__(self, inputs: tuple[object, ...], finite: bool) -> _Array | tuple[_Array, ...] | None: ...
 
 class Optimizer:
     def __init__(

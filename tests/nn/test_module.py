@@ -212,7 +212,7 @@ def test_changing_shapes_all_the_time_warns_once() -> None:
     model.build(4)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for rows in range(1, 60):
+        for rows in range(1, 80):
             model(np.zeros((rows, 4), np.float32))
     assert [str(each.message).partition(";")[0] for each in caught] == [
         "Sequential: input shapes keep changing, and each new one costs a new plan"

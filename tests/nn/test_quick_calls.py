@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import bpcore as bp
 from bpcore import nn, ops, optim
+from bpcore.basics import tree
 from tests.support.draw import normal
 
 
@@ -89,6 +90,142 @@ def test_small_batches_have_the_bits_of_large_ones() -> None:
     want = trainer.predict(X)
     np.testing.assert_array_equal(trainer.predict(X, batch_size=2), want)
     np.testing.assert_array_equal(trainer.predict(X), want)
+
+
+def test_floats_of_the_other_width_have_the_bits_of_the_long_way() -> None:
+    wide = normal((5, 4), key=1)
+    for dtype, x in (("float32", wide), ("float64", wide.astype("float32"))):
+        model = _model()
+        trainer = bp.Trainer(model, "mse", dtype=dtype)
+        for way in (model, trainer.predict):
+            want = way(x.tolist())
+            way(x)
+            got = way(x)
+            assert got.dtype == dtype
+            np.testing.assert_array_equal(got, want)
+
+
+def test_what_overflows_a_second_time_is_said_and_nan_goes_through() -> None:
+    model = _model()
+    x = normal((5, 4))
+    calls = _calls(model)
+    for way in calls:
+        way(x)
+        wrong = x.copy()
+        wrong[3, 2] = 1e300
+        with pytest.raises(ValueError, match="overflow"):
+            way(wrong)
+    wrong[3, 2] = np.inf
+    assert np.isfinite(model(wrong)[:3]).all()
+    wrong[3, 2] = np.nan
+    assert np.isnan(model(wrong)[3]).all()
+    assert np.isnan(calls[1](wrong, check_finite=False)[3]).all()
+
+
+def test_a_model_without_parameters_keeps_the_width() -> None:
+    model = nn.Sequential(nn.ReLU())
+    for x in (X, X.astype("float64")):
+        for _ in range(2):
+            assert model(x).dtype == x.dtype
+
+
+class Arranged(nn.Module):
+    """Two arrays in a structure."""
+
+    def __init__(self, arrange: Any) -> None:
+        self.first, self.second = nn.Dense(3), nn.Dense(2)
+        self.arrange = arrange
+
+    def __call__(self, x: Any) -> Any:
+        return self.arrange(self.first(x), self.second(x))
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        lambda a, b: (a, b),
+        lambda a, b: (b, a),
+        lambda a, b: [a, b],
+        lambda _, b: [b],
+        lambda a, _: (a,),
+        lambda a, b: {"a": a, "b": b},
+        lambda a, b: (a, {"b": [b, a]}),
+        Pair,
+    ],
+    ids=["tuple", "swapped", "list", "lone list", "lone tuple", "dict", "nested", "named tuple"],
+)
+def test_structures_of_results_are_the_same_again(arrange: Any) -> None:
+    model = Arranged(arrange)
+    want = model(X)
+    leaves = tree.leaves(want)
+    for way in (model, _trainer(model).predict):
+        for _ in range(3):
+            got = way(X)
+            assert type(got) is type(want)
+            assert str(tree.rebuild(got, np.shape)) == str(tree.rebuild(want, np.shape))
+            for one, other in zip(tree.leaves(got), leaves, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_a_constant_among_the_results_takes_the_long_way() -> None:
+    constant = np.arange(5.0)
+    model = Arranged(lambda a, _: (a, constant))
+    trainer = _trainer(model)
+    for _ in range(3):
+        got = trainer.predict(X)[1]
+        np.testing.assert_array_equal(got, constant)
+        assert not np.shares_memory(got, constant)
+
+
+class Sum(nn.Module):
+    """Two inputs."""
+
+    def __init__(self) -> None:
+        self.layer = nn.Dense(3)
+
+    def __call__(self, x: Any, y: Any) -> Any:
+        return self.layer(x) + y
+
+
+def test_several_inputs_in_turns_of_both_kinds() -> None:
+    model = Sum()
+    trainer = _trainer(model)
+    y = normal((5, 3), key=2).astype("float32")
+    want = model(X.tolist(), y.tolist())
+    for _ in range(3):
+        np.testing.assert_array_equal(model(X, y), want)
+        np.testing.assert_array_equal(trainer.predict((X, y)), want)
+        np.testing.assert_array_equal(trainer.predict({"y": y, "x": X}), want)
+        with pytest.raises(ValueError, match="samples"):
+            trainer.predict((X, y[:4]))
+
+
+def test_many_shapes_in_turns() -> None:
+    model = _model()
+    x = normal((20, 4)).astype("float32")
+    want = _expected(model, x)
+    for way in _calls(model):
+        for _ in range(2):
+            for rows in (*range(1, 21), 3, 2, 3, 20, 1):
+                np.testing.assert_array_equal(way(x[:rows]), want[:rows])
+
+
+def test_the_short_way_is_taken() -> None:
+    model = Arranged(lambda a, b: (a, b))
+    for x in (X, X[:2], X.astype("float64")):
+        model(x)
+    quick = model._bpcore.quick
+    assert quick is not None
+    for x in (X, X[:2], X.astype("float64")):
+        assert quick((x,), False) is not None
+    assert quick((X[:3],), False) is None
+    model.arrange = lambda a, b: (b, a)
+    assert quick((X,), False) is None
 
 
 def test_new_values_are_seen() -> None:

@@ -16,7 +16,7 @@ from bpcore.engine.repeated import RepeatedStep
 from bpcore.engine.sessions import Sessions
 from bpcore.engine.streaming import Opened, StreamSession
 from bpcore.intake import Samples
-from bpcore.nn.module.calling import Compiled, Quick, compile_call
+from bpcore.nn.module.calling import Compiled, compile_call
 from bpcore.nn.module.changes import Watch
 from bpcore.optim import LBFGS
 from bpcore.symbolic import sparse, tracing
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bpcore.engine.outputs import Outputs
     from bpcore.intake import Feed, Signature
     from bpcore.nn.module.parameter import Storage
+    from bpcore.nn.module.quick import Quick
     from bpcore.watching.health import Health
 
 __all__ = ["Engine"]
@@ -38,7 +39,7 @@ __all__ = ["Engine"]
 class Engine(Sessions):
     """Trains, evaluates and predicts on checked samples."""
 
-    _quick: tuple[int, Quick | None] = 0, None  # rows and way of the last prediction
+    _quick: Quick | None = None  # of predictions
     _repeated: RepeatedStep | None = None  # the last step
 
     def training(
@@ -249,16 +250,19 @@ class Engine(Sessions):
                 compiled = prediction(batch.rows)
                 specs = data.signature(batch.rows, self._dtype).specs()
             parts.append(compiled(sparse.plan_inputs(arrays, specs), self.threads()))
-        if data.inputs is None and data.rows == batch_size:
-            self._quick = batch_size, compiled.quick(watch)
+        if data.rows == batch_size and (data.inputs is None or data.inputs == tuple(range(len(data.inputs)))):
+            self._quick = compiled.quick(watch, self._quick)
         return parts
 
-    def predict_quickly(self, x: Any, batch_size: Any, finite: Any) -> Array | None:
-        """The output for one batch like the last one; None if `predict` has to see to it."""
-        rows, quick = self._quick
-        if quick is None or type(batch_size) is not int or batch_size < rows or type(finite) is not bool:
+    def predict_quickly(self, x: Any, batch_size: Any, finite: Any) -> Any:
+        """The output for a batch like one before; None if `predict` has to see to it.
+
+        However small `batch_size` is: such a batch takes little memory, and it makes no other difference.
+        """
+        quick = self._quick
+        if quick is None or type(batch_size) is not int or batch_size < 1 or type(finite) is not bool:
             return None
-        return quick(x, finite)
+        return quick(x if type(x) is tuple else (x,), finite)
 
     def _compile_prediction(self, signature: Signature, storage: Storage) -> Compiled:
         def predict(*arrays: Tensor) -> Any:

@@ -53,7 +53,7 @@ class TrainingState:
         self._settled = False  # whether a first use went well, and the storage stays
         self._stamps: tuple[object, ...] = ()  # of the model that the plans were made for
         self._parameters: list[Parameter] = []  # in the storage's order
-        self._plans: PlanCache[Any] = PlanCache(16, "Trainer")
+        self._plans: PlanCache[Any] = PlanCache(32, "Trainer")
 
     @property
     def updates(self) -> Updates | FullBatchUpdates:

@@ -226,8 +226,11 @@ class Runner:
         seed_, step = (seed(), 0) if key is None else key
         return self.plan.run(self._store, inputs, threads=threads, seed=seed_, step=step)
 
-    def evaluator(self) -> Evaluator | None:
-        """What runs the plan on one ordinary input, if that is all it has."""
-        if self._feeds or len(self.plan.inputs) != 1:
+    def evaluator(self, outputs: int, convert: bool) -> Evaluator | None:
+        """What runs the plan without preparations, if ordinary inputs are all it has, and few.
+
+        `outputs` is how many it has; with `convert`, floats of the other width are made those of the plan.
+        """
+        if self._feeds or max(len(self.plan.inputs), outputs) > core.Evaluator.most_arrays:
             return None
-        return core.Evaluator(self.plan, self._store)
+        return core.Evaluator(self.plan, self._store, convert)

@@ -13,6 +13,7 @@ from bpcore.basics import tree
 from bpcore.basics.arrays import FLOATS, Array, as_array, is_sparse
 from bpcore.nn.module.build import build_for, dtype_of
 from bpcore.nn.module.changes import Watch
+from bpcore.nn.module.quick import Quick
 from bpcore.symbolic import sparse, tracing
 from bpcore.symbolic.sparse import SparseTensor
 from bpcore.symbolic.tensor import Operand, Tensor
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from bpcore.nn.module import Module
     from bpcore.nn.module.parameter import Storage
 
-__all__ = ["Compiled", "Quick", "callable_on_arrays", "compile_call", "storage_of"]
+__all__ = ["Compiled", "callable_on_arrays", "compile_call", "storage_of"]
 
 _ARRAYS = (np.ndarray, np.generic, list, tuple, Operand)
 
@@ -40,8 +41,8 @@ def callable_on_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
         trace = tracing.current()
         if trace is None:
             quick = self._bpcore.quick
-            if quick is not None and len(inputs) == 1 and not options and tracing.mode() is None:
-                result = quick(inputs[0], False)
+            if quick is not None and not options and tracing.mode() is None:
+                result = quick(inputs, False)
                 if result is not None:
                     return result
             if not any(_is_symbolic(each) for each in inputs):
@@ -109,10 +110,16 @@ class Compiled:
     """A traced call: what runs it, and its result, with stand-ins for the outputs of the plan."""
 
     def __init__(
-        self, runner: Runner, result: Any, storage: Storage | None, stamps: tuple[object, ...] = ()
+        self,
+        runner: Runner,
+        result: Any,
+        shapes: tuple[tuple[int, ...], ...] | None,
+        storage: Storage | None,
+        stamps: tuple[object, ...] = (),
     ) -> None:
         self._runner = runner
         self._result = result
+        self._shapes = shapes  # of the arrays; None if one is sparse
         self.storage = storage
         self.stamps = stamps  # of the module, when it was traced
         self._evaluator: Evaluator | None = None
@@ -124,35 +131,33 @@ class Compiled:
 
     def __call__(self, arrays: list[Array], threads: int) -> Any:
         """The result for what the plan reads: see `sparse.plan_inputs`."""
-        outputs = self._runner(arrays, threads=threads)
-        return tree.rebuild(
-            self._result, lambda leaf: outputs[leaf.at] if isinstance(leaf, _Output) else leaf
-        )
+        return self._arranged(self._runner(arrays, threads=threads))
 
-    def quick(self, watch: Watch) -> Quick | None:
-        """The short way to the result, if that is one array made of one other, and soon."""
-        if not isinstance(self._result, _Output) or self.plan.cost > _QUICK_NANOSECONDS:
-            return None
-        if self._evaluator is None:
-            self._evaluator = self._runner.evaluator()
-        return None if self._evaluator is None else Quick(watch, self._evaluator)
+    def _arranged(self, outputs: Any) -> Any:
+        """The result made of what the plan, or its evaluator, gives."""
+        found = (outputs,) if isinstance(outputs, np.ndarray) else outputs
+        return tree.rebuild(self._result, lambda leaf: found[leaf.at] if isinstance(leaf, _Output) else leaf)
 
+    def quick(self, watch: Watch, known: Quick | None) -> Quick | None:
+        """`known`, or another if the model has changed since, with the short way to this result.
 
-class Quick:
-    """A call without ceremony: of an unchanged model, on the very kind of array it was traced for."""
-
-    __slots__ = ("_evaluator", "_watch")
-
-    def __init__(self, watch: Watch, evaluator: Evaluator) -> None:
-        self._watch = watch
-        self._evaluator = evaluator
-
-    def __call__(self, x: Any, finite: bool) -> Array | None:
-        """The result; None where the long way has to be taken, or to say what is wrong.
-
-        With `finite`, an array with NaN or infinity in it is such a case.
+        As it is, if there is none: where the run takes long, or results aren't all made by it.
         """
-        return self._evaluator(x, finite) if self._watch.unchanged() else None
+        leaves = tree.leaves(self._result)
+        if self._shapes is None or self.plan.cost > _QUICK_NANOSECONDS:
+            return known
+        if not leaves or not all(isinstance(leaf, _Output) for leaf in leaves):
+            return known
+        if self._evaluator is None:
+            self._evaluator = self._runner.evaluator(len(leaves), convert=self.storage is not None)
+        if self._evaluator is None:
+            return known
+        if known is None or not known.unchanged():
+            known = Quick(watch)
+        one = isinstance(self._result, _Output)
+        plain = type(self._result) is tuple and len(self._result) == len(leaves) > 1
+        known.add(self._shapes, self._evaluator, None if one or plain else self._arranged)
+        return known
 
 
 class _Output:
@@ -181,7 +186,9 @@ def compile_call(
         tensors = [sparse.symbolic(trace, *spec) for spec in inputs]
         result = tree.rebuild(call(*tensors), number)
         runner = trace.runner(outputs)
-    return Compiled(runner, result, storage, stamps)
+    dense = all(isinstance(tensor, Tensor) for tensor in tensors)
+    shapes = tuple(tensor.shape for tensor in tensors) if dense else None
+    return Compiled(runner, result, shapes, storage, stamps)
 
 
 def storage_of(model: Module) -> Storage | None:
@@ -228,6 +235,6 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
         model._bpcore.plans.clear()
         compiled = model._bpcore.plans.get(key, make)
     result = compiled(sparse.plan_inputs(arrays, specs), runtime.threads())
-    if len(inputs) == 1 and dynamic[0] and not options and tracing.mode() is None:
-        model._bpcore.quick = compiled.quick(watch)
+    if all(dynamic) and not options and tracing.mode() is None:
+        model._bpcore.quick = compiled.quick(watch, model._bpcore.quick)
     return result

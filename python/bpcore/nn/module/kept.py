@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bpcore.basics.cache import PlanCache
 
 if TYPE_CHECKING:
-    from bpcore.nn.module.calling import Compiled, Quick
+    from bpcore.nn.module.calling import Compiled
+    from bpcore.nn.module.quick import Quick
 
 __all__ = ["Kept", "Runtime"]
 
@@ -21,7 +22,7 @@ class Runtime:
         self.built = False  # whether all parameters below it exist
         self.output: Any = None  # its output's shape when it was last traced
         self.inputs: list[tuple[tuple[int, ...], str]] = []  # shapes and dtypes, if all were tensors
-        self.plans: PlanCache[Compiled] = PlanCache(8, owner)
+        self.plans: PlanCache[Compiled] = PlanCache(32, owner)
         self.quick: Quick | None = None  # the way of the last call, where there is a short one
 
 
