@@ -33,7 +33,7 @@ class CumulativeSum final : public Op {
     routine.tasks = tasks_for(split.outer * strips, split.size * width);
     routine.cost = (split.inner == 1 ? 1.0 : 0.3) * static_cast<double>(output.shape.elements());
     const bool reverse = node.attributes.flag("reverse");
-    with_any(output.dtype, [&](auto tag) {
+    with_accepted<Accepts::Numbers>(output.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       routine.run = [=, tasks = routine.tasks](const Frame& frame, int64_t task) {
         const Range share = part_of(split.outer * strips, tasks, task);
