@@ -322,6 +322,20 @@ def test_calls_of_many_threads_are_right() -> None:
         assert all(pool.map(work, range(8)))
 
 
+def test_many_shapes_of_many_threads_are_right() -> None:
+    model = _model()
+    x = normal((20, 4)).astype("float32")
+    want = _expected(model, x)
+    predict = _trainer(model).predict
+
+    def work(i: int) -> bool:
+        rows = [1 + (i * each) % 20 for each in range(1, 100)]
+        return all(np.array_equal(way(x[:n]), want[:n]) for n in rows for way in (model, predict))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(8)))
+
+
 def test_two_models_and_two_shapes_in_turns() -> None:
     one, other = _model(), Scaled()
     want = one(X), other(X), one(X[:1]), other(X[:1])

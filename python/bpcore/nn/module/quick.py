@@ -35,10 +35,10 @@ class Quick:
         self, shapes: tuple[Any, ...], evaluator: Evaluator, arranged: Callable[[Any], Any] | None
     ) -> None:
         """From now on, arrays of these shapes take this way; `arranged` makes a result of the outputs."""
-        self._ways.pop(shapes, None)
-        if len(self._ways) == _MOST_WAYS:
-            del self._ways[next(iter(self._ways))]
-        self._last = self._ways[shapes] = evaluator, arranged
+        way = evaluator, arranged
+        others = [pair for pair in self._ways.items() if pair[0] != shapes]
+        self._ways = dict([*others[1 - _MOST_WAYS :], (shapes, way)])  # anew: other threads may be reading
+        self._last = way
 
     def __call__(self, arrays: tuple[Any, ...], finite: bool) -> Any:
         """The result; None where the long way has to be taken, or to say what is wrong.
