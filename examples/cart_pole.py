@@ -70,8 +70,7 @@ def objective(model, state, action, chance, advantage, reward):
     logits, value = model(state)
     chances = ops.sum(ops.log_softmax(logits) * ops.one_hot(action, 2), axis=-1)
     ratio = ops.exp(chances - chance)
-    near = ops.minimum(ops.maximum(ratio, 1 - CLIP), 1 + CLIP)
-    gain = ops.minimum(ratio * advantage, near * advantage)
+    gain = ops.minimum(ratio * advantage, ops.clip(ratio, 1 - CLIP, 1 + CLIP) * advantage)
     return ops.mean(0.5 * ops.square(value - reward) - gain)
 
 

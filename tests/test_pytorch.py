@@ -194,6 +194,19 @@ def test_bfloat16_is_widened(tmp_path: Path) -> None:
     model = nn.Dense(2, use_bias=False)
     pytorch.load_state_dict(model, tmp_path / "file")
     np.testing.assert_array_equal(model.weight.value, weight.T)
+    own = nn.Dense(2, use_bias=False)
+    own.load_weights(tmp_path / "file")
+    np.testing.assert_array_equal(own.weight.value, weight)
+
+
+def test_a_dtype_that_numpy_does_not_have_is_named(tmp_path: Path) -> None:
+    import json
+
+    header = json.dumps({"weight": {"dtype": "F8_E4M3", "shape": [2, 2], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "file").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    for load in (lambda path: pytorch.load_state_dict(nn.Dense(2), path), nn.Dense(2).load_weights):
+        with pytest.raises(ValueError, match="file: weight is of F8_E4M3, which NumPy does not have$"):
+            load(tmp_path / "file")
 
 
 class _Tensor:

@@ -1,4 +1,4 @@
-"""Time of one prediction for one sample, 10-64-64-10, per call from Python.
+"""Time of a prediction, 10-64-64-10, per call from Python: one sample, NumPy's float64, two sizes in turns.
 
     python benchmarks/peers/single_sample.py [--quick] [--json results.json]
 
@@ -8,6 +8,7 @@ jitted function in JAX, four lines of NumPy. NumPy arrays go in and come out.
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -19,26 +20,26 @@ if TYPE_CHECKING:
     import numpy as np
     from dense_network import DenseNetwork
 
-    Call = Callable[[], Any]
+    Predict = Callable[[np.ndarray], Any]
 
 
-def bpcore_calls(network: DenseNetwork, x: np.ndarray) -> dict[str, Call]:
+def bpcore_calls(network: DenseNetwork) -> dict[str, Predict]:
     import bpcore_contender
 
     import bpcore as bp
 
     model = bpcore_contender.model_of(network)
     trainer = bp.Trainer(model, "cross_entropy", threads=1)
-    return {"bpcore": lambda: model(x), "bpcore predict": lambda: trainer.predict(x)}
+    return {"bpcore": model, "bpcore predict": trainer.predict}
 
 
-def numpy_calls(network: DenseNetwork, x: np.ndarray) -> dict[str, Call]:
+def numpy_calls(network: DenseNetwork) -> dict[str, Predict]:
     import numpy as np
 
     *hidden, (last, offset) = network.weights()
 
-    def predict() -> np.ndarray:
-        y = x
+    def predict(x: np.ndarray) -> np.ndarray:
+        y = x.astype(np.float32, copy=False)
         for weight, bias in hidden:
             y = np.maximum(y @ weight + bias, 0)
         return y @ last + offset
@@ -46,28 +47,34 @@ def numpy_calls(network: DenseNetwork, x: np.ndarray) -> dict[str, Call]:
     return {"numpy": predict}
 
 
-def pytorch_calls(network: DenseNetwork, x: np.ndarray) -> dict[str, Call]:
+def pytorch_calls(network: DenseNetwork) -> dict[str, Predict]:
     import pytorch_contender
     import torch
 
     torch.set_num_threads(1)
     model = pytorch_contender.model_of(network).eval()
 
-    def predict() -> np.ndarray:
+    def predict(x: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return model(torch.from_numpy(x)).numpy()
+            return model(torch.from_numpy(x).float()).numpy()
 
     return {"pytorch": predict}
 
 
-def jax_calls(network: DenseNetwork, x: np.ndarray) -> dict[str, Call]:
+def jax_calls(network: DenseNetwork) -> dict[str, Predict]:
     import jax
     import jax_dense
     import numpy as np
 
     weights, *_ = jax_dense.state_of(network)
     logits = jax.jit(jax_dense.logits)
-    return {"jax": lambda: np.asarray(logits(weights, x))}
+    return {"jax": lambda x: np.asarray(logits(weights, x))}
+
+
+def one_after_the_other(predict: Predict, inputs: list[np.ndarray]) -> Callable[[], Any]:
+    if len(inputs) == 1:
+        return partial(predict, *inputs)
+    return lambda: [predict(x) for x in inputs]
 
 
 def main() -> None:
@@ -75,20 +82,29 @@ def main() -> None:
     import numpy as np
     from dense_network import DenseNetwork
 
-    network = DenseNetwork.on_noise((10, 64, 64, 10), 1, 1)
-    calls = bpcore_calls(network, network.x) | numpy_calls(network, network.x)
+    network = DenseNetwork.on_noise((10, 64, 64, 10), 8, 1)
+    predicts = bpcore_calls(network) | numpy_calls(network)
     if find_spec("torch"):
-        calls |= pytorch_calls(network, network.x)
+        predicts |= pytorch_calls(network)
     if find_spec("jax"):
-        calls |= jax_calls(network, network.x)
-    outputs = {name: call() for name, call in calls.items()}
+        predicts |= jax_calls(network)
+    eight, one = network.x, network.x[:1]
+    outputs = {name: np.asarray(predict(eight)) for name, predict in predicts.items()}
     for name, output in outputs.items():
         if not np.allclose(output, outputs["numpy"], rtol=1e-4, atol=1e-5):
             raise SystemExit(f"{name} predicts something else: {outputs}")
 
-    record = Record("a prediction of one sample", "s", options.threads)
-    times = take_turns({name: repeated(call) for name, call in calls.items()}, options.rounds)
-    record.add("10-64-64-10, batch 1", times)
+    record = Record("a prediction", "s", options.threads)
+    for workload, inputs in {
+        "10-64-64-10, batch 1": [one],
+        "10-64-64-10, batch 1, of float64": [one.astype(np.float64)],
+        "10-64-64-10, batch 1 and 8 in turns": [one, eight],
+    }.items():
+        calls = {
+            name: repeated(one_after_the_other(predict, inputs), pieces=len(inputs))
+            for name, predict in predicts.items()
+        }
+        record.add(workload, take_turns(calls, options.rounds))
     record.write(options.json)
 
 

@@ -22,8 +22,10 @@ struct StateError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Never inlined, and made small instead of fast: all the places where something may be wrong would carry a
+// stream of their own.
 template <class... Parts>
-std::string concat(const Parts&... parts) {
+[[gnu::cold, gnu::noinline]] std::string concat(const Parts&... parts) {
   std::ostringstream text;
   (text << ... << parts);
   return text.str();

@@ -13,10 +13,11 @@ OpList make_list() {
   OpList ops;
   for (const auto add :
        {add_activation_ops, add_arithmetic_ops, add_attention_ops, add_batch_norm_ops, add_comparison_ops,
-        add_conv_ops,       add_copy_ops,       add_ctc_ops,       add_dense_ops,      add_gelu_ops,
-        add_gru_ops,        add_index_ops,      add_loss_ops,      add_lstm_ops,       add_matmul_ops,
-        add_norm_ops,       add_part_ops,       add_pool_ops,      add_random_ops,     add_reduction_ops,
-        add_rnn_ops,        add_softmax_ops,    add_sparse_ops,    add_unary_ops,      add_view_ops})
+        add_conv_ops,       add_copy_ops,       add_ctc_ops,       add_cumsum_ops,     add_dense_ops,
+        add_gelu_ops,       add_gru_ops,        add_index_ops,     add_loss_ops,       add_lstm_ops,
+        add_matmul_ops,     add_norm_ops,       add_part_ops,      add_pool_ops,       add_random_ops,
+        add_reduction_ops,  add_rnn_ops,        add_softmax_ops,   add_sparse_ops,     add_unary_ops,
+        add_view_ops})
     add(ops);
   return ops;
 }

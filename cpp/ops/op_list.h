@@ -18,6 +18,7 @@ void add_comparison_ops(OpList& ops);
 void add_conv_ops(OpList& ops);
 void add_copy_ops(OpList& ops);
 void add_ctc_ops(OpList& ops);
+void add_cumsum_ops(OpList& ops);
 void add_dense_ops(OpList& ops);
 void add_gelu_ops(OpList& ops);
 void add_gru_ops(OpList& ops);

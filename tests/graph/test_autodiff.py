@@ -218,3 +218,80 @@ def test_a_node_that_fails_leaves_the_graph_as_it_was() -> None:
     with pytest.raises(ValueError, match="too large"):
         graph.input((2**40, 2**40), "float32")
     assert graph.op(graph.add("neg", [a], {})) == "neg"
+
+
+# What has no derivative
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "message"),
+    [
+        (lambda x: x, TypeError, r"must return a scalar, got shape \(3,\); reduce it, as by ops.sum"),
+        (lambda x: x[:1], TypeError, r"must return a scalar, got shape \(1,\)"),
+        (lambda _: np.ones(2), TypeError, r"must return a scalar, got shape \(2,\)"),
+        (lambda _: None, TypeError, "must return a scalar, got NoneType"),
+        (lambda x: (x.sum(), 1.0), TypeError, "must return a scalar, got tuple"),
+        (lambda x: [x.sum()], TypeError, "must return a scalar, got list"),
+        (lambda _: "1", TypeError, "must return a scalar, got str"),
+        (lambda x: ops.cast(x.sum(), "int64"), TypeError, "must return a float, got int64"),
+        (lambda x: x.sum() > 0, TypeError, "must return a float, got bool"),
+    ],
+)
+@pytest.mark.parametrize("make", [bp.grad, bp.value_and_grad])
+def test_results_that_are_no_scalars(make: Any, result: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^grad: the function {message}"):
+        make(result)(np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("argnums", "arguments", "error", "message"),
+    [
+        (0, (), IndexError, "argnums names argument 0, but 0 were given"),
+        (2, (1.0, 1.0), IndexError, "argnums names argument 2, but 2 were given"),
+        (-3, (1.0, 1.0), IndexError, "argnums names argument -3, but 2 were given"),
+        ((0, 2), (1.0, 1.0), IndexError, "argnums names argument 2, but 2 were given"),
+        ((0, 0), (1.0, 1.0), ValueError, r"argnums names an argument twice: \(0, 0\)"),
+        ((1, -1), (1.0, 1.0), ValueError, r"argnums names an argument twice: \(1, -1\)"),
+        (0, (3, 1.0), TypeError, "argument 0 is differentiated, so it must hold floats, not int64"),
+        (1, (3, True), TypeError, "argument 1 is differentiated, so it must hold floats, not bool"),
+        (0, ("a", 1.0), TypeError, "expected numbers, got an array of dtype <U1"),
+        (0, (None, 1.0), TypeError, "expected numbers, got NoneType"),
+    ],
+)
+@pytest.mark.parametrize("make", [bp.grad, bp.value_and_grad])
+def test_arguments_that_have_no_derivative(
+    make: Any, argnums: Any, arguments: tuple, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=f"^grad: {message}"):
+        make(lambda *_: 1.0, argnums)(*arguments)
+
+
+@pytest.mark.parametrize("make", [bp.grad, bp.value_and_grad])
+def test_what_is_no_function_and_no_number_of_an_argument_is_refused_at_once(make: Any) -> None:
+    with pytest.raises(TypeError, match="^grad: expected a function, got int$"):
+        make(3)
+    for wrong in (1.0, "0", True, None, (0, 1.5)):
+        with pytest.raises(TypeError, match="^grad: argnums must be an integer, got"):
+            make(lambda x: x, wrong)
+
+
+def test_arguments_are_counted_from_either_end_and_the_others_may_be_anything() -> None:
+    def product(x: Any, name: str, y: Any, scale: float = 1.0) -> Any:
+        assert name == "as it is"
+        return scale * ops.sum(x * y)
+
+    x, y = normal((3,)), normal((3,), key=1)
+    np.testing.assert_array_equal(bp.grad(product, -1)(x, "as it is", y), x)
+    by_y, by_x = bp.grad(product, np.array([2, 0]))(x, "as it is", y, scale=2.0)
+    np.testing.assert_array_equal(by_y, 2 * x)
+    np.testing.assert_array_equal(by_x, 2 * y)
+    value, gradient = bp.value_and_grad(product, (0,))(x, "as it is", y)
+    assert isinstance(gradient, tuple)
+    assert value == pytest.approx(x @ y, rel=1e-15)
+
+
+def test_a_constant_has_a_derivative_of_zeros_in_the_arguments_dtype() -> None:
+    for constant in (3, 2.5, np.float64(1), np.array(2.0)):
+        value, gradient = bp.value_and_grad(lambda x, c=constant: c)(np.ones((2, 3), np.float32))  # noqa: ARG005
+        assert value == constant
+        assert (gradient.dtype, gradient.shape, gradient.any()) == (np.float32, (2, 3), False)

@@ -40,6 +40,9 @@ def _row_functions(dtype: str, width: int) -> dict[str, Any]:
         "softplus": ops.softplus,
         "log1p": lambda x: ops.log1p(ops.abs(x)),
         "erf": ops.erf,
+        "sin": ops.sin,
+        "cos": lambda x: ops.cos(1e6 * x),
+        "cumsum": lambda x: ops.cumsum(x, 1),
         "log": lambda x: ops.log(ops.abs(x)),
         "sqrt": lambda x: ops.sqrt(ops.abs(x)),
         "sum": lambda x: ops.sum(x, 1),
@@ -72,6 +75,9 @@ def test_element_has_the_same_bits_wherever_it_stands(dtype: str) -> None:
         ops.erf,
         ops.tanh,
         ops.sigmoid,
+        ops.sin,
+        ops.cos,
+        lambda x: ops.sin(1e6 * x),  # some of them beyond what vectors reduce
         lambda x: ops.log(ops.abs(x)),
         lambda x: ops.log1p(ops.abs(x)),
         lambda x: ops.sqrt(ops.abs(x)),
@@ -114,6 +120,8 @@ def test_every_kind_of_op_has_the_same_bits_on_one_and_two_threads(dtype: str) -
             for axes in ([0], [1], [0, 1])
         ),
         add("argmax", x, axis=0, keepdims=False),
+        add("sin", x),
+        *(add("cumsum", x, axis=axis, reverse=reverse) for axis in (0, 1) for reverse in (False, True)),
         add("softmax", x, axis=0),
         add("log_softmax", x, axis=1),
         add("transpose", x, axes=[1, 0]),

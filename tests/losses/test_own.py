@@ -90,6 +90,47 @@ def test_weights_that_do_not_fit_are_refused(parts: Any, error: type[Exception],
     assert_refused(trainer, lambda: trainer.fit(X, y, epochs=1, batch_size=N, progress=False), error, message)
 
 
+@pytest.mark.parametrize(
+    ("values", "shape"),
+    [
+        (lambda d: ops.mean(d, axis=0), "(2,)"),
+        (lambda d: ops.reshape(ops.mean(d), (1,)), "(1,)"),
+        (lambda d: ops.transpose(d), "(2, 23)"),
+        (lambda d: d[:, :0], "(23, 0)"),
+        (lambda d: losses.Weighted(d[1:], d[1:]), "(22, 2)"),
+    ],
+)
+@pytest.mark.parametrize("weight", [None, SAMPLES])
+def test_values_of_no_sample_are_refused_as_a_loss_and_as_a_metric(
+    values: Any, shape: str, weight: Any
+) -> None:
+    """The mean over a batch along its first axis would count a smaller last batch as much as others."""
+
+    def own(prediction: Any, target: Any) -> Any:
+        return values(ops.abs(prediction - target))
+
+    y = RNG.normal(size=(N, 2))
+    message = (
+        f"it gives values of shape {shape} for 23 samples; return their mean, a scalar, or values of each"
+    )
+    for trainer in (_trainer(own, 2), _trainer("mse", 2, metrics=[own])):
+        assert_refused(
+            trainer,
+            lambda trainer=trainer: trainer.fit(
+                X, y, epochs=1, batch_size=N, progress=False, sample_weight=weight
+            ),
+            ValueError,
+            message,
+        )
+
+
+def test_several_values_of_each_sample_may_come_in_a_row() -> None:
+    y = RNG.normal(size=(N, 2))
+    trainer = _trainer(lambda prediction, target: ops.reshape(ops.abs(prediction - target), (-1,)), 2)
+    expected = np.abs(forward(trainer.parameters, X) - y).mean()
+    assert trainer.evaluate(X, y, batch_size=5)["loss"] == pytest.approx(expected, rel=1e-12)
+
+
 class _TwoHeads(nn.Module):
     """A class and a number."""
 

@@ -193,8 +193,8 @@ def test_settings_are_checked_when_made(make: Any, error: type[Exception], messa
         (metrics.Precision("binary"), "cross_entropy", SCORES, CLASSES, 'precision: average="binary" is'),
         ("confusion_matrix", "binary_cross_entropy", SCORES[:, :3], LABELS, "confusion_matrix: outputs of"),
         ("top_6", "cross_entropy", SCORES, CLASSES, "top_6: it needs at least 6 classes"),
-        ("f1", lambda p, t: (p[:, :1] - t) ** 2, SCORES, SCORES[:, :1], r"f1: the prediction has shape"),
-        ("f1", lambda p, _: p[:, 0], SCORES, SCORES[:, 0], "f1: targets of shape .* are classes"),
+        ("f1", lambda p, t: (p[:, :1] - t) ** 2, SCORES, 0 * SCORES[:, :1], "f1: the prediction has shape"),
+        ("f1", lambda p, _: p[:, 0], SCORES, np.ones(len(SCORES)), "f1: targets of shape .* are classes"),
         ("f1", lambda p, _: p[:, 0], SCORES, CLASSES + 1, "y.* is 5, but gather takes integers from 0 to 4"),
     ],
 )  # fmt: skip

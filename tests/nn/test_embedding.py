@@ -94,8 +94,8 @@ def test_the_number_of_threads_changes_no_bit_of_the_gradient(width: int, dtype:
 @pytest.mark.parametrize(
     ("tokens", "error", "message"),
     [
-        ([[0, 5]], ValueError, r"index 5 is out of range \[0, 5\)"),
-        ([-1], ValueError, r"index -1 is out of range \[0, 5\)"),
+        ([[0, 5]], ValueError, r"^Embedding: input\[0, 1\] is 5, but Embedding has 5 tokens, 0 to 4$"),
+        ([-1], ValueError, r"^Embedding: input\[0\] is -1, but Embedding has 5 tokens, 0 to 4$"),
         ([1.0], TypeError, "Embedding: tokens must be integers, not float"),
         ([True], TypeError, "Embedding: tokens must be integers, not bool"),
     ],
@@ -111,9 +111,35 @@ def test_a_token_out_of_range_stops_training_before_anything_changes() -> None:
     trainer, before = bp.Trainer(model, "cross_entropy"), bits(model)
     x = np.zeros((20, 3), np.int32)
     x[17, 2] = 5
-    with pytest.raises(ValueError, match=r"^fit: x\[17, 2\] is 5, but gather takes integers from 0 to 4"):
+    says = r"x\[17, 2\] is 5, but Embedding layer '0' has 5 tokens, 0 to 4$"
+    with pytest.raises(ValueError, match=f"^fit: {says}"):
         trainer.fit(x, np.zeros(20, int), epochs=1, batch_size=4, progress=False)
+    with pytest.raises(ValueError, match=f"^predict: {says}"):
+        trainer.predict(x)
     assert bits(model) == before
+
+
+class _Words(nn.Module):
+    """Two vocabularies, and a table that is no layer."""
+
+    def __init__(self) -> None:
+        self.word, self.tag = nn.Embedding(9, 2), nn.Embedding(4, 2)
+
+    def __call__(self, words: Any, tags: Any, places: Any) -> Any:
+        return self.word(words) + self.tag(tags) + ops.gather(np.ones((7, 2), np.float32), places)
+
+
+@pytest.mark.parametrize(
+    ("words", "tags", "places", "says"),
+    [
+        ([9], [0], [0], r"input 0\[0\] is 9, but Embedding layer 'word' has 9 tokens, 0 to 8"),
+        ([8], [4], [0], r"input 1\[0\] is 4, but Embedding layer 'tag' has 4 tokens, 0 to 3"),
+        ([8], [3], [7], r"input 2\[0\] is 7, but gather takes integers from 0 to 6"),
+    ],
+)
+def test_the_layer_that_has_no_such_token_is_named(words: Any, tags: Any, places: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=f"^_Words: {says}$"):
+        _Words()(*map(np.array, (words, tags, places)))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,27 @@ def test_summary_shows_layers_shapes_and_numbers() -> None:
     assert "a sample: 407,306 FLOPs, 2.0 KiB of outputs" in text
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (1, "4 bytes"),
+        (255, "1,020 bytes"),
+        (256, "1.0 KiB"),
+        (2**18 - 1, "1.0 MiB"),  # 1,024.0 KiB, once rounded
+        (2**18, "1.0 MiB"),
+        (535_808, "2.0 MiB"),
+        (2**18 * 1000, "1,000.0 MiB"),
+        (2**28, "1.0 GiB"),
+    ],
+)
+def test_memory_is_shown_in_the_largest_unit_of_which_there_is_one(rows: int, said: str) -> None:
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            self.weight = nn.Parameter((rows,))
+
+    assert f"{rows:,} parameters ({said} in float32)" in _text(Table())
+
+
 def test_summary_prints_unless_told_not_to(capsys: pytest.CaptureFixture[str]) -> None:
     model = sequential()
     assert model.summary() is None

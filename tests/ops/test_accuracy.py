@@ -1,4 +1,4 @@
-"""Errors of exp, log, tanh, sigmoid, erf and their like in units in the last place, over all magnitudes."""
+"""Errors of exp, log, tanh, sin and their like in units in the last place, over all magnitudes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ FUNCTIONS = [
     (ops.tanh, np.tanh),
     (ops.sigmoid, references.sigmoid),
     (ops.erf, references.erf),
+    (ops.sin, np.sin),
+    (ops.cos, np.cos),
 ]
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan]
@@ -69,5 +71,5 @@ def test_error_is_at_most_two_units_in_the_last_place(op: Any, reference: Any, d
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_sign_of_zero_is_kept_by_odd_functions(dtype: str) -> None:
     zeros = np.array([0.0, -0.0], dtype)
-    for op in (ops.tanh, ops.erf, ops.expm1, ops.log1p):
+    for op in (ops.tanh, ops.erf, ops.expm1, ops.log1p, ops.sin):
         np.testing.assert_array_equal(np.signbit(op(zeros)), [False, True])

@@ -1,4 +1,4 @@
-"""exp, expm1, log, log1p, softplus, erf, sqrt, square, abs, neg, sign, logical_not, cast."""
+"""exp, log and the other ops of one operand, but for sin and cos, rounding and activations."""
 
 from __future__ import annotations
 

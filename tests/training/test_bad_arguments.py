@@ -74,6 +74,8 @@ def trainer() -> bp.Trainer:
         ({"sample_weight": 1j * ONES}, TypeError, "sample_weight: expected numbers"),
         ({"callbacks": [EarlyStopping]}, TypeError, "callbacks must be objects"),
         ({"callbacks": [print]}, TypeError, "callbacks must be objects"),
+        ({"callbacks": "early_stopping"}, TypeError, "callbacks must be objects"),
+        ({"callbacks": {"stop": 3}}, TypeError, "callbacks must be objects"),
         ({"callbacks": None}, TypeError, "callbacks must be objects"),
         ({"shuffle": "no"}, TypeError, "shuffle must be True or False, got 'no'"),
         ({"shuffle": ONES}, TypeError, "shuffle must be True or False"),

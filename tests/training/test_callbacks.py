@@ -78,6 +78,21 @@ def test_events_come_in_order_with_the_counts_of_what_is_done() -> None:
     ]
 
 
+def test_callbacks_may_be_one_or_come_from_anything_to_go_through() -> None:
+    x, y = blobs()
+    for make in (
+        lambda each: each,
+        lambda each: iter([each]),
+        lambda each: {each: "a note"},
+        lambda each: (each,),
+    ):
+        recorder = Recorder()
+        bp.Trainer(network(8, 3), "cross_entropy").fit(
+            x, y, epochs=1, callbacks=make(recorder), progress=False
+        )
+        assert recorder.events[-1][0] == "train end"
+
+
 def test_values_are_those_of_the_history() -> None:
     trainer, recorder = _trainer(), Recorder()
     history = _fit(trainer, recorder, validation_data=blobs(20))

@@ -21,10 +21,10 @@ WEIGHTS = np.random.default_rng(1).uniform(0.1, 3, 40)
 
 
 def _trained(
-    y: Any, loss: Any = "cross_entropy", units: int = 3, **options: Any
+    y: Any, loss: Any = "cross_entropy", units: int = 3, rows: Any = slice(None), **options: Any
 ) -> tuple[bytes, list[float]]:
     trainer = bp.Trainer(network(6, units), loss, optim.Adam(0.01), dtype="float64")
-    history = trainer.fit(X, y, epochs=2, batch_size=16, progress=False, **options)
+    history = trainer.fit(X[rows], y, epochs=2, batch_size=16, progress=False, **options)
     return bits(trainer), history["loss"]
 
 
@@ -57,6 +57,19 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     sklearn = pytest.importorskip("sklearn.utils.class_weight")
     weight = sklearn.compute_sample_weight("balanced", Y)
     assert _trained(Y, class_weight="balanced") == _trained(Y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("kept", [np.arange(40), np.arange(30)])
+def test_balanced_weights_multiply_those_of_samples_which_do_not_balance_them(kept: np.ndarray) -> None:
+    """Classes are balanced by how many samples there are to train on, however little these weigh."""
+    counts = np.bincount(Y[kept])
+    given = np.where(np.arange(40) == 3, 0.0, WEIGHTS)
+    weight = given * (len(kept) / (3 * counts))[Y]
+    split = {"validation_split": 1 - len(kept) / 40}
+    expected = _trained(Y[kept], sample_weight=weight[kept], rows=kept)
+    found = _trained(Y, class_weight="balanced", sample_weight=given, **split)
+    assert found == expected
+    assert found != _trained(Y, class_weight="balanced", **split)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,64 @@ def trainer() -> bp.Trainer:
     return bp.Trainer(model, "cross_entropy", optim.Adam(0.02), metrics=["accuracy"])
 
 
+class Skipping:
+    """Batches that it takes long to make, and a way around them."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+        self.skipped: list[int] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._from(0)
+
+    def _from(self, first: int) -> Iterator[Any]:
+        for i in range(first, len(PARTS)):
+            self.made.append(i)
+            yield PARTS[i]
+
+    def skip(self, batches: int) -> Iterator[Any]:
+        self.skipped.append(batches)
+        return self._from(batches)
+
+
+@pytest.mark.parametrize(("accumulate", "step"), [(1, 1), (1, 7), (5, 2), (1, 12), (1, 19)])
+def test_a_source_that_can_skip_batches_does_not_make_them(
+    tmp_path: Path, accumulate: int, step: int
+) -> None:
+    path = tmp_path / "run.safetensors"
+    whole = trainer()
+    options: dict[str, Any] = {"epochs": 2, "accumulate": accumulate, "progress": False}
+    whole.fit(Skipping(), **options)
+    killed, source = Skipping(), Skipping()
+    with pytest.raises(Stop):
+        trainer().fit(killed, callbacks=[Checkpoint(path), StopAt(step)], **options)
+    assert killed.skipped == []
+    resumed = trainer()
+    resumed.fit(source, resume=path, **options)
+    assert everything(resumed) == everything(whole)
+    epoch, position = divmod(step - 1, -(-len(PARTS) // accumulate))
+    behind = (position + 1) * accumulate
+    assert source.skipped == [behind]
+    first = range(accumulate)  # those of a step are taken to know their shapes
+    assert source.made == [*first, *range(behind, len(PARTS)), *(range(len(PARTS)) if epoch == 0 else [])]
+
+
+def test_an_attribute_that_is_no_method_is_not_asked_to_skip(tmp_path: Path) -> None:
+    class Loader:
+        skip = True
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(PARTS)
+
+    path = tmp_path / "run.safetensors"
+    whole, resumed = trainer(), trainer()
+    whole.fit(Loader(), epochs=1, progress=False)
+    with pytest.raises(Stop):
+        trainer().fit(Loader(), epochs=1, callbacks=[Checkpoint(path), StopAt(5)], progress=False)
+    resumed.fit(Loader(), epochs=1, resume=path, progress=False)
+    assert everything(resumed) == everything(whole)
+
+
 @pytest.mark.parametrize("name", ["an endless iterator", "shares by epoch", "a list in shares"])
 def test_a_stream_that_epochs_share_goes_on_wherever_it_stopped(tmp_path: Path, name: str) -> None:
     make, steps = RUNS[name]

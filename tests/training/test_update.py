@@ -392,6 +392,39 @@ def test_the_average_follows_the_parameters(tmp_path: Path) -> None:
     assert bits(trainer) != bits(average)
 
 
+@pytest.mark.parametrize("before", [None, 0.75])
+def test_a_loaded_trainer_may_have_another_average(before: float | None, tmp_path: Path) -> None:
+    """What there was goes on with the new decay; without any, it begins with the parameters as they are."""
+    x, y = regression()
+    first = _trainer(ema=before)
+    for _ in range(3):
+        first.step(x, y)
+    first.save(tmp_path / "run.safetensors")
+    start = (first.averaged_model() if before else first.model.copy()).parameters
+    trainer = bp.Trainer.load(tmp_path / "run.safetensors", _model(seed=3), ema=0.5)
+    assert trainer.control.ema == 0.5
+    assert bits(trainer) == bits(first)
+    for name, value in trainer.averaged_model().parameters.items():
+        np.testing.assert_array_equal(value, start[name])
+    first.step(x, y)
+    trainer.step(x, y)
+    assert bits(trainer) == bits(first)
+    for name, value in trainer.averaged_model().parameters.items():
+        np.testing.assert_allclose(value, 0.5 * start[name] + 0.5 * trainer.parameters[name], rtol=1e-12)
+
+
+def test_a_loaded_trainer_may_have_no_average_any_more(tmp_path: Path) -> None:
+    x, y = regression()
+    first = _trainer(ema=0.75)
+    first.step(x, y)
+    first.save(tmp_path / "run.safetensors")
+    trainer = bp.Trainer.load(tmp_path / "run.safetensors", _model(seed=3), ema=None)
+    with pytest.raises(RuntimeError, match="ema is None"):
+        trainer.averaged_model()
+    assert first.step(x, y) == trainer.step(x, y)
+    assert bits(trainer) == bits(first)
+
+
 def test_without_ema_there_is_no_average() -> None:
     with pytest.raises(RuntimeError, match="ema is None"):
         _trainer().averaged_model()

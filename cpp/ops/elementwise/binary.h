@@ -19,11 +19,7 @@ class BinaryOp final : public ElementwiseOp {
   const char* name() const override { return Rule::name; }
 
   TensorType infer(const Signature& node) const override {
-    expect_inputs(name(), node, 2);
-    if (Rule::accepts != Accepts::Bools) expect_same_dtype(name(), node, 0, 1);
-    for (int number : {0, 1}) expect_accepted(name(), node, number, Rule::accepts);
-    const Shape shape = broadcast(name(), node.input(0).shape, node.input(1).shape);
-    return {is_predicate ? DType::Bool : node.input(0).dtype, shape};
+    return binary_type(name(), node, Rule::accepts, is_predicate);
   }
 
   ElementLoop element_loop(const Signature& node, const TensorType&) const override {

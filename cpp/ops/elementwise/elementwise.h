@@ -2,6 +2,7 @@
 #pragma once
 
 #include "graph/op.h"
+#include "ops/rules.h"
 
 namespace bpcore {
 
@@ -13,5 +14,9 @@ class ElementwiseOp : public Op {
     return compile_chain({{element_loop(node, output), output, node.inputs, sources}});
   }
 };
+
+// What ops of one input and of two make of them; they throw what infer throws.
+TensorType unary_type(const char* op, const Signature& node, Accepts accepts);
+TensorType binary_type(const char* op, const Signature& node, Accepts accepts, bool is_predicate);
 
 }  // namespace bpcore

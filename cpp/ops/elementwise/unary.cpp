@@ -1,9 +1,10 @@
-// exp, expm1, log, log1p, softplus, erf, sqrt, abs, neg, sign, cast.
+// exp, expm1, log, log1p, softplus, erf, sin, cos, sqrt, abs, neg, sign, floor, ceil, round, cast.
 #include "ops/elementwise/unary.h"
 
 #include <cmath>
 
 #include "kernels/elementwise.h"
+#include "kernels/trigonometry.h"
 #include "kernels/vector_math.h"
 
 namespace bpcore {
@@ -84,6 +85,28 @@ struct Erf {
   }
 };
 
+struct Sin {
+  static constexpr const char* name = "sin";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 0.8;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::map_wave<kernels::Wave::Sin>(count, x, y);
+  }
+  static void vjp(Vjp& node) { node.set(0, node.seed() * apply("cos", {node.input(0)})); }
+};
+
+struct Cos {
+  static constexpr const char* name = "cos";
+  static constexpr Accepts accepts = Accepts::Floats;
+  static constexpr double nanoseconds = 0.8;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    kernels::map_wave<kernels::Wave::Cos>(count, x, y);
+  }
+  static void vjp(Vjp& node) { node.set(0, -(node.seed() * apply("sin", {node.input(0)}))); }
+};
+
 struct Sqrt {
   static constexpr const char* name = "sqrt";
   static constexpr Accepts accepts = Accepts::Floats;
@@ -142,6 +165,50 @@ struct Sign {
   static void vjp(Vjp&) {}
 };
 
+// Whole numbers next to a number; integers are their own. Function: of floats.
+template <class T, class Function>
+void round_each(int64_t count, const T* x, T* y, Function function) {
+  kernels::unary(count, x, y, [&](T a) {
+    if constexpr (std::is_floating_point_v<T>)
+      return function(a);
+    else
+      return a;
+  });
+}
+
+struct Floor {
+  static constexpr const char* name = "floor";
+  static constexpr Accepts accepts = Accepts::Numbers;
+  static constexpr double nanoseconds = 0.2;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    round_each(count, x, y, [](auto a) { return std::floor(a); });
+  }
+  static void vjp(Vjp&) {}
+};
+
+struct Ceil {
+  static constexpr const char* name = "ceil";
+  static constexpr Accepts accepts = Accepts::Numbers;
+  static constexpr double nanoseconds = 0.2;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    round_each(count, x, y, [](auto a) { return std::ceil(a); });
+  }
+  static void vjp(Vjp&) {}
+};
+
+struct Round {
+  static constexpr const char* name = "round";
+  static constexpr Accepts accepts = Accepts::Numbers;
+  static constexpr double nanoseconds = 0.2;
+  template <class T>
+  static void run(int64_t count, const T* x, T* y) {
+    round_each(count, x, y, [](auto a) { return std::nearbyint(a); });  // halves to even
+  }
+  static void vjp(Vjp&) {}
+};
+
 // A float that int64 cannot hold, or NaN, becomes the least integer, as NumPy gives on x86.
 template <class To, class From>
 To convert(From x) {
@@ -192,10 +259,15 @@ void add_unary_ops(OpList& ops) {
   ops.push_back(std::make_unique<UnaryOp<Log1p>>());
   ops.push_back(std::make_unique<UnaryOp<Softplus>>());
   ops.push_back(std::make_unique<UnaryOp<Erf>>());
+  ops.push_back(std::make_unique<UnaryOp<Sin>>());
+  ops.push_back(std::make_unique<UnaryOp<Cos>>());
   ops.push_back(std::make_unique<UnaryOp<Sqrt>>());
   ops.push_back(std::make_unique<UnaryOp<Neg>>());
   ops.push_back(std::make_unique<UnaryOp<Abs>>());
   ops.push_back(std::make_unique<UnaryOp<Sign>>());
+  ops.push_back(std::make_unique<UnaryOp<Floor>>());
+  ops.push_back(std::make_unique<UnaryOp<Ceil>>());
+  ops.push_back(std::make_unique<UnaryOp<Round>>());
   ops.push_back(std::make_unique<Cast>());
 }
 

@@ -16,11 +16,7 @@ class UnaryOp final : public ElementwiseOp {
  public:
   const char* name() const override { return Rule::name; }
 
-  TensorType infer(const Signature& node) const override {
-    expect_inputs(name(), node, 1);
-    expect_accepted(name(), node, 0, Rule::accepts);
-    return node.input(0);
-  }
+  TensorType infer(const Signature& node) const override { return unary_type(name(), node, Rule::accepts); }
 
   ElementLoop element_loop(const Signature&, const TensorType& output) const override {
     ElementLoop loop{nullptr, Rule::nanoseconds};

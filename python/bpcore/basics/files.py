@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from bpcore.basics.arrays import Array
 
 __all__ = ["check_writable", "read", "remove_stale", "shift", "write"]
+
+# safetensors' names of dtypes that NumPy has.
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
 
 
 def write(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -121,21 +128,37 @@ def shift(path: str | os.PathLike[str], keep: int) -> None:
     os.replace(temporary, f"{target}.1")
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file.
+def read(path: str | os.PathLike[str], hint: str = "") -> tuple[dict[str, Array], dict[str, str]]:
+    """The tensors and the metadata of a safetensors file; bfloat16, which NumPy lacks, is widened to float32.
 
     Raises FileNotFoundError, IsADirectoryError, and ValueError if the file is damaged, cut short or of
-    another format.
+    another format; `hint` ends that message.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError, deserialize
 
+    name = os.fspath(path)
     if os.path.isdir(path):
-        raise IsADirectoryError(errno.EISDIR, f"{os.fspath(path)} is a folder; give the name of a file in it")
+        raise IsADirectoryError(errno.EISDIR, f"{name} is a folder; give the name of a file in it")
+    with open(path, "rb") as file:
+        contents = file.read()
     try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-            return tensors, dict(file.metadata() or {})
+        entries = deserialize(contents)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
-        raise ValueError(f"{os.fspath(path)} is not a complete safetensors file: {error}") from None
-    except TypeError as error:  # a dtype that NumPy doesn't have
-        raise ValueError(f"{os.fspath(path)} holds a tensor that NumPy can't: {error}") from None
+        raise ValueError(f"{name} is not a complete safetensors file: {error}{hint}") from None
+    tensors = {key: _decoded(name, key, entry) for key, entry in entries}
+    header = json.loads(contents[8 : 8 + int.from_bytes(contents[:8], "little")])
+    return tensors, header.get("__metadata__", {})
+
+
+def _decoded(path: str, name: str, entry: dict[str, Any]) -> Array:
+    import numpy as np
+
+    data, kind = entry["data"], entry["dtype"]
+    if kind == "BF16":  # the upper half of a float32
+        array: Array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+    elif kind in _DTYPES:
+        array = np.frombuffer(data, _DTYPES[kind])
+    else:
+        raise ValueError(f"{path}: {name} is of {kind}, which NumPy does not have")
+    shape: list[int] = entry["shape"]
+    return array.reshape(shape)

@@ -27,6 +27,13 @@ class Checkpoint(Callback):
     remember (see `Callback.state`). `Trainer.load` reads the file, too, and `Module.load_weights` the weights
     alone.
 
+    A script that was changed goes on with its own learning rate (also those of groups), number of epochs,
+    callbacks, threads, `nonfinite` and `ema`, and, where the file is of the end of an epoch, its own data,
+    batch_size, accumulate and shuffle. Another loss, objective, seed, dtype, regularizer, class_weight,
+    clipping, and another optimizer or other settings of it, are a ValueError that names both before anything
+    is changed: `Trainer.load` begins another run from the file with them. Functions are compared by name at
+    best, the data by its number of samples.
+
     `path` is always the newest file, ``path.1`` the one before, and so on. Each is written beside it, synced
     to the disk and renamed, so that a run that is killed, or a disk that is full, leaves the last whole one.
     A file that can't be written is a RuntimeWarning, and training goes on; if it is the last one of a run,

@@ -40,6 +40,7 @@ _SETTINGS = {
     "epochs": (int,),
     # Older files don't have these.
     "model": (str, type(None)),
+    "loss_options": (list, type(None)),
     "skipped": (int, type(None)),
     "history": (dict, type(None)),
     "run": (dict, type(None)),

@@ -48,7 +48,8 @@ class CallbackState(NamedTuple):
 class RunState:
     """What a checkpoint holds besides the trainer, so that a run goes on as if it had never stopped.
 
-    `settings` are those that the place in an epoch depends on: samples, batch_size, accumulate, shuffle.
+    `settings` are those that the place in an epoch depends on: samples, batch_size, accumulate, shuffle; and
+    class_weight, on which the loss does.
     `names` are those of an epoch's values. `position` counts the steps done of the epoch at hand, of which
     `skipped` were left out; None between two epochs. `totals` and `collected` are what the session has summed
     and kept of them, `seconds` the time they took. `stopped` says why a callback has ended the run for good,
@@ -108,13 +109,14 @@ class RunState:
                 f"{who} has the values {', '.join(self.names)}, this run would have {', '.join(names)}; give "
                 "the same metrics and validation, or another path"
             )
-        if self.position is None:
-            return  # a new epoch may be another one
         for name, value in settings.items():
-            if self.settings.get(name) != value:
+            saved = self.settings.get(name, value)  # older files don't have them all
+            within = self.position is not None  # a new epoch may be another one
+            if saved != value and (within or name == "class_weight"):
+                place = "in the middle of an epoch" if within else "of a run"
                 raise ValueError(
-                    f"{who} is in the middle of an epoch with {name}={self.settings.get(name)}, this run has "
-                    f"{name}={value}; use the same, or another path"
+                    f"{who} is {place} with {name}={saved}, this run has {name}={value}; use the same, or "
+                    "another path"
                 )
 
     def restore_callbacks(self, who: str, callbacks: Sequence[Callback]) -> None:

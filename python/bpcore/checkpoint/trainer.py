@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bpcore import optim
 from bpcore.basics import files, texts
 from bpcore.basics.arrays import check_float_dtype
-from bpcore.checkpoint import header, strict_json
+from bpcore.checkpoint import header, same_run, strict_json
 from bpcore.checkpoint.run import PREFIX, RunState, pack, unpack
 from bpcore.engine import fullbatch
 from bpcore.engine.fullbatch import FullBatchUpdates
@@ -47,6 +47,7 @@ def save(trainer: Trainer, engine: Engine, path: str | os.PathLike[str], run: Ru
         "loss_is_known": trainer._goals.by_name,
         "objective": trainer.objective is not None,
         "loss_weights": trainer.loss_weights,
+        "loss_options": same_run.loss_options(trainer._goals),
         "metrics": trainer._goals.metrics,
         "own_metrics": trainer._goals.own_metrics,
         "optimizer": trainer.optimizer.config(),
@@ -111,7 +112,7 @@ def read_run(
     """The run in a checkpoint, which one of these settings and names of values goes on with.
 
     None if there is no such file. Raises ValueError, before anything is changed, if it is damaged, holds no
-    run, or belongs to another model, seed, dtype or kind of optimizer, or if this run can't go on from it.
+    run, or one of another model or of other settings, or if this run can't go on from it.
     """
     name = os.fspath(path)
     if not os.path.exists(name):
@@ -123,13 +124,7 @@ def read_run(
             f"{name} holds a trainer outside of a run, as Trainer.save writes it, which Trainer.load reads; "
             "fit(resume=...) reads what callbacks.Checkpoint writes"
         )
-    for what, saved, own in (
-        ("seed", settings["seed"], trainer.seed),
-        ("dtype", settings["dtype"], trainer.dtype),
-        ("optimizer", settings["optimizer"].get("name"), trainer.optimizer.name),
-    ):
-        if saved != own:
-            raise ValueError(f"{name} is of a run with {what}={saved!r}, this trainer has {what}={own!r}")
+    same_run.check(name, settings, trainer)
     try:
         state = RunState.unpacked(settings["run"], tensors)
     except ValueError as error:

@@ -16,6 +16,7 @@ from bpcore.engine.repeated import RepeatedStep
 from bpcore.engine.sessions import Sessions
 from bpcore.engine.streaming import Opened, StreamSession
 from bpcore.intake import Samples
+from bpcore.nn.module import lookups
 from bpcore.nn.module.calling import Compiled, compile_call
 from bpcore.nn.module.changes import Watch
 from bpcore.optim import LBFGS
@@ -239,7 +240,7 @@ class Engine(Sessions):
         with self.first_use():
             storage = self.ready(data.signature(batch_size, self._dtype), predicting=True)
             compiled, specs = prediction(batch_size), data.signature(batch_size, self._dtype).specs()
-            intake.check_indices(who, compiled.plan, data)
+            intake.check_indices(who, compiled.plan, data, lookups.takers(self.task.model))
         parts = []
         for start in range(0, data.rows, batch_size):
             batch = data.slice(start, start + batch_size)

@@ -11,8 +11,11 @@ from bpcore import losses
 from bpcore import metrics as metrics_
 from bpcore.basics import names
 from bpcore.basics.settings import number
+from bpcore.losses import targets as of_losses
+from bpcore.metrics import targets as of_metrics
 
 if TYPE_CHECKING:
+    from bpcore.basics.arrays import Array
     from bpcore.intake import Keys
     from bpcore.losses import Resolved
     from bpcore.metrics import Metric
@@ -33,6 +36,16 @@ class Goal(NamedTuple):
     def loss_name(self) -> str:
         """The loss's name in logs."""
         return "loss" if self.key is None else f"{self.key}_loss"
+
+    def check_target(self, who: str, target: Array) -> None:
+        """ValueError, which begins with `who`, for values that the loss or a metric can't have."""
+        of_losses.check(who, self.loss, target)
+        of_metrics.check(who, self.loss, self.metrics, target)
+
+    def looks_at(self, target: Array) -> bool:
+        """Whether `check_target` depends on the values of a target like this one."""
+        found = of_losses.has_rule(self.loss, target)
+        return found or of_metrics.has_rule(self.loss, self.metrics.values(), target)
 
     def part(self, what: str, whole: Any) -> Any:
         """Of a prediction or of targets, what belongs to this output; ValueError or TypeError without."""

@@ -53,7 +53,8 @@ def compared(who: str, function: Callable[[Any, Any], Any], prediction: Any, tar
 def summed(who: str, value: Any, weight: Tensor | None, rows: int) -> tuple[Tensor, list[Tensor]]:
     """(mean, [sum, weight]) of a value per element, `Weighted` or not, or of a scalar.
 
-    A scalar counts for all rows of its batch.
+    A scalar counts for all rows of its batch. ValueError unless others have the samples along the first axis,
+    one row or several of them for each.
     """
     values, counts = value if isinstance(value, Weighted) else (value, None)
     values = _as_float(who, values)
@@ -61,6 +62,11 @@ def summed(who: str, value: Any, weight: Tensor | None, rows: int) -> tuple[Tens
         counts = _as_float(who, counts)
         if counts.shape != values.shape:
             raise ValueError(f"{who}: its values have shape {values.shape}, their weights {counts.shape}")
+    if values.ndim and (values.size == 0 or values.shape[0] % rows):
+        raise ValueError(
+            f"{who}: it gives values of shape {values.shape} for {rows} samples; return their mean, a "
+            f"scalar, or values of each sample, of shape ({rows}, ...)"
+        )
     if values.ndim == 0 and weight is not None:
         raise ValueError(f"{who}: it is a scalar for the whole batch, so samples can't be weighted")
     if counts is None and values.ndim == 0:

@@ -14,6 +14,7 @@ from bpcore.engine.fullbatch import FullBatchSession, FullBatchUpdates
 from bpcore.engine.state import TrainingState
 from bpcore.engine.streaming import Opened
 from bpcore.engine.task import TaskPlan
+from bpcore.nn.module import lookups
 from bpcore.optim import LBFGS
 from bpcore.symbolic import sparse, tracing
 from bpcore.watching.health import Health
@@ -161,4 +162,4 @@ class Sessions(TrainingState):
     def _check_labels(self, who: str, plan: Plan, data: Samples) -> None:
         """ValueError for labels and indices out of range."""
         self.task.check_labels(who, data)
-        intake.check_indices(who, plan, data)
+        intake.check_indices(who, plan, data, lookups.takers(self.task.model))

@@ -226,7 +226,7 @@ class TrainingState:
                     self.task.describe(trace, signature)
         storage = build.packed(model)
         if storage is None or storage.dtype != self._dtype:
-            storage = build.pack(model, self._seed, self._dtype)
+            storage = build.pack(model, self._seed, self._dtype, called=signature is not None)
         return storage
 
     def _trainable(self) -> tuple[bool, ...]:

@@ -95,6 +95,9 @@ def parts(who: str, x: Any) -> Iterator[tuple[str, Any]]:
 class Batches:
     """The batches of an iterable, an iterator, or a function that returns either.
 
+    Where a run is resumed, those that are left out are gone through, unless the iterable has a method `skip`,
+    which returns what comes behind so many of them, or is a sequence.
+
     Each epoch goes through them anew. With a `limit`, an epoch has so many, the next one goes on behind them,
     and what has come to its end is begun again.
     """
@@ -151,7 +154,7 @@ class Batches:
                 self._epoch, self._number = divmod(place, limit)  # what begins anew does so in its epoch
                 self._next()
             self._epoch, self._number = epoch + epochs, begin + batches
-        elif hasattr(self._source, "skip"):
+        elif callable(getattr(self._source, "skip", None)):
             self._iterator = iter(self._source.skip(self._number))
         elif hasattr(self._source, "__getitem__") and hasattr(self._source, "__len__"):
             source = self._source

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bpcore.intake.samples import Samples
     from bpcore.losses import Resolved
 
-__all__ = ["class_weighted", "classes_of", "listed"]
+__all__ = ["class_weight_text", "class_weighted", "classes_of", "listed"]
 
 # Losses of integers that are classes, so that several in a row are those of tokens, never one-hot.
 _OF_TOKENS = {"cross_entropy", "ctc", "multi_margin", "nll"}
@@ -81,6 +81,15 @@ def class_weighted(data: Samples, given: Any, loss: Resolved, dtype: str) -> Sam
     if weight.max() > np.finfo(dtype).max:
         raise ValueError(f"{who}: a sample's weight of {weight.max():g} overflows {dtype}")
     return data.weighted_by(weight.astype(dtype))
+
+
+def class_weight_text(given: Any) -> str | None:
+    """A checked `given` of `class_weighted`, in words that are the same for the same weights."""
+    if given is None or isinstance(given, str):
+        return given
+    if isinstance(given, Mapping):
+        return str({int(key): float(given[key]) for key in sorted(given)})
+    return str(np.asarray(given, np.float64).tolist())
 
 
 def _table(who: str, given: Any, present: Array, counts: Array) -> dict[int, float]:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bpcore._native import core
+from bpcore.basics.indices import integers, out_of_range
 from bpcore.intake.mapped import in_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bpcore._core import Plan
     from bpcore.basics.arrays import Array
     from bpcore.intake.samples import Samples
@@ -17,8 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["check_indices", "check_labels"]
 
 
-def check_indices(who: str, plan: Plan, data: Samples) -> None:
-    """ValueError if an array that the plan uses as labels or indices has one out of range."""
+def check_indices(who: str, plan: Plan, data: Samples, takes: Callable[[str, int, int], str]) -> None:
+    """ValueError if an array that the plan uses as labels or indices has one out of range.
+
+    `takes` says who takes which, of an op and of the least and the first too large integer for it.
+    """
     arrays, names = data.native(), data.native_names()
     for number, low, high, op in plan.index_bounds:
         array = arrays[number]
@@ -26,7 +32,7 @@ def check_indices(who: str, plan: Plan, data: Samples) -> None:
             continue
         at = core.first_outside(array, low, high)
         if at >= 0:
-            raise _out_of_range(f"{who}: {names[number]}", array, at, f"{op} takes", low, high)
+            raise out_of_range(f"{who}: {names[number]}", array, at, takes(op, low, high))
 
 
 def check_labels(what: str, labels: Array, loss: str, classes: int, ignored: int | None) -> None:
@@ -43,10 +49,5 @@ def check_labels(what: str, labels: Array, loss: str, classes: int, ignored: int
             at += begin * (labels.size // len(labels))
             break
     if at >= 0:
-        takes = f"{loss} takes" if ignored is None else f"{loss} takes {ignored}, which it ignores, and"
-        raise _out_of_range(what, labels, at, takes, 0, classes)
-
-
-def _out_of_range(what: str, array: Array, at: int, takes: str, low: int, high: int) -> ValueError:
-    index = ", ".join(str(i) for i in np.unravel_index(at, array.shape))
-    return ValueError(f"{what}[{index}] is {array.flat[at]}, but {takes} integers from {low} to {high - 1}")
+        besides = "" if ignored is None else f" {ignored}, which it ignores, and"
+        raise out_of_range(what, labels, at, integers(f"{loss} takes{besides}", 0, classes))

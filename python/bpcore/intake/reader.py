@@ -13,7 +13,6 @@ from bpcore.intake.mapped import in_memory
 from bpcore.intake.samples import Samples, samples
 from bpcore.intake.samples import check_finite as check_values
 from bpcore.intake.split import split
-from bpcore.losses import targets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,19 +67,19 @@ class Reader:
         return data
 
     def check_targets(self, who: str, data: Samples) -> None:
-        """ValueError for targets that a loss can't have."""
+        """ValueError for targets that a loss or a metric can't have."""
         own = {goal.key: goal for goal in self._goals.each}
         for key, array in data.targets.items():
             if key in own:
                 place = who if key is None else f"{who}: output {key!r}"
                 for begin, part in in_memory(array):
                     where = f"{place}: rows from {begin} on" if begin else place
-                    targets.check(where, own[key].loss, part)
+                    own[key].check_target(where, part)
 
     def has_rule(self, data: Samples) -> bool:
         """Whether `check_targets` looks at the values of targets like these."""
         own = {goal.key: goal for goal in self._goals.each}
-        return any(key in own and targets.has_rule(own[key].loss, each) for key, each in data.targets.items())
+        return any(key in own and own[key].looks_at(each) for key, each in data.targets.items())
 
     def is_batches(self, x: Any, y: Any = None) -> bool:
         """Whether `x` gives batches, with all that belongs to them."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from bpcore._native import core
 from bpcore.basics.arrays import Array, as_numbers, is_sparse
+from bpcore.basics.tables import from_table
 from bpcore.intake.groups import Group, put_together
 from bpcore.intake.mapped import check_layout, is_mapped
-from bpcore.intake.tables import from_table
 from bpcore.symbolic.sparse import SparseMatrix, as_matrix
 
 if TYPE_CHECKING:

@@ -97,6 +97,7 @@ class Described(Metric):
     """A metric that is a frozen dataclass: its fields, checked and converted when made, describe it."""
 
     kind: ClassVar[str]
+    of_classes: ClassVar[bool] = False  # whether targets say which class each is of
     _loss: ClassVar[Resolved] = Resolved(None, None)
 
     def for_loss(self, loss: Resolved) -> Metric:

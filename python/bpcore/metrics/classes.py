@@ -31,6 +31,7 @@ class _Ratio(Described):
     name: str = ""
 
     greater_is_better = True
+    of_classes = True
 
     def __post_init__(self) -> None:
         who = type(self).__name__
@@ -143,6 +144,7 @@ class ConfusionMatrix(Described):
     name: str = "confusion_matrix"
 
     kind = "confusion_matrix"
+    of_classes = True
     scalar = False
 
     def __post_init__(self) -> None:
@@ -185,6 +187,7 @@ class TopKAccuracy(Described):
     name: str = ""
 
     kind = "top_k"
+    of_classes = True
     greater_is_better = True
 
     def __post_init__(self) -> None:

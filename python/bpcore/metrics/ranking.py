@@ -30,6 +30,7 @@ class _Ranking(Described):
 
     greater_is_better = True
     collect = True
+    of_classes = True
 
     def __post_init__(self) -> None:
         if self.from_logits is not None:

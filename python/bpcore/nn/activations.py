@@ -99,6 +99,7 @@ class PReLU(_Function):
 
     _function = staticmethod(functions.prelu)
     _settings = ("num_parameters",)
+    _not_kept = ("num_parameters", "init")
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25) -> None:
         self.weight = Parameter(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bpcore import ops
 from bpcore.basics import texts
@@ -31,6 +31,11 @@ class Affine(Module):
         units: size of the bias, None for one that the first input tells.
         activation, ...: see `nn.Dense`.
     """
+
+    _not_kept: ClassVar[tuple[str, ...]] = (
+        "use_bias", "kernel_init", "bias_init", "kernel_regularizer", "bias_regularizer", "kernel_constraint",
+        "bias_constraint",
+    )  # fmt: skip
 
     activation: Activation | None
     weight: Parameter

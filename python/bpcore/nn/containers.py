@@ -55,7 +55,12 @@ class Sequential(Module):
     @overload
     def __getitem__(self, key: slice) -> Sequential: ...
     def __getitem__(self, key: int | slice) -> Callable[[Any], Any] | Sequential:
-        return Sequential(*self.layers[key]) if isinstance(key, slice) else self.layers[key]
+        if isinstance(key, slice):
+            return Sequential(*self.layers[key])
+        at = integer("Sequential", "the position of a layer", key)
+        if not -len(self) <= at < len(self):
+            raise IndexError(f"Sequential: there is no layer {at}, since it has {len(self)}")
+        return self.layers[at]
 
     def __repr__(self) -> str:
         others = [

@@ -43,6 +43,9 @@ class Dense(Affine):
     Raises ValueError for sizes below 1 and unknown names, TypeError for sizes that are not integers.
     """
 
+    _set_once = ("units",)
+    _not_kept = ("in_features", *Affine._not_kept)
+
     def __init__(
         self,
         units: int,

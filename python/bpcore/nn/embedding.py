@@ -42,8 +42,11 @@ class Embedding(Module):
     floats or bools.
     """
 
+    _set_once = ("count", "width")
+    _not_kept = ("init",)
+
     def __init__(self, count: int, width: int, *, padding_index: int | None = None, init: Any = None) -> None:
-        self.count = checked_count("Embedding", "count", count, 1)
+        self.count = self._rows = checked_count("Embedding", "count", count, 1)
         self.width = checked_count("Embedding", "width", width, 1)
         initializer = initializers.Normal() if init is None else resolve(init)
         if padding_index is not None:

@@ -11,11 +11,15 @@ __all__ = [
     "abs",
     "add",
     "cast",
+    "ceil",
+    "clip",
+    "cos",
     "divide",
     "equal",
     "erf",
     "exp",
     "expm1",
+    "floor",
     "greater",
     "greater_equal",
     "identity",
@@ -33,8 +37,10 @@ __all__ = [
     "not_equal",
     "power",
     "relu",
+    "round",
     "sigmoid",
     "sign",
+    "sin",
     "softplus",
     "sqrt",
     "square",
@@ -75,6 +81,16 @@ def erf(x: Any) -> Any:
     return apply("erf", x)
 
 
+def sin(x: Any) -> Any:
+    """Sine of each element of `x` (float), an angle in radians; all digits of large ones count, too."""
+    return apply("sin", x)
+
+
+def cos(x: Any) -> Any:
+    """Cosine of each element of `x` (float), an angle in radians; all digits of large ones count, too."""
+    return apply("cos", x)
+
+
 def sqrt(x: Any) -> Any:
     """Square root of each element of `x` (float)."""
     return apply("sqrt", x)
@@ -113,6 +129,24 @@ def neg(x: Any) -> Any:
 def sign(x: Any) -> Any:
     """-1, 0 or 1 for each element of `x` (number); its derivative is 0."""
     return apply("sign", x)
+
+
+def floor(x: Any) -> Any:
+    """The largest whole number that is not above, for each element of `x` (number); its derivative is 0."""
+    return apply("floor", x)
+
+
+def ceil(x: Any) -> Any:
+    """The smallest whole number that is not below, for each element of `x` (number); its derivative is 0."""
+    return apply("ceil", x)
+
+
+def round(x: Any) -> Any:
+    """The nearest whole number, for each element of `x` (number); its derivative is 0.
+
+    Of two that are equally near, the even one, as `numpy.round`: 0.5 becomes 0, and 1.5 becomes 2.
+    """
+    return apply("round", x)
 
 
 def logical_not(x: Any) -> Any:
@@ -170,6 +204,28 @@ def minimum(a: Any, b: Any) -> Any:
     return binary("minimum", a, b)
 
 
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    """Each element of `x` (number), but `min` where it is smaller and `max` where it is larger.
+
+    The bounds broadcast with `x`; one of them may be None. NaN stays NaN. The derivative is 1 where `x`
+    stays, at the bounds too, and 0 elsewhere, as that of `torch.clamp`; there it goes to the bounds, if they
+    have one. Raises ValueError without bounds and for a number `min` above a number `max`.
+    """
+    if min is None and max is None:
+        raise ValueError("clip: expected min, max or both")
+    if isinstance(min, (int, float)) and isinstance(max, (int, float)) and min > max:
+        raise ValueError(f"clip: min must be at most max, got {min} and {max}")
+    if min is not None:
+        x = _replaced("less", x, min)
+    return x if max is None else _replaced("greater", x, max)
+
+
+def _replaced(wrong: str, x: Any, bound: Any) -> Any:
+    """`bound` where `x` compares like that with it, else `x`."""
+    x, bound = operators.unify("clip", x, bound)
+    return operators.add("where", [operators.add(wrong, [x, bound], {}), bound, x], {})
+
+
 def equal(a: Any, b: Any) -> Any:
     """a == b, a mask (bool)."""
     return binary("equal", a, b)
@@ -212,6 +268,4 @@ def logical_or(a: Any, b: Any) -> Any:
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     """`a` where `condition` (bool), `b` elsewhere; the derivative goes to what was chosen."""
-    return operators.add(
-        "where", [operators.operand(condition, "where"), *operators.unify("where", a, b)], {}
-    )
+    return operators.choose(condition, a, b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "pad",
     "reshape",
     "sequence_mask",
+    "split",
     "squeeze",
     "stack",
     "transpose",
@@ -91,6 +93,31 @@ def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
 def stack(parts: Sequence[Any], axis: int = 0) -> Any:
     """The `parts`, all of one shape, along a new axis `axis`."""
     return concatenate([expand_dims(part, axis) for part in _some(parts, "stack")], axis)
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """`x` in pieces along `axis`, a list: into so many equal ones, or cut before each of several indices.
+
+    As `numpy.split`, but indices are not negative, not beyond the end and in order: [2, 5] makes the pieces
+    [:2], [2:5] and [5:]. Raises ValueError for other indices, and for a number that does not divide the size.
+    """
+    who, item = "split", operators.operand(x, "split")
+    axis = integer(who, "axis", axis)
+    if not -item.ndim <= axis < item.ndim:
+        raise ValueError(f"{who}: axis {axis} is out of range for shape {item.shape}")
+    axis %= item.ndim
+    size = item.shape[axis]
+    if isinstance(indices_or_sections, (int, np.integer)):
+        number = count(who, "indices_or_sections", indices_or_sections, 1)
+        if size % number:
+            raise ValueError(f"{who}: {number} pieces of {size} elements would not be equal")
+        cuts = [size // number * i for i in range(1, number)]
+    else:
+        cuts = integers(who, "indices_or_sections", indices_or_sections)
+        if any(low > high for low, high in itertools.pairwise([0, *cuts, size])):
+            raise ValueError(f"{who}: indices must be in order and within the {size} elements, got {cuts}")
+    ahead = (slice(None),) * axis
+    return [operators.getitem(item, (*ahead, slice(*ends))) for ends in itertools.pairwise([0, *cuts, size])]
 
 
 def _some(parts: Sequence[Any], who: str) -> Sequence[Any]:

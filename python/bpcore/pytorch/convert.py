@@ -9,6 +9,7 @@ import numpy as np
 from bpcore.basics.arrays import FLOATS
 from bpcore.basics.settings import flag
 from bpcore.nn.module import build
+from bpcore.nn.module.weights import fits, listed
 from bpcore.pytorch.links import links
 from bpcore.pytorch.tensors import read
 
@@ -19,12 +20,10 @@ if TYPE_CHECKING:
     from bpcore.basics.arrays import Array
     from bpcore.nn import Module
     from bpcore.nn.module.parameter import Variable
-    from bpcore.pytorch.layouts import Sizes
     from bpcore.pytorch.links import Link
 
 __all__ = ["Unmatched", "load_state_dict", "state_dict"]
 
-_SHOWN = 4  # names that an error lists of each kind
 _COUNTER = "num_batches_tracked"  # of every BatchNorm in PyTorch; here only of those that use it
 
 
@@ -114,16 +113,11 @@ def load_state_dict(
         "of another shape": _misshapen(present, given),
         "of a dtype that does not fit": _unfit(present, given),
     }
-    problems = [f"{what}: {_listed(each)}" for what, each in wrong.items() if each]
+    problems = [f"{what}: {listed(each)}" for what, each in wrong.items() if each]
     if problems:
         raise ValueError(f"{source} does not fit this model; {'; '.join(problems)}")
     _assign(model, _values(source, present, given))
     return Unmatched(missing, sorted(unexpected))
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _misshapen(present: list[Link], given: dict[str, Array]) -> list[str]:
@@ -131,14 +125,8 @@ def _misshapen(present: list[Link], given: dict[str, Array]) -> list[str]:
         f"{name} is {given[name].shape}, not {sizes}".replace("None", "?")
         for link in present
         for name, sizes in zip(link.names, link.shapes(), strict=True)
-        if not _fits(sizes, given[name].shape)
+        if not fits(sizes, given[name].shape)
     ]
-
-
-def _fits(sizes: Sizes, shape: tuple[int, ...]) -> bool:
-    return len(sizes) == len(shape) and all(
-        own in (None, size) for own, size in zip(sizes, shape, strict=True)
-    )
 
 
 def _unfit(present: list[Link], given: dict[str, Array]) -> list[str]:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bpcore.basics import files
+
 if TYPE_CHECKING:
     from bpcore.basics.arrays import Array
 
 __all__ = ["read"]
 
-# safetensors' names of dtypes that NumPy has.
-_DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U8": "u1", "BOOL": "?",
-}  # fmt: skip
+_HINT = "; in PyTorch, safetensors.torch.save_file(model.state_dict(), path) makes one"
 
 
 def read(who: str, tensors: Any) -> tuple[str, dict[str, Array]]:
@@ -27,41 +25,14 @@ def read(who: str, tensors: Any) -> tuple[str, dict[str, Array]]:
     FileNotFoundError, and ValueError for a file that isn't a whole safetensors file.
     """
     if isinstance(tensors, (str, os.PathLike)):
-        path = os.fspath(tensors)
-        return path, {name: _widened(array) for name, array in _from_file(path).items()}
+        found, _ = files.read(tensors, _HINT)
+        return os.fspath(tensors), {name: _widened(array) for name, array in found.items()}
     if not isinstance(tensors, Mapping) or not all(isinstance(name, str) for name in tensors):
         raise TypeError(
             f"{who}: tensors must be a mapping of names, as a state_dict, or the path of a safetensors file, "
             f"got {type(tensors).__name__}"
         )
     return f"{who}: what was given", {name: _array(who, name, each) for name, each in tensors.items()}
-
-
-def _from_file(path: str) -> dict[str, Array]:
-    from safetensors import SafetensorError, deserialize
-
-    with open(path, "rb") as file:
-        contents = file.read()
-    try:
-        entries = deserialize(contents)  # type: ignore[no-untyped-call]
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} is not a complete safetensors file: {error}; in PyTorch, "
-            "safetensors.torch.save_file(model.state_dict(), path) makes one"
-        ) from None
-    return {name: _decoded(path, name, entry) for name, entry in entries}
-
-
-def _decoded(path: str, name: str, entry: dict[str, Any]) -> Array:
-    data, kind = entry["data"], entry["dtype"]
-    if kind == "BF16":  # the upper half of a float32
-        array: Array = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
-    elif kind in _DTYPES:
-        array = np.frombuffer(data, _DTYPES[kind])
-    else:
-        raise ValueError(f"{path}: {name} is of {kind}, which NumPy does not have")
-    shape: list[int] = entry["shape"]
-    return array.reshape(shape)
 
 
 def _array(who: str, name: str, value: Any) -> Array:

@@ -9,9 +9,11 @@ import numpy as np
 
 from bpcore import runtime
 from bpcore.basics.arrays import FLOATS, as_array
+from bpcore.basics.settings import integers
+from bpcore.basics.texts import kind
 from bpcore.symbolic import tracing
 from bpcore.symbolic.operators import operand
-from bpcore.symbolic.tensor import Tensor
+from bpcore.symbolic.tensor import Operand, Tensor
 from bpcore.symbolic.tracing import Trace
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[.
     inside of ``with bp.training(seed):``.
 
     Raises TypeError for arguments that are not floats and results that are not scalars, IndexError if there
-    is no such argument.
+    is no such argument, ValueError if one is named twice.
     """
     value_and_gradient = value_and_grad(fn, argnums)
 
@@ -43,12 +45,16 @@ def grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[.
 
 def value_and_grad(fn: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """As `grad`, for a function that returns the pair of `fn`'s value and its derivative."""
+    if not callable(fn):
+        raise TypeError(f"grad: expected a function, got {kind(fn)}")
     several = not isinstance(argnums, (int, np.integer))
-    numbers = [int(n) for n in argnums] if several else [int(argnums)]  # type: ignore[union-attr, arg-type]
+    numbers = integers("grad", "argnums", argnums)
 
     @functools.wraps(fn)
     def value_and_derivative(*args: Any, **options: Any) -> Any:
         positions = [_position(number, len(args)) for number in numbers]
+        if len(set(positions)) < len(positions):
+            raise ValueError(f"grad: argnums names an argument twice: {argnums}")
         outer = tracing.current() or next((arg.trace for arg in args if isinstance(arg, Tensor)), None)
         if outer is not None:
             value, gradients = _symbolic(fn, args, positions, options, outer)
@@ -86,7 +92,9 @@ def _symbolic(
 
 def gradients_of(value: Any, wrt: Sequence[Tensor], trace: Trace) -> list[Tensor]:
     """The derivatives of the scalar `value` by each tensor, as tensors; TypeError if it is not a scalar."""
-    shape = value.shape if isinstance(value, (Tensor, np.ndarray)) else np.shape(value)
+    if not isinstance(value, (Operand, np.ndarray, np.generic, int, float)):
+        raise TypeError(f"grad: the function must return a scalar, got {kind(value)}")
+    shape = np.shape(value)
     if shape != ():
         raise TypeError(
             f"grad: the function must return a scalar, got shape {shape}; reduce it, as by ops.sum"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bpcore._native import core
-from bpcore.basics.arrays import DTYPES, Array, adopt, as_array, is_weak
-from bpcore.basics.settings import integers
+from bpcore.basics.arrays import DTYPES, FLOATS, Array, adopt, as_array, is_weak
+from bpcore.basics.settings import count, integers
 from bpcore.symbolic import indexing, tracing
 from bpcore.symbolic.promotion import common_dtype
 from bpcore.symbolic.tensor import Operand, Tensor
@@ -26,15 +27,18 @@ __all__ = [
     "axes_of",
     "binary",
     "cast",
+    "choose",
     "getitem",
     "is_symbolic",
     "matmul",
     "operand",
     "power",
     "reduce",
+    "reducible",
     "reshape",
     "transpose",
     "unify",
+    "variance",
 ]
 
 # Ops that may compute an activation in the same pass.
@@ -179,6 +183,37 @@ def reduce(op: str, x: Any, axis: Any, keepdims: bool) -> Any:
     """A reduction over `axis`: None (all), an integer, or several."""
     item = operand(x, op)
     return add(op, [item], {"axes": axes_of(op, axis, item.ndim), "keepdims": bool(keepdims)})
+
+
+def reducible(who: str, x: Any, axis: Any) -> tuple[Tensor | Array, list[int]]:
+    """`x`, of floats, and the axes that `axis` means, from 0; for reductions made of several ops."""
+    item = operand(x, who)
+    if str(item.dtype) not in FLOATS:
+        raise TypeError(f"{who}: input 0 must be float32 or float64, not {item.dtype}")
+    axes = axes_of(who, axis, item.ndim)
+    for each in axes:
+        if not -item.ndim <= each < item.ndim:
+            raise ValueError(f"{who}: axis {each} is out of range for {item.ndim} axes")
+    found = [each % item.ndim for each in axes]
+    for at, each in enumerate(found):
+        if each in found[:at]:
+            raise ValueError(f"{who}: axis {axes[at]} comes twice")
+    return item, found
+
+
+def variance(who: str, x: Any, axis: Any, keepdims: bool, ddof: int) -> Any:
+    """Σ (x - mean)² / (n - ddof) of the n elements over `axis`."""
+    item, axes = reducible(who, x, axis)
+    elements = math.prod(item.shape[axis] for axis in axes)
+    if count(who, "ddof", ddof, 0) >= elements:
+        raise ValueError(f"{who}: ddof must be below the {elements} elements over axis {axis}, got {ddof}")
+    deviation = binary("subtract", item, reduce("mean", item, axes, True))
+    return binary("divide", reduce("sum", power(deviation, 2), axes, keepdims), float(elements - ddof))
+
+
+def choose(mask: Any, a: Any, b: Any) -> Any:
+    """`a` where `mask` is true, `b` elsewhere."""
+    return add("where", [operand(mask, "where"), *unify("where", a, b)], {})
 
 
 def getitem(x: Any, key: Any) -> Any:

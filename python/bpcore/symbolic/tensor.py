@@ -168,6 +168,16 @@ class Operand:
         """As `bpcore.ops.min`."""
         return symbolic.operators.reduce("min", self, axis, keepdims)
 
+    def var(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Any:
+        """As `bpcore.ops.var`."""
+        return symbolic.operators.variance("var", self, axis, keepdims, ddof)
+
+    def std(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Any:
+        """As `bpcore.ops.std`."""
+        return symbolic.operators.apply(
+            "sqrt", symbolic.operators.variance("std", self, axis, keepdims, ddof)
+        )
+
 
 class Tensor(Operand):
     """A value that a trace will compute: a node of its graph, with a shape and a dtype but no numbers yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from bpcore.basics.names import suggestion
@@ -67,7 +68,8 @@ def callback_list(given: Any, max_seconds: Any, tol: Any) -> list[Callback]:
 
     TypeError for what is no callback, and for methods that would never be called.
     """
-    found = list(given) if isinstance(given, (list, tuple)) else [given]
+    several = isinstance(given, Iterable) and not isinstance(given, (Callback, str))
+    found = list(given) if several else [given]
     for callback in found:
         if isinstance(callback, type) or not isinstance(callback, Callback):
             raise TypeError(f"fit: callbacks must be objects of bpcore.callbacks.Callback, got {callback!r}")

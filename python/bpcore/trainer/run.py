@@ -29,12 +29,13 @@ __all__ = ["Data", "Run"]
 
 
 class Data(NamedTuple):
-    """What a run goes through in each epoch, and what a place in an epoch depends on."""
+    """What a run goes through in each epoch: what a place in it depends on, and weights by class as text."""
 
     samples: int | None  # None: it isn't known
     batch_size: int
     accumulate: int
     shuffle: bool
+    class_weight: str | None
 
     def samples_of(self, steps: int) -> int:
         """How many samples the first steps of an epoch have, where that is known."""

@@ -17,6 +17,7 @@ from bpcore.engine.control import GradientControl
 from bpcore.engine.engine import Engine
 from bpcore.engine.task import Task
 from bpcore.intake import Reader
+from bpcore.intake.classes import class_weight_text
 from bpcore.nn import Module
 from bpcore.nn.module import summary
 from bpcore.nn.penalties import is_regularizer
@@ -47,11 +48,12 @@ class Trainer:
             "cross_entropy", "nll", "multi_margin", "binary_cross_entropy", "focal", "hinge", "squared_hinge",
             "kl_divergence", "poisson_nll", "gaussian_nll", "cosine_similarity", "ctc"; for other settings, a
             `functools.partial` of one, without a reduction. Or a function of (prediction, target), where a
-            prediction is what the model returns, also a tuple; it returns a loss per element, a
-            `losses.Weighted` or a scalar. A function, and a metric, gets the target in the prediction's shape
-            if all it lacks is a last axis of size 1. Or losses by output, a dict for a model that returns a
-            dict, a tuple or list for one that returns a tuple: each compares its part of the prediction with
-            that of the target, and their sum is minimised. None is for an output that is not trained on.
+            prediction is what the model returns, also a tuple; it returns the batch's mean, a scalar, or a
+            loss per element, samples along the first axis, or a `losses.Weighted` of such. A function, and a
+            metric, gets the target in the prediction's shape if all it lacks is a last axis of size 1.
+            Or losses by output, a dict for a model that returns a dict, a tuple or list for one that returns
+            a tuple: each compares its part of the prediction with that of the target, and their sum is
+            minimised. None is for an output that is not trained on.
         optimizer: one of `bpcore.optim` by name in lower case ("sgd", "adamw", "lamb", ...) or an object of
             it; Adam with lr = 1e-3 if None.
         objective: instead of a loss, a function ``objective(model, *inputs)`` that returns a scalar tensor.
@@ -186,7 +188,7 @@ class Trainer:
         augment: Callable[..., Any] | None = None,
         accumulate: int = 1,
         steps_per_epoch: int | None = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Callback | Iterable[Callback] = (),
         progress: bool | str = True,
         resume: str | os.PathLike[str] | None = None,
         max_seconds: float | None = None,
@@ -233,7 +235,8 @@ class Trainer:
                 "bar" and "log" choose; False shows nothing.
             resume: a file that `callbacks.Checkpoint` writes: the run goes on where it was written, to the
                 bit, and `epochs` is the total. If there is no such file, it begins. So the same script is
-                simply run again after a crash.
+                simply run again after a crash. It may be changed in what `callbacks.Checkpoint` lists; a run
+                with another loss, say, is refused.
             max_seconds: end the run after so much wall-clock time, as `callbacks.TimeLimit` does, also in the
                 middle of an epoch; above 0.
             tol: end the run when the training loss of an epoch has not been below the least one so far by at
@@ -274,7 +277,7 @@ class Trainer:
             )
             if shuffle and rows is not None:
                 checks.order_is_free("fit", self.model)
-            going = Data(rows, batch_size, accumulate, shuffle)
+            going = Data(rows, batch_size, accumulate, shuffle, class_weight_text(class_weight))
             return fitting.fit(self, data, held_out, going, listeners, epochs, progress, resume)
 
     def find_learning_rate(

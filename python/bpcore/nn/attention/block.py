@@ -24,6 +24,9 @@ _HALVING = (functions.glu, functions.swiglu)
 class Block(Module):
     """A layer of residual parts, of which the last is a network of two dense layers."""
 
+    _set_once = ("width", "heads", "hidden", "rate", "memory_width")
+    _not_kept = ("activation",)
+
     def __init__(
         self,
         width: int,
@@ -77,6 +80,11 @@ class Block(Module):
 
 class Stack(Module):
     """Layers one after the other, and a normalisation of what the last one gives."""
+
+    _set_once = ("width",)
+    _not_kept = (
+        "heads", "hidden", "causal", "memory_width", "dropout", "activation", "norm_first", "final_norm",
+    )  # fmt: skip
 
     layers: list[Any]
     norm: LayerNorm | None

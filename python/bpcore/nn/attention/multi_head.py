@@ -44,6 +44,8 @@ class MultiHeadAttention(Module):
     kind.
     """
 
+    _not_kept = ("width", "key_width", "value_width", "use_bias")
+
     def __init__(
         self,
         heads: int,

@@ -32,6 +32,9 @@ class LearnedPositions(Module):
     are not integers.
     """
 
+    _set_once = ("length",)
+    _not_kept = ("width",)
+
     def __init__(self, length: int, width: int | None = None) -> None:
         self.length = count("LearnedPositions", "length", length, 1)
         if width is not None:

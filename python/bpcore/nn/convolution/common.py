@@ -21,6 +21,9 @@ _LAYOUTS = {1: "(batch, time, channels)", 2: "(batch, height, width, channels)"}
 class Sliding(Affine):
     """A layer with a kernel that slides over `_axes` axes."""
 
+    _set_once = ("filters", "kernel_size", "groups", "depth_multiplier")
+    _not_kept = ("in_channels", *Affine._not_kept)
+
     _axes: ClassVar[int]
     kernel_size: tuple[int, ...]
     strides: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""What may be made of an attribute of a module that is there already."""
+"""What may become of a module's attributes once they are there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ __all__ = ["check_change"]
 def check_change(module: Module, name: str, value: Any) -> None:
     """TypeError where a parameter or a state would be gone without a word, an array being in its place.
 
-    Another one may follow it, as for tying, and None, for a layer that then does without.
+    Another one may follow it, as for tying, and None, for a layer that then does without. AttributeError for
+    a setting that only counts while the layer is made.
     """
+    _check_setting(module, name, value)
     old = vars(module).get(name)
     if isinstance(old, Variable) and value is not None and not isinstance(value, Variable):
         what = f"{module._title()}: {name} is the {old!r}, which can't be replaced by {_kind(value)}"
@@ -29,6 +31,19 @@ def check_change(module: Module, name: str, value: Any) -> None:
         place = repr(old.name) if old.name else "name"
         way = "" if old.is_state else f", or model.parameters[{place}][...] = values"
         raise TypeError(f"{what}; write in place: {name}.value[...] = values{way}")
+
+
+def _check_setting(module: Module, name: str, value: Any) -> None:
+    kind = type(module)
+    if name in kind._set_once:
+        of_no_effect = name in vars(module) and vars(module)[name] != value
+    else:  # a subclass of somebody else's may keep it
+        of_no_effect = name in kind._not_kept and kind.__module__.startswith("bpcore.")
+    if of_no_effect:
+        raise AttributeError(
+            f"{module._title()}: {name} counts only while the layer is made, and can't be changed; "
+            "make a new layer"
+        )
 
 
 def _kind(value: Any) -> str:

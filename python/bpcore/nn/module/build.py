@@ -129,22 +129,27 @@ def size_by_tracing(
         (call or model)(*(Tensor(trace, trace.graph.input(shape, kind)) for shape, kind in inputs))
 
 
-def pack(model: Module, seed: int, dtype: str) -> Storage:
+def pack(model: Module, seed: int, dtype: str, called: bool = False) -> Storage:
     """Lays the parameters and states of `model` out in a storage of their own.
 
     Values that exist are kept (float32 ones may become float64); the others are drawn by their initializer,
     keyed by `seed` and name. RuntimeError if a size is not known or a trainer is writing to the values,
     TypeError for float64 values in a float32 model, ValueError or TypeError for what an initializer gives if
-    it is not finite numbers of the right shape.
+    it is not finite numbers of the right shape. `called` says that the model has been, to find sizes.
     """
     parameters, states = collect(model)
     everything: list[Variable] = [*parameters, *states]
     seed = settings.seed("build", seed)
     missing = [variable.name for variable in everything if not variable.known]
     if missing:
+        sizes = f"the sizes of {', '.join(missing)} are not known"
+        if called:
+            raise RuntimeError(
+                f"{sizes}, since no call uses them: leave their layer out, or give it its in_features"
+            )
         raise RuntimeError(
-            f"the sizes of {', '.join(missing)} are not known yet: give every layer its in_features, call "
-            "model.build(input_shape), or use the model once"
+            f"{sizes} yet: give every layer its in_features, call model.build(input_shape), or use the model "
+            "once"
         )
     if any(variable.storage is not None and variable.storage.busy.locked() for variable in everything):
         raise RuntimeError("a part of the model is in the middle of a fit or a step of another trainer")
@@ -213,9 +218,10 @@ def build_for(
         if any(variable.storage is None for variable in variables):
             dtype = dtype_of(model) or dtype or "float32"
             with attempt(model):
-                if not all(variable.known for variable in variables):
+                called = not all(variable.known for variable in variables)
+                if called:
                     size_by_tracing(model, inputs, dtype, call)
-                pack(model, seed, dtype)
+                pack(model, seed, dtype, called)
     for _, module in model.named_modules():
         module._bpcore.built = True
 

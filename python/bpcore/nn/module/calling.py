@@ -11,8 +11,11 @@ import numpy as np
 from bpcore import runtime
 from bpcore.basics import tree
 from bpcore.basics.arrays import FLOATS, Array, as_array, is_sparse
+from bpcore.basics.names import suggestion
+from bpcore.basics.tables import from_table
 from bpcore.nn.module.build import build_for, dtype_of
 from bpcore.nn.module.changes import Watch
+from bpcore.nn.module.lookups import explained
 from bpcore.nn.module.quick import Quick
 from bpcore.symbolic import sparse, tracing
 from bpcore.symbolic.sparse import SparseTensor
@@ -103,7 +106,25 @@ def _is_symbolic(value: Any) -> bool:
 
 
 def _is_array(value: Any) -> bool:
-    return isinstance(value, _ARRAYS) or is_sparse(value)
+    return isinstance(value, _ARRAYS) or is_sparse(value) or hasattr(value, "__array__")
+
+
+def _check_names(model: Module, options: dict[str, Any]) -> None:
+    """TypeError for an argument that the module's `__call__` doesn't have."""
+    parameters = inspect.signature(type(model).__call__).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return
+    known = list(parameters)[1:]
+    for name in options:
+        if name not in known:
+            raise TypeError(
+                f"{type(model).__name__}: there is no argument {name!r}; {suggestion(name, known)}"
+            )
+
+
+def _of_table(value: Any, who: str) -> Any:
+    table = from_table(value, who)
+    return value if table is None else table
 
 
 class Compiled:
@@ -199,6 +220,8 @@ def storage_of(model: Module) -> Storage | None:
 
 def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     who = type(model).__name__
+    if not all(isinstance(each, np.ndarray) for each in inputs):
+        inputs = tuple(_of_table(each, who) for each in inputs)
     dynamic = [_is_array(each) for each in inputs]
     call = _filled(model, inputs, dynamic, options)
     arrays: list[Any] = [
@@ -221,6 +244,7 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
     try:
         hash(key)
     except TypeError:
+        _check_names(model, options)
         raise TypeError(
             f"{who}: what is not an array must be hashable, and arrays are passed by position"
         ) from None
@@ -234,7 +258,11 @@ def _call_on_arrays(model: Module, inputs: tuple[Any, ...], options: dict[str, A
     if compiled.storage is not storage or compiled.stamps != stamps:
         model._bpcore.plans.clear()
         compiled = model._bpcore.plans.get(key, make)
-    result = compiled(sparse.plan_inputs(arrays, specs), runtime.threads())
+    read = sparse.plan_inputs(arrays, specs)
+    try:
+        result = compiled(read, runtime.threads())
+    except ValueError as error:
+        raise explained(error, model, compiled.plan, read) from None
     if all(dynamic) and not options and tracing.mode() is None:
         model._bpcore.quick = compiled.quick(watch, model._bpcore.quick)
     return result

@@ -38,10 +38,11 @@ _FREE = (
     "reshape", "slice", "stop_gradient", "transpose", "unslice",
 )  # fmt: skip
 _ELEMENTWISE = (
-    "abs", "add", "divide", "dropout", "equal", "erf", "exp", "expm1", "gelu", "greater", "greater_equal",
-    "less", "less_equal", "log", "log1p", "logical_and", "logical_not", "logical_or", "maximum", "minimum",
-    "multiply", "neg", "not_equal", "power", "random_beta", "random_normal", "random_uniform", "relu",
-    "relu_grad", "sigmoid", "sign", "softplus", "sqrt", "subtract", "tanh", "where",
+    "abs", "add", "ceil", "cos", "divide", "dropout", "equal", "erf", "exp", "expm1", "floor", "gelu",
+    "greater", "greater_equal", "less", "less_equal", "log", "log1p", "logical_and", "logical_not",
+    "logical_or", "maximum", "minimum", "multiply", "neg", "not_equal", "power", "random_beta",
+    "random_normal", "random_uniform", "relu", "relu_grad", "round", "sigmoid", "sign", "sin", "softplus",
+    "sqrt", "subtract", "tanh", "where",
 )  # fmt: skip
 _REDUCTIONS = (
     "argmax", "argmin", "avg_pool2d", "max", "max_pool2d", "max_pool2d_pick", "mean", "min", "scatter_add",
@@ -55,6 +56,7 @@ _EACH = {
     "batch_norm": 4,
     "batch_norm_gradient": 6,
     "cross_entropy_grad": 5,
+    "cumsum": 1,
     "gelu_grad": 3,
     "layer_norm": 7,
     "log_softmax": 5,

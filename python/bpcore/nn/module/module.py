@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bpcore.basics import files, settings, texts
 from bpcore.basics.arrays import check_float_dtype
@@ -32,15 +32,20 @@ class Module:
     Subclass it, make its parts in `__init__`, and write `__call__` as ordinary Python. Attributes that are
     modules, parameters or states are found, in lists, tuples and dicts too, and named by their
     path: ``encoder.dense.weight``, ``layers.0.bias``. `__call__` is written for tensors; called on NumPy
-    arrays, it is traced once for each signature of shapes and dtypes and then runs natively, in inference
-    mode unless inside of ``with bp.training(seed):``. Plain numbers and arrays it meets while traced are
-    constants until an attribute, its own or a part's, is set again. What changes inside of a list, a dict or
-    an array is noticed only if it is a module, a parameter or a state.
+    arrays, or what NumPy reads as such, tables too, it is traced once for each signature of shapes and dtypes
+    and then runs natively, in inference mode unless inside of ``with bp.training(seed):``. Plain numbers and
+    arrays it meets while traced are constants until an attribute, its own or a part's, is set again. What
+    changes inside of a list, a dict or an array is noticed only if it is a module, a parameter or a state.
 
     There is no need to call ``super().__init__()``.
     """
 
     _bpcore = Kept()
+    # Settings that count only while a layer is made: attributes that its `__init__` sets for good, and
+    # arguments that are none.
+    _set_once: ClassVar[tuple[str, ...]] = ()
+    _not_kept: ClassVar[tuple[str, ...]] = ()
+    _rows: int | None = None  # of a layer that looks up rows of its weight by integers
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -126,7 +131,7 @@ class Module:
         shapes = [(shape, dtype) for shape in build.batch_shapes(input_shape)]
         with build.attempt(self):
             build.size_by_tracing(self, shapes, dtype)
-            build.pack(self, seed, dtype)
+            build.pack(self, seed, dtype, called=True)
 
     @property
     def parameters(self) -> dict[str, Array]:

@@ -112,10 +112,14 @@ def _costs(inference: Forward | None, outputs: int | None, step: Step | None) ->
 
 
 def _memory(size: float) -> str:
-    """Bytes in a fitting unit."""
+    """Bytes in the largest unit that there is at least one of, once rounded."""
     if size < 1024:
         return f"{size:,.0f} bytes"
-    return f"{size / 1024:,.1f} KiB" if size < 2**20 else f"{size / 2**20:,.1f} MiB"
+    for unit in ("KiB", "MiB"):
+        size /= 1024
+        if round(size, 1) < 1024:
+            return f"{size:,.1f} {unit}"
+    return f"{size / 1024:,.1f} GiB"
 
 
 def _recomputation(model: Module) -> list[str]:
@@ -146,5 +150,5 @@ def _totals(model: Module) -> str:
     if parameters and all(variable.known for variable in parameters):
         dtype = parameters[0].dtype
         size = sum(math.prod(variable.shape) for variable in parameters) * _BYTES[dtype]
-        line += f" ({size / 1024:,.1f} KiB in {dtype})"
+        line += f" ({_memory(size)} in {dtype})"
     return line

@@ -11,13 +11,13 @@ from bpcore.basics.arrays import FLOATS
 from bpcore.nn.module import build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bpcore.basics.arrays import Array
     from bpcore.nn.module import Module
     from bpcore.nn.module.parameter import Variable
 
-__all__ = ["between_steps", "check", "named", "restore", "tensors"]
+__all__ = ["between_steps", "check", "fits", "listed", "named", "restore", "tensors"]
 
 _SHOWN = 4  # names that an error lists of each kind
 
@@ -62,7 +62,7 @@ def check(model: Module, arrays: Mapping[str, Array], who: str) -> None:
     shapes = [
         f"{name} is {arrays[name].shape}, not {expected[name].sizes}".replace("None", "?")
         for name in both
-        if not _fits(expected[name].sizes, arrays[name].shape)
+        if not fits(expected[name].sizes, arrays[name].shape)
     ]
     dtypes = [
         f"{name} ({arrays[name].dtype})"
@@ -71,7 +71,7 @@ def check(model: Module, arrays: Mapping[str, Array], who: str) -> None:
         or (expected[name].storage is not None and _narrows(arrays[name], expected[name].dtype))
     ]
     problems = [
-        f"{what}: {_listed(names)}"
+        f"{what}: {listed(names)}"
         for what, names in (
             ("missing", [name for name in expected if name not in arrays]),
             ("unexpected", sorted(others)),
@@ -84,12 +84,14 @@ def check(model: Module, arrays: Mapping[str, Array], who: str) -> None:
         raise ValueError(f"{who} does not fit this model; {'; '.join(problems)}")
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """The first of `names`, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _fits(sizes: tuple[int | None, ...], shape: tuple[int, ...]) -> bool:
+def fits(sizes: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Whether `shape` may be that of a variable of these `sizes`."""
     return len(sizes) == len(shape) and all(s in (None, t) for s, t in zip(sizes, shape, strict=True))
 
 

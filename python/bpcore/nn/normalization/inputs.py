@@ -45,6 +45,8 @@ class Normalize(Module):
     another kind. A call before there is a mean is a RuntimeError; input that doesn't fit, a ValueError.
     """
 
+    _not_kept = ("axis", "variance")
+
     def __init__(
         self, axis: int | Sequence[int] | None = -1, *, mean: Any = None, variance: Any = None
     ) -> None:

@@ -64,6 +64,11 @@ def check_eps(who: str, eps: Any) -> float:
 class Normalization(Module):
     """A layer with `eps`, and with weight and bias of the sizes of the input's last axes, or without them."""
 
+    _not_kept = (
+        "normalized_shape", "num_features", "num_channels", "affine", "elementwise_affine",
+        "track_running_stats",
+    )  # fmt: skip
+
     def __init__(self, sizes: Sequence[int | None], eps: float, weight: bool, bias: bool) -> None:
         self.eps = eps
         self._sizes = tuple(sizes)

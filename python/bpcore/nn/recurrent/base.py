@@ -25,6 +25,12 @@ __all__ = ["Recurrent"]
 class Recurrent(Module):
     """A layer of cells; a subclass has their class, and says what they are given beside what all are."""
 
+    _set_once = ("units", "bidirectional", "stateful")
+    _not_kept = (
+        "layers", "use_bias", "in_features", "kernel_init", "recurrent_init", "bias_init", "activation",
+        "unit_forget_bias",
+    )  # fmt: skip
+
     cell: type[Cell]
 
     def __init__(

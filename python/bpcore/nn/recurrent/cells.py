@@ -32,6 +32,11 @@ class Cell(Module):
     step.
     """
 
+    _set_once = ("units",)
+    _not_kept = (
+        "in_features", "use_bias", "kernel_init", "recurrent_init", "bias_init", "unit_forget_bias",
+    )  # fmt: skip
+
     gates = 1
     states = 1
 
