@@ -26,16 +26,16 @@ Value normalized(Value x, const char* op) {
 
 // One of the passes of batch normalisation over x, forward and back.
 void add_batch_norm(const Shape& shape, const char* pass) {
-  add_against_copy(
-      concat(pass, "/", shape[0], "x", shape[1], "x", shape[2], "x", shape[3]), [=](Graph& graph) {
-        const Shape channels{shape.last()};
-        const Value x = float_input(graph, shape), weight = float_input(graph, channels);
-        const Value moments = apply("batch_moments", {x, apply("batch_block_moments", {x})});
-        const Value y =
-            apply("batch_norm", {x, weight, float_input(graph, channels), moments}, {{"eps", 1e-5}});
-        derivative(y, x);
-        return found(graph, pass);
-      });
+  add_against_copy(concat("normalization/", pass, "/", shape[0], "x", shape[1], "x", shape[2], "x", shape[3]),
+                   [=](Graph& graph) {
+                     const Shape channels{shape.last()};
+                     const Value x = float_input(graph, shape), weight = float_input(graph, channels);
+                     const Value moments = apply("batch_moments", {x, apply("batch_block_moments", {x})});
+                     const Value y = apply("batch_norm", {x, weight, float_input(graph, channels), moments},
+                                           {{"eps", 1e-5}});
+                     derivative(y, x);
+                     return found(graph, pass);
+                   });
 }
 
 }  // namespace
