@@ -81,11 +81,11 @@ std::optional<Fusion> product_with_add(const Items& items, const Item& item) {
   return {};
 }
 
-// relu_grad(matmul(a, b), y) → matmul[relu_grad](a, b, y): the gradient is zeroed while it is in registers.
-// Likewise of conv2d_input_gradient.
-std::optional<Fusion> product_with_relu_grad(const Items& items, const Item& item) {
+// relu_gradient(matmul(a, b), y) → matmul[relu_gradient](a, b, y): the gradient is zeroed while it is in
+// registers. Likewise of conv2d_input_gradient.
+std::optional<Fusion> product_with_relu_gradient(const Items& items, const Item& item) {
   const Graph& graph = items.graph;
-  if (std::strcmp(item.op->name(), "relu_grad") != 0) return {};
+  if (std::strcmp(item.op->name(), "relu_gradient") != 0) return {};
   const NodeId product = item.inputs[0], y = item.inputs[1];
   const Shape& shape = graph.type(product).shape;
   const bool matrices = graph.is(product, "matmul") && shape.rank() == 2;
@@ -93,20 +93,20 @@ std::optional<Fusion> product_with_relu_grad(const Items& items, const Item& ite
   if (graph.type(y).shape != shape) return {};
   const Node& node = graph.node(product);
   Attributes attributes = node.attributes;
-  attributes.set("then", std::string("relu_grad"));
+  attributes.set("then", std::string("relu_gradient"));
   return Fusion{{item.id, node.op, {node.inputs[0], node.inputs[1], y}, attributes}, {product}};
 }
 
-// relu_grad(max_pool2d_gradient(y, g), y) → max_pool2d_gradient[relu_grad](y, g): only where a window's
-// largest element is positive does its gradient go on.
-std::optional<Fusion> max_pool_with_relu_grad(const Items& items, const Item& item) {
-  if (std::strcmp(item.op->name(), "relu_grad") != 0) return {};
+// relu_gradient(max_pool2d_gradient(y, g), y) → max_pool2d_gradient[relu_gradient](y, g): only where a
+// window's largest element is positive does its gradient go on.
+std::optional<Fusion> max_pool_with_relu_gradient(const Items& items, const Item& item) {
+  if (std::strcmp(item.op->name(), "relu_gradient") != 0) return {};
   const NodeId pooled = item.inputs[0], y = item.inputs[1];
   if (!items.graph.is(pooled, "max_pool2d_gradient") || !items.only_user(pooled)) return {};
   const Node& node = items.graph.node(pooled);
   if (node.inputs[0] != y) return {};
   Attributes attributes = node.attributes;
-  attributes.set("then", std::string("relu_grad"));
+  attributes.set("then", std::string("relu_gradient"));
   return Fusion{{item.id, node.op, node.inputs, attributes}, {pooled}};
 }
 
@@ -131,8 +131,8 @@ std::optional<Fusion> recurrence_from_table(const Items& items, const Item& item
 }  // namespace
 
 std::optional<Fusion> fuse(const Items& items, const Item& item) {
-  for (const auto rule : {layer_with_bias, product_with_add, layer_with_activation, product_with_relu_grad,
-                          max_pool_with_relu_grad, recurrence_from_table})
+  for (const auto rule : {layer_with_bias, product_with_add, layer_with_activation,
+                          product_with_relu_gradient, max_pool_with_relu_gradient, recurrence_from_table})
     if (std::optional<Fusion> found = rule(items, item)) return found;
   return {};
 }

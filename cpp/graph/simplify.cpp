@@ -144,7 +144,7 @@ NodeId product_of_table(Graph& graph, const Node& node) {
 
 // A sum of gradients of parts: what the gradient of a record is made of.
 bool is_sum_of_parts(const Graph& graph, NodeId id) {
-  if (graph.is(id, "part_grad")) return true;
+  if (graph.is(id, "part_gradient")) return true;
   return graph.is(id, "add") && is_sum_of_parts(graph, graph.node(id).inputs[0]) &&
          is_sum_of_parts(graph, graph.node(id).inputs[1]);
 }

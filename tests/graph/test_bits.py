@@ -48,8 +48,8 @@ def _row_functions(dtype: str, width: int) -> dict[str, Any]:
         "sum": lambda x: ops.sum(x, 1),
         "mean": lambda x: ops.mean(x, 1),
         "cross_entropy": lambda x: ops.cross_entropy(x, labels[: len(x)]),
-        "cross_entropy_grad": lambda x: apply(
-            "cross_entropy_grad", x, labels[: len(x)], np.full(len(x), 0.3, dtype)
+        "cross_entropy_gradient": lambda x: apply(
+            "cross_entropy_gradient", x, labels[: len(x)], np.full(len(x), 0.3, dtype)
         ),
         "binary_cross_entropy": lambda x: ops.binary_cross_entropy(x, np.full(x.shape, 0.3, dtype)),
     }

@@ -144,8 +144,8 @@ def test_a_layers_derivatives_need_its_output_only() -> None:
 
 def test_relu_gradients_are_part_of_the_product_before() -> None:
     names = [line.split()[0] for line in Network([6, 5, 4, 3], batch=7).training_plan().instructions]
-    assert names.count("matmul[relu_grad]") == 2
-    assert "relu_grad" not in names
+    assert names.count("matmul[relu_gradient]") == 2
+    assert "relu_gradient" not in names
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -157,7 +157,7 @@ def test_product_with_relu_gradient_has_the_bits_of_both(sizes: tuple, dtype: st
     shapes = [(m, k), (n, k) if transpose else (k, n), (m, n)]
     a, b, y = (graph.input((shape, dtype)) for shape in shapes)
     product = graph.add("matmul", a, b, transpose_b=transpose)
-    gradient = graph.add("relu_grad", product, y)
+    gradient = graph.add("relu_gradient", product, y)
     arrays = [normal(shape, key=i).astype(dtype) for i, shape in enumerate(shapes)]
     arrays[2][arrays[2] < -1] = 0
     arrays[2].flat[0] = np.nan
@@ -170,8 +170,8 @@ def test_product_with_relu_gradient_has_the_bits_of_both(sizes: tuple, dtype: st
 def test_relu_gradient_of_a_broadcast_value_is_no_part_of_a_product() -> None:
     graph = Graph()
     a, b, y = graph.input(f64(1, 4)), graph.input(f64(4, 3)), graph.input(f64(5, 3))
-    plan = graph.plan(graph.add("relu_grad", graph.add("matmul", a, b), y))
-    assert plan.instructions == ["matmul (1, 3)", "relu_grad (5, 3)"]
+    plan = graph.plan(graph.add("relu_gradient", graph.add("matmul", a, b), y))
+    assert plan.instructions == ["matmul (1, 3)", "relu_gradient (5, 3)"]
 
 
 # Chains of elementwise ops

@@ -24,11 +24,11 @@ CASES = [
     case
     for g, y in BROADCAST_SHAPES
     for case in [
-        Case("relu_grad", references.relu_grad, normal(g), off_grid(y), exact=True),
-        Case("sigmoid_grad", references.sigmoid_grad, normal(g), normal(y, key=1), order=2),
+        Case("relu_gradient", references.relu_gradient, normal(g), off_grid(y), exact=True),
+        Case("sigmoid_gradient", references.sigmoid_gradient, normal(g), normal(y, key=1), order=2),
         # 1 - y² cancels near one, so errors are relative to 1 + y².
         Case(
-            "tanh_grad",
+            "tanh_gradient",
             lambda g, y: g * (1 - y * y),
             normal(g),
             np.asarray(np.tanh(normal(y, key=1))),
@@ -94,7 +94,7 @@ def test_wrong_dtype_is_a_type_error_that_names_the_op(op: str, type_: tuple) ->
         infer(op, type_)
 
 
-@pytest.mark.parametrize("op", ["relu_grad", "sigmoid_grad", "tanh_grad"])
+@pytest.mark.parametrize("op", ["relu_gradient", "sigmoid_gradient", "tanh_gradient"])
 def test_operands_of_a_derivative_must_fit(op: str) -> None:
     with pytest.raises(ValueError, match=rf"^{op}: shapes \(2,\) and \(3,\)"):
         infer(op, f64(2), f64(3))

@@ -95,7 +95,7 @@ CASES = [
     for causal in (False, True)
 ] + [
     Case(
-        "attention_grad",
+        "attention_gradient",
         _attention_grad_reference,
         *_OF_GRADIENT,
         *_reference(*_OF_GRADIENT, scale=0.5),
@@ -299,10 +299,10 @@ def test_shape_rule_refuses(inputs: Any, options: Any, error: type[Exception], w
 def test_the_backward_ops_shape_rule_refuses() -> None:
     good = (*_OK, f32(2, 3, 2, 4), f32(2, 2, 3), f32(2, 3, 2, 4))
     options = {**_PLAIN, "scale": 1.0}
-    with pytest.raises(ValueError, match="attention_grad: expected 6 inputs, got 5"):
-        infer("attention_grad", *good[:5], **options)
+    with pytest.raises(ValueError, match="attention_gradient: expected 6 inputs, got 5"):
+        infer("attention_gradient", *good[:5], **options)
     with pytest.raises(ValueError, match=r"input 4 must be of shape \(2, 2, 3\), got \(2, 3, 2\)"):
-        infer("attention_grad", *good[:4], f32(2, 3, 2), good[5], **options)
+        infer("attention_gradient", *good[:4], f32(2, 3, 2), good[5], **options)
 
 
 @pytest.mark.parametrize(

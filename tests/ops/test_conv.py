@@ -286,8 +286,8 @@ def test_the_mask_of_relus_derivative_goes_into_the_input_gradient(
     inputs = [graph.input((shape, dtype)) for shape in shapes]
     window = {**WINDOW, "strides": [strides, strides]}
     back = graph.add("conv2d_input_gradient", inputs[2], inputs[1], size=[size, size], **window)
-    plan = graph.plan(graph.add("relu_grad", back, inputs[0]))
-    assert plan.instructions == [f"conv2d_input_gradient[relu_grad] (2, {size}, {size}, {channels})"]
+    plan = graph.plan(graph.add("relu_gradient", back, inputs[0]))
+    assert plan.instructions == [f"conv2d_input_gradient[relu_gradient] (2, {size}, {size}, {channels})"]
     plain = convolution.conv2d_input_gradient(
         g.astype(float), weight.astype(float), size=[size, size], **window
     )

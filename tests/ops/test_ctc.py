@@ -51,8 +51,8 @@ CASES = [
     for case in [
         Case(ops.ctc, alignments.ctc, *problem(size, blank), floor=1, blank=blank),
         Case(
-            "ctc_grad",
-            alignments.ctc_grad,
+            "ctc_gradient",
+            alignments.ctc_gradient,
             *problem(size, blank),
             normal((size[0],)),
             blank=blank,
@@ -87,7 +87,7 @@ def test_it_is_the_sum_over_all_alignments(labels: list[int], blank: int) -> Non
         losses, slopes = alignments.ctc_by_enumeration(*args, blank)
         np.testing.assert_allclose(ops.ctc(*args, blank), losses, rtol=1e-13, atol=1e-13)
         np.testing.assert_allclose(alignments.ctc(*args, blank), losses, rtol=1e-13, atol=1e-13)
-        got = apply("ctc_grad", *args, np.ones(2), blank=blank)
+        got = apply("ctc_gradient", *args, np.ones(2), blank=blank)
         np.testing.assert_allclose(got, slopes, atol=1e-13)
 
 
@@ -122,8 +122,8 @@ def test_a_thousand_frames_lose_nothing(dtype: str) -> None:
     np.testing.assert_allclose(
         ops.ctc(scores, labels, *lengths), alignments.ctc(wide, labels, *lengths), rtol=rtol
     )
-    got = apply("ctc_grad", scores, labels, *lengths, np.ones(2, dtype), blank=0)
-    want = alignments.ctc_grad(wide, labels, *lengths, np.ones(2))
+    got = apply("ctc_gradient", scores, labels, *lengths, np.ones(2, dtype), blank=0)
+    want = alignments.ctc_gradient(wide, labels, *lengths, np.ones(2))
     np.testing.assert_allclose(got, want, atol=1e-6 if dtype == "float32" else 1e-9)
 
 
@@ -167,7 +167,7 @@ def test_there_is_no_second_derivative() -> None:
     def slope(x: Any) -> Any:
         return ops.sum(ops.square(bp.grad(lambda z: ops.sum(ops.ctc(z, *args[1:])))(x)))
 
-    with pytest.raises(Exception, match="ctc_grad: has no derivative"):
+    with pytest.raises(Exception, match="ctc_gradient: has no derivative"):
         bp.grad(slope)(args[0])
 
 
@@ -189,7 +189,7 @@ def test_numbers_out_of_range_are_a_value_error(change: dict[int, Any], message:
     with pytest.raises(ValueError, match=message):
         ops.ctc(*args)
     with pytest.raises(ValueError, match=message):
-        apply("ctc_grad", *args, np.ones(1), blank=0)
+        apply("ctc_gradient", *args, np.ones(1), blank=0)
 
 
 @pytest.mark.parametrize(
@@ -219,16 +219,16 @@ def test_wrong_arguments_raise_and_name_the_op(
 ) -> None:
     with pytest.raises(error, match=f"^ctc: .*{message}"):
         infer("ctc", *types, blank=blank)
-    with pytest.raises(error, match=f"^ctc_grad: .*{message}"):
-        infer("ctc_grad", *types, f64(4), blank=blank)
+    with pytest.raises(error, match=f"^ctc_gradient: .*{message}"):
+        infer("ctc_gradient", *types, f64(4), blank=blank)
 
 
 def test_a_wrong_seed_is_refused() -> None:
     types = [f64(4, 3, 5), i64(4, 2), i64(4), i64(4)]
-    with pytest.raises(ValueError, match=r"^ctc_grad: seed of shape \(3,\) for scores of \(4, 3, 5\)"):
-        infer("ctc_grad", *types, f64(3), blank=0)
-    with pytest.raises(TypeError, match="^ctc_grad: .*float64 and float32"):
-        infer("ctc_grad", *types, f32(4), blank=0)
+    with pytest.raises(ValueError, match=r"^ctc_gradient: seed of shape \(3,\) for scores of \(4, 3, 5\)"):
+        infer("ctc_gradient", *types, f64(3), blank=0)
+    with pytest.raises(TypeError, match="^ctc_gradient: .*float64 and float32"):
+        infer("ctc_gradient", *types, f32(4), blank=0)
 
 
 def _slopes(scores: Any, *rest: Any) -> np.ndarray:

@@ -21,7 +21,7 @@ FUSED = [
         for count in (2, 3)
     ),
     ("cross_entropy", [LOGITS, LABELS], {}),
-    ("cross_entropy_grad", [LOGITS, LABELS, normal((ROWS,), key=5)], {}),
+    ("cross_entropy_gradient", [LOGITS, LABELS, normal((ROWS,), key=5)], {}),
     ("binary_cross_entropy", [LOGITS, TARGETS], {}),
     ("squared_error", [LOGITS, TARGETS], {}),
 ]

@@ -50,8 +50,8 @@ CASES = [
             order=2,
         ),
         Case(
-            "cross_entropy_grad",
-            references.cross_entropy_grad,
+            "cross_entropy_gradient",
+            references.cross_entropy_gradient,
             2 * normal(shape),
             integers(shape[:-1], 0, shape[-1]),
             normal(shape[:-1]),
@@ -134,7 +134,7 @@ def test_cross_entropy_of_rows_with_nan_is_nan_and_of_others_is_not(dtype: str, 
     labels = np.arange(2 * width) % width
     seeds = np.ones(2 * width, dtype)
     losses = ops.cross_entropy(logits, labels)
-    gradients = apply("cross_entropy_grad", logits, labels, seeds)
+    gradients = apply("cross_entropy_gradient", logits, labels, seeds)
     np.testing.assert_array_equal(np.isnan(losses), [True, False] * width)
     np.testing.assert_array_equal(np.isnan(gradients), np.repeat([[True], [False]] * width, width, 1))
 
@@ -166,8 +166,8 @@ def test_label_out_of_range_is_a_value_error_that_names_it(label: int) -> None:
         ("cross_entropy", [f64(), i64()], ValueError, r"\(\)"),
         ("cross_entropy", [f64(4, 3), f64(4)], TypeError, "input 1 must be int64, not float64"),
         ("cross_entropy", [i64(4, 3), i64(4)], TypeError, "input 0 must be float32 or float64, not int64"),
-        ("cross_entropy_grad", [f64(4, 3), i64(4), f64(3)], ValueError, r"\(3,\).*\(4,\)"),
-        ("cross_entropy_grad", [f64(4, 3), i64(4), f32(4)], TypeError, "float64 and float32"),
+        ("cross_entropy_gradient", [f64(4, 3), i64(4), f64(3)], ValueError, r"\(3,\).*\(4,\)"),
+        ("cross_entropy_gradient", [f64(4, 3), i64(4), f32(4)], TypeError, "float64 and float32"),
         ("binary_cross_entropy", [f64(3), f64(1)], ValueError, r"\(3,\).*\(1,\)"),
         ("binary_cross_entropy", [f64(3), i64(3)], TypeError, "float64 and int64"),
         ("squared_error", [f64(3, 1), f64(3)], ValueError, r"\(3, 1\).*\(3,\)"),

@@ -82,7 +82,7 @@ CASES = [
         Case(ops.rms_norm, _rms_norm, x, axes=axes, eps=0.1, **_CLOSE),
     ]
 ] + [
-    Case(f"{name}_grad", _gradients(name == "layer_norm"), *inputs, axes=axes, eps=0.1, bias=bias,
+    Case(f"{name}_gradient", _gradients(name == "layer_norm"), *inputs, axes=axes, eps=0.1, bias=bias,
          epsilons=512, floor=1)
     for name in ("layer_norm", "rms_norm")
     for shape, axes in [((4, 7), 1), ((2, 3, 4), 2), ((300, 130), 1)]
@@ -94,7 +94,7 @@ CASES = [
     for case in [
         Case("gelu", lambda x: x * _phi(x), 3 * normal(shape), epsilons=8, floor=1, order=2),
         Case(
-            "gelu_grad",
+            "gelu_gradient",
             lambda g, x: g * (_phi(x) + x * np.exp(-x * x / 2) / np.sqrt(2 * np.pi)),
             normal(shape, key=1),
             3 * normal(shape),
@@ -183,9 +183,9 @@ def test_gradients_of_long_rows_and_of_many(shape: tuple[int, ...]) -> None:
         ("layer_norm", [f32(2, 3)], {"axes": 3}, ValueError, "axes must be from 1"),
         ("rms_norm", [f32(2, 0)], {}, ValueError, "are empty"),
         ("rms_norm", [f32(2, 3)], {"eps": -1.0}, ValueError, "eps must be at least 0"),
-        ("rms_norm_grad", [f32(2, 3), f32(3, 2)], {"bias": False}, ValueError, "seed of shape"),
+        ("rms_norm_gradient", [f32(2, 3), f32(3, 2)], {"bias": False}, ValueError, "seed of shape"),
         ("gelu", [i64(3)], {}, TypeError, "gelu"),
-        ("gelu_grad", [f32(3), f32(4)], {}, ValueError, "gelu_grad: seed of shape"),
+        ("gelu_gradient", [f32(3), f32(4)], {}, ValueError, "gelu_gradient: seed of shape"),
     ],
 )
 def test_shape_rules_refuse(

@@ -1,4 +1,4 @@
-"""part and part_grad: several results in one record, as views at an offset."""
+"""part and part_gradient: several results in one record, as views at an offset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def part(record: Array, offset: int, shape: list[int]) -> Array:
     return record[offset : offset + int(np.prod(shape))].reshape(shape)
 
 
-def part_grad(given: Array, offset: int, size: int) -> Array:
+def part_gradient(given: Array, offset: int, size: int) -> Array:
     record = np.zeros(size, given.dtype)
     record[offset : offset + given.size] = given.ravel()
     return record
@@ -31,7 +31,7 @@ CASES = [
     Case("part", part, normal((20,)), offset=offset, shape=shape, exact=True, order=2)
     for offset, shape in [(0, [20]), (0, [4, 5]), (8, [3, 4]), (16, [2, 2]), (7, []), (20, [0]), (3, [2, 0])]
 ] + [
-    Case("part_grad", part_grad, normal(shape), offset=offset, size=20, exact=True, order=2)
+    Case("part_gradient", part_gradient, normal(shape), offset=offset, size=20, exact=True, order=2)
     for offset, shape in [(0, (20,)), (0, (4, 5)), (8, (3, 4)), (16, (2, 2)), (7, ()), (20, (0,)), (0, (1,))]
 ]
 
@@ -110,8 +110,8 @@ def test_overlapping_parts_are_added_up() -> None:
         ("part", f64(2, 3), {"offset": 0, "shape": [6]}, r"^part: expected one axis, got shape \(2, 3\)"),
         ("part", f64(6), {"offset": 3, "shape": [2, 2]}, r"^part: 4 elements from 3 on do not lie within 6"),
         ("part", f64(6), {"offset": -1, "shape": [2]}, r"^part: 2 elements from -1 on"),
-        ("part_grad", f64(2, 2), {"offset": 3, "size": 6}, r"^part_grad: 4 elements from 3 on"),
-        ("part_grad", f64(7), {"offset": 0, "size": 6}, r"^part_grad: 7 elements from 0 on"),
+        ("part_gradient", f64(2, 2), {"offset": 3, "size": 6}, r"^part_gradient: 4 elements from 3 on"),
+        ("part_gradient", f64(7), {"offset": 0, "size": 6}, r"^part_gradient: 7 elements from 0 on"),
     ],
 )
 def test_what_lies_outside_is_an_error(op: str, type_: Any, attributes: Any, message: str) -> None:

@@ -163,12 +163,12 @@ def test_the_mask_of_relus_derivative_goes_into_the_gradient(case: tuple[Any, ..
     graph, settings = Graph(), _settings(case)
     y, g = graph.input((case[0], dtype)), graph.input((_pooled(case), dtype))
     back = graph.add("max_pool2d_gradient", y, g, **settings)
-    masked = graph.add("relu_grad", back, y)
+    masked = graph.add("relu_gradient", back, y)
     arrays = [normal(case[0]).astype(dtype), normal(_pooled(case), key=1).astype(dtype)]
     arrays[0][arrays[0] < 0.5] = 0  # windows of zeros, too
     arrays[0][:, -1:, -1:] = np.nan
     fused, plain = graph.plan(masked), graph.plan(masked, back)
-    assert [line.split()[0] for line in fused.instructions] == ["max_pool2d_gradient[relu_grad]"]
+    assert [line.split()[0] for line in fused.instructions] == ["max_pool2d_gradient[relu_gradient]"]
     assert len(plain.instructions) == 2
     assert fused.run(None, arrays)[0].tobytes() == plain.run(None, arrays)[0].tobytes()
 
@@ -178,9 +178,9 @@ def test_the_mask_of_something_else_does_not_go_into_the_gradient() -> None:
     graph = Graph()
     y, other, g = graph.input(f64(*POOLS[0][0])), graph.input(f64(*POOLS[0][0])), graph.input(f64(2, 2, 3, 3))
     back = graph.add("max_pool2d_gradient", y, g, **settings)
-    for gradient in (graph.add("relu_grad", back, other), graph.add("relu_grad", y, back)):
+    for gradient in (graph.add("relu_gradient", back, other), graph.add("relu_gradient", y, back)):
         names = [line.split()[0] for line in graph.plan(gradient).instructions]
-        assert names == ["max_pool2d_gradient", "relu_grad"]
+        assert names == ["max_pool2d_gradient", "relu_gradient"]
 
 
 def test_an_image_has_the_same_bits_in_any_batch() -> None:

@@ -229,7 +229,9 @@ def _backward(kind: str, sizes: tuple[int, int, int], given: str, padded: bool, 
         back = {"rnn": _rnn_back, "lstm": _lstm_back, "gru": _gru_back}[kind]
         return back(record, weight, state, *found, by_name.get("lengths"), steps=steps, **settings)
 
-    return Case(f"{kind}_grad", reference, *arrays, floor=8, epsilons=256, steps=steps, **options, **settings)
+    return Case(
+        f"{kind}_gradient", reference, *arrays, floor=8, epsilons=256, steps=steps, **options, **settings
+    )
 
 
 CASES = [
@@ -334,9 +336,11 @@ def test_a_row_does_not_depend_on_the_others() -> None:
         ("gru", [f64(2, 3, 6), f64(2, 8), f64(2), f64(2, 2)], {}, ValueError, r"units, 3 \* units"),
         ("rnn", [f64(2, 3, 2), f64(2, 2), f64(2, 3)], {"activation": "tanh"}, ValueError, "h0"),
         ("rnn", [f64(2, 3, 2), f64(2, 2), f64(2, 2)], {"activation": "gelu"}, ValueError, "tanh or relu"),
-        ("rnn_grad", [f64(7), f64(2, 2), f64(2, 2)], {"activation": "relu", "steps": 3}, ValueError, "recor"),
-        ("gru_grad", [f64(7), f64(2, 6), f64(2, 2)], {"steps": 0}, ValueError, "0 steps do not fit"),
-        ("lstm_grad", [f64(7), f64(2, 8), f64(2, 2)], {"steps": 3, "output": True}, ValueError, "4 inputs"),
+        ("rnn_gradient", [f64(7), f64(2, 2), f64(2, 2)], {"activation": "relu", "steps": 3}, ValueError,
+         "recor"),
+        ("gru_gradient", [f64(7), f64(2, 6), f64(2, 2)], {"steps": 0}, ValueError, "0 steps do not fit"),
+        ("lstm_gradient", [f64(7), f64(2, 8), f64(2, 2)], {"steps": 3, "output": True}, ValueError,
+         "4 inputs"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_raise_and_name_the_op(

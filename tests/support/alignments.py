@@ -41,7 +41,7 @@ def ctc(scores: Array, labels: Array, input_lengths: Array, label_lengths: Array
     return -np.asarray(totals, float)
 
 
-def ctc_grad(
+def ctc_gradient(
     scores: Array, labels: Array, input_lengths: Array, label_lengths: Array, seed: Array, blank: int = 0
 ) -> Array:
     """The derivatives of Σ seed · ctc by the scores: a sequence read backwards has the sums to its end."""

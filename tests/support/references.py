@@ -28,15 +28,15 @@ def softplus(x: Array) -> Array:
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
-def relu_grad(g: Array, y: Array) -> Array:
+def relu_gradient(g: Array, y: Array) -> Array:
     return np.where(y > 0, g, np.zeros((), g.dtype))
 
 
-def sigmoid_grad(g: Array, y: Array) -> Array:
+def sigmoid_gradient(g: Array, y: Array) -> Array:
     return g * y * (1 - y)
 
 
-def tanh_grad(g: Array, y: Array) -> Array:
+def tanh_gradient(g: Array, y: Array) -> Array:
     return g * (1 - y**2)
 
 
@@ -58,7 +58,7 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     return -np.take_along_axis(log_softmax(logits), labels[..., None], -1)[..., 0]
 
 
-def cross_entropy_grad(logits: Array, labels: Array, seed: Array) -> Array:
+def cross_entropy_gradient(logits: Array, labels: Array, seed: Array) -> Array:
     return (softmax(logits) - one_hot(labels, logits.shape[-1], "float64")) * seed[..., None]
 
 

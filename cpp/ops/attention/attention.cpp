@@ -224,7 +224,7 @@ class Attention final : public Op {
     inputs.push_back(part(node.output(), 0, layout.out_shape()));
     inputs.push_back(part(node.output(), layout.sums_offset(), layout.sums_shape()));
     inputs.push_back(part(node.seed(), 0, layout.out_shape()));
-    const Value gradients = apply("attention_grad", inputs, node.attributes());
+    const Value gradients = apply("attention_gradient", inputs, node.attributes());
     if (layout.packed) return node.set(0, part(gradients, 0, types[0].shape));
     node.set(0, part(gradients, 0, types[0].shape));
     node.set(1, part(gradients, layout.k_offset(), types[1].shape));
@@ -245,7 +245,7 @@ class Attention final : public Op {
 // derivative takes them as functions of q, k and v.
 class AttentionGrad final : public Op {
  public:
-  const char* name() const override { return "attention_grad"; }
+  const char* name() const override { return "attention_gradient"; }
 
   TensorType infer(const Signature& node) const override {
     const AttentionLayout layout(name(), node.attributes, node.inputs);

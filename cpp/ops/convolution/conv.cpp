@@ -171,7 +171,7 @@ class Conv2dInputGradient final : public Op {
     return {node.input(0).dtype, {shape.images, shape.y.in, shape.x.in, shape.channels}};
   }
 
-  // A third input, which only the pass that fuses relu_grad gives, is the y of relu_grad(result, y).
+  // A third input, which only the pass that fuses relu_gradient gives, is the y of relu_gradient(result, y).
   Routine compile(const Signature& node, const TensorType& output) const override {
     const kernels::ConvShape shape = kernels::merged(shape_of(node));
     const bool has_where = node.count() == 3;

@@ -150,7 +150,8 @@ class MaxPoolGradient final : public Op {
     return node.input(0);
   }
 
-  // The attribute "then", which only the pass that fuses relu_grad sets, makes it relu_grad(result, x).
+  // The attribute "then", which only the pass that fuses relu_gradient sets, makes it relu_gradient(result,
+  // x).
   Routine compile(const Signature& node, const TensorType& output) const override {
     const Pool pool = pool_of(name(), node.input(0).shape, node.attributes);
     const bool positive = !node.attributes.text("then", "").empty();

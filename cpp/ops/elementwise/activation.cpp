@@ -64,7 +64,7 @@ struct Tanh {
 // Backward: (gradient g of the output, output y) → gradient of the input.
 
 struct ReluGrad {
-  static constexpr const char* name = "relu_grad";
+  static constexpr const char* name = "relu_gradient";
   static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
   T operator()(T g, T y) const {
@@ -76,7 +76,7 @@ struct ReluGrad {
 };
 
 struct SigmoidGrad {  // g · y · (1 - y)
-  static constexpr const char* name = "sigmoid_grad";
+  static constexpr const char* name = "sigmoid_gradient";
   static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
   T operator()(T g, T y) const {
@@ -89,7 +89,7 @@ struct SigmoidGrad {  // g · y · (1 - y)
 };
 
 struct TanhGrad {  // g · (1 - y²)
-  static constexpr const char* name = "tanh_grad";
+  static constexpr const char* name = "tanh_gradient";
   static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
   T operator()(T g, T y) const {
@@ -112,7 +112,7 @@ Activation activation_from_name(const char* op, const std::string& name) {
 }
 
 Value activation_gradient(const std::string& activation, Value seed, Value output) {
-  return apply((activation + "_grad").c_str(), {seed, output});
+  return apply((activation + "_gradient").c_str(), {seed, output});
 }
 
 void activate(Activation activation, int64_t count, float* x) {

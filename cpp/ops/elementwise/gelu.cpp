@@ -18,13 +18,13 @@ struct Gelu {
   static void run(int64_t count, const T* x, T* y) {
     kernels::map_vectors<T>(count, x, y, [](kernels::simd::Vec<T> v) { return kernels::gelu<T>(v); });
   }
-  static void vjp(Vjp& node) { node.set(0, apply("gelu_grad", {node.seed(), node.input(0)})); }
+  static void vjp(Vjp& node) { node.set(0, apply("gelu_gradient", {node.seed(), node.input(0)})); }
 };
 
 // seed, x (of one shape) → seed · (Φ(x) + x · φ(x))
 class GeluGrad final : public ElementwiseOp {
  public:
-  const char* name() const override { return "gelu_grad"; }
+  const char* name() const override { return "gelu_gradient"; }
 
   TensorType infer(const Signature& node) const override {
     expect_inputs(name(), node, 2);

@@ -112,15 +112,16 @@ class CtcLoss final : public Op {
   }
 
   void vjp(Vjp& node) const override {
-    node.set(0, apply("ctc_grad", {node.input(0), node.input(1), node.input(2), node.input(3), node.seed()},
-                      node.attributes()));
+    node.set(0,
+             apply("ctc_gradient", {node.input(0), node.input(1), node.input(2), node.input(3), node.seed()},
+                   node.attributes()));
   }
 };
 
 // The derivative of Σ seed · ctc by the scores.
 class CtcGrad final : public Op {
  public:
-  const char* name() const override { return "ctc_grad"; }
+  const char* name() const override { return "ctc_gradient"; }
 
   TensorType infer(const Signature& node) const override {
     expect_inputs(name(), node, 5);

@@ -75,7 +75,7 @@ class CrossEntropy final : public Op {
   }
 
   void vjp(Vjp& node) const override {
-    node.set(0, apply("cross_entropy_grad", {node.input(0), node.input(1), node.seed()}));
+    node.set(0, apply("cross_entropy_gradient", {node.input(0), node.input(1), node.seed()}));
   }
 
   Value decompose(const std::vector<Value>& inputs, const Attributes&) const override {
@@ -87,7 +87,7 @@ class CrossEntropy final : public Op {
 // logits (..., C), labels (...), seed (...) → (softmax(logits) - one_hot(labels)) · seed
 class CrossEntropyGrad final : public Op {
  public:
-  const char* name() const override { return "cross_entropy_grad"; }
+  const char* name() const override { return "cross_entropy_gradient"; }
 
   TensorType infer(const Signature& node) const override {
     expect_inputs(name(), node, 3);

@@ -56,7 +56,7 @@ class Matmul final : public Op {
   }
 
   // A third input, of the output's shape, is given by passes only: with the attribute then = "add" it is
-  // added to the product, with "relu_grad" it is the y of relu_grad(product, y).
+  // added to the product, with "relu_gradient" it is the y of relu_gradient(product, y).
   Routine compile(const Signature& node, const TensorType& output) const override {
     const kernels::GemmShape shape = matrix_shape(node);
     Routine routine;
@@ -86,7 +86,7 @@ class Matmul final : public Op {
     // Aᵀ times a column is the column, lying, times A: what is read in steps is then read in rows.
     const bool swapped = shape.n == 1 && shape.transpose_a;
     if (swapped) shape = {1, shape.m, shape.k, false, false, shape.k, shape.lda, shape.m};
-    const bool adds = then == "add", has_where = then == "relu_grad";
+    const bool adds = then == "add", has_where = then == "relu_gradient";
     run_product<T>(routine, shape, [=](const kernels::Gemm<T>& gemm, const Frame& frame, int64_t task) {
       kernels::Epilogue<T> epilogue;
       if (adds) epilogue.plus = frame.input<T>(2);

@@ -123,7 +123,7 @@ class Gru final : public RecurrentOp {
 // The way back. Gradients that nothing needs are not among the inputs; flags say which are.
 class GruGrad final : public Op {
  public:
-  const char* name() const override { return "gru_grad"; }
+  const char* name() const override { return "gru_gradient"; }
 
   // GruRecord, weight (units, 3 · units), h0 (batch, units), then as the flags say the gradients of output
   // (batch, steps, units) and last_h (batch, units), and lengths (batch) → GruGradients
@@ -180,7 +180,7 @@ class GruGrad final : public Op {
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {nullptr, out + gradients.recurrent},
         {saved + record.gates, kept_gates * units, s.batch * kept_gates * units, kept_gates * units},
         [&](const Row& row) {
-          lengths.check("gru_grad", row.number, frame.status);
+          lengths.check("gru_gradient", row.number, frame.status);
           std::fill_n(row.state, units, T(0));
           std::fill_n(out + gradients.bias + row.number * units, units, T(0));
           if (last_h != nullptr)
@@ -222,7 +222,7 @@ void Gru::vjp(Vjp& node) const {
   back.pass("output", part(seed, record.output, all));
   back.pass("last_h", part(seed, record.last_h, states));
   if (node.count() == 5) back.pass("lengths", node.input(4));
-  const Value found = back.add("gru_grad");
+  const Value found = back.add("gru_gradient");
   const GruGradients gradients(s);
   node.set(0, part(found, gradients.gates, shape));
   if (node.needs(1))

@@ -126,7 +126,7 @@ class Lstm final : public RecurrentOp {
 // The way back. Gradients that nothing needs are not among the inputs; flags say which are.
 class LstmGrad final : public Op {
  public:
-  const char* name() const override { return "lstm_grad"; }
+  const char* name() const override { return "lstm_gradient"; }
 
   // LstmRecord, weight (units, 4 · units), c0 (batch, units), then as the flags say the gradients of output
   // (batch, steps, units), last_h and last_c (batch, units), and lengths (batch) → LstmGradients
@@ -185,7 +185,7 @@ class LstmGrad final : public Op {
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {},
         {saved + record.gates, s.wide(), s.batch * s.wide(), s.wide()},
         [&](const Row& row) {
-          lengths.check("lstm_grad", row.number, frame.status);
+          lengths.check("lstm_gradient", row.number, frame.status);
           if (last_c != nullptr)
             std::copy_n(last_c + row.number * units, units, row.own);
           else
@@ -232,7 +232,7 @@ void Lstm::vjp(Vjp& node) const {
   back.pass("last_h", part(seed, record.last_h, states));
   back.pass("last_c", part(seed, record.last_c, states));
   if (node.count() == 5) back.pass("lengths", node.input(4));
-  const Value found = back.add("lstm_grad");
+  const Value found = back.add("lstm_gradient");
   const LstmGradients gradients(s);
   const Value gates = part(found, gradients.gates, shape);
   node.set(0, gates);

@@ -115,7 +115,7 @@ class Rnn final : public RecurrentOp {
 // The way back. Gradients that nothing needs are not among the inputs; flags say which are.
 class RnnGrad final : public Op {
  public:
-  const char* name() const override { return "rnn_grad"; }
+  const char* name() const override { return "rnn_gradient"; }
 
   // RnnRecord, weight (units, units), h0 (batch, units), then as the flags say the gradients of output
   // (batch, steps, units) and last_h (batch, units), and lengths (batch) → RnnGradients
@@ -172,7 +172,7 @@ class RnnGrad final : public Op {
     if (task == 0) gradients.layout.clear_gaps(out);
     blocks.run(
         task, frame.input<T>(1), reinterpret_cast<T*>(frame.scratch), {}, {},
-        [&](const Row& row) { lengths.check("rnn_grad", row.number, frame.status); },
+        [&](const Row& row) { lengths.check("rnn_gradient", row.number, frame.status); },
         [&](const Row& row, int64_t t) {
           const int64_t at = (row.number * s.steps + t) * units, length = lengths.of(row.number);
           T* gradient = out + gradients.gates + at;
@@ -202,7 +202,7 @@ void Rnn::vjp(Vjp& node) const {
   back.pass("output", part(seed, record.output, x.shape()));
   back.pass("last_h", part(seed, record.last_h, h0.shape()));
   if (node.count() == 4) back.pass("lengths", node.input(3));
-  const Value found = back.add("rnn_grad");
+  const Value found = back.add("rnn_gradient");
   const RnnGradients gradients(s);
   const Value gates = part(found, gradients.gates, x.shape());
   node.set(0, gates);

@@ -39,7 +39,7 @@ class Part final : public Op {
   Routine compile(const Signature&, const TensorType&) const override { return {}; }
 
   void vjp(Vjp& node) const override {
-    node.set(0, apply("part_grad", {node.seed()},
+    node.set(0, apply("part_gradient", {node.seed()},
                       {{"offset", node.attributes().integer("offset")},
                        {"size", node.input(0).shape().elements()}}));
   }
@@ -47,7 +47,7 @@ class Part final : public Op {
 
 class PartGrad final : public Op {
  public:
-  const char* name() const override { return "part_grad"; }
+  const char* name() const override { return "part_gradient"; }
 
   // part → record (size): zeros but for the part
   TensorType infer(const Signature& node) const override {

@@ -214,10 +214,10 @@ class NormGrad final : public Op {
 }  // namespace
 
 void add_norm_ops(OpList& ops) {
-  ops.push_back(std::make_unique<Norm>("layer_norm", "layer_norm_grad", true));
-  ops.push_back(std::make_unique<NormGrad>("layer_norm_grad", true));
-  ops.push_back(std::make_unique<Norm>("rms_norm", "rms_norm_grad", false));
-  ops.push_back(std::make_unique<NormGrad>("rms_norm_grad", false));
+  ops.push_back(std::make_unique<Norm>("layer_norm", "layer_norm_gradient", true));
+  ops.push_back(std::make_unique<NormGrad>("layer_norm_gradient", true));
+  ops.push_back(std::make_unique<Norm>("rms_norm", "rms_norm_gradient", false));
+  ops.push_back(std::make_unique<NormGrad>("rms_norm_gradient", false));
 }
 
 }  // namespace bpcore

@@ -34,14 +34,14 @@ __all__ = ["COUNTED", "Forward", "Step", "flops_of", "forward", "training_step"]
 _TRAINING_BATCH = 32
 
 _FREE = (
-    "broadcast_to", "cast", "concatenate", "copy", "gather", "identity", "one_hot", "part", "part_grad",
+    "broadcast_to", "cast", "concatenate", "copy", "gather", "identity", "one_hot", "part", "part_gradient",
     "reshape", "slice", "stop_gradient", "transpose", "unslice",
 )  # fmt: skip
 _ELEMENTWISE = (
     "abs", "add", "ceil", "cos", "divide", "dropout", "equal", "erf", "exp", "expm1", "floor", "gelu",
     "greater", "greater_equal", "less", "less_equal", "log", "log1p", "logical_and", "logical_not",
     "logical_or", "maximum", "minimum", "multiply", "neg", "not_equal", "power", "random_beta",
-    "random_normal", "random_uniform", "relu", "relu_grad", "round", "sigmoid", "sign", "sin", "softplus",
+    "random_normal", "random_uniform", "relu", "relu_gradient", "round", "sigmoid", "sign", "sin", "softplus",
     "sqrt", "subtract", "tanh", "where",
 )  # fmt: skip
 _REDUCTIONS = (
@@ -55,17 +55,17 @@ _EACH = {
     "avg_pool2d_gradient": 1,
     "batch_norm": 4,
     "batch_norm_gradient": 6,
-    "cross_entropy_grad": 5,
+    "cross_entropy_gradient": 5,
     "cumsum": 1,
-    "gelu_grad": 3,
+    "gelu_gradient": 3,
     "layer_norm": 7,
     "log_softmax": 5,
     "max_pool2d_gradient": 1,
     "rms_norm": 4,
-    "sigmoid_grad": 3,
+    "sigmoid_gradient": 3,
     "softmax": 5,
     "squared_error": 2,
-    "tanh_grad": 3,
+    "tanh_gradient": 3,
 }
 # Operations for each element of the first operand.
 _EACH_OF_INPUT = {
@@ -77,19 +77,21 @@ _EACH_OF_INPUT = {
     "binary_cross_entropy": 4,
     "cross_entropy": 5,
     "ctc": 5,
-    "ctc_grad": 5,
-    "layer_norm_grad": 14,
-    "rms_norm_grad": 8,
+    "ctc_gradient": 5,
+    "layer_norm_gradient": 14,
+    "rms_norm_gradient": 8,
 }
 # By recurrent op: its gates, and operations of a unit in a step beside the product. The way back has twice
 # as many, and its product is with as many gates.
 _RECURRENT = {"rnn": (1, 2), "gru": (3, 12), "lstm": (4, 13)}
 _PRODUCTS = (
-    "attention", "attention_grad", "conv2d", "conv2d_input_gradient", "conv2d_parameter_gradients",
+    "attention", "attention_gradient", "conv2d", "conv2d_input_gradient", "conv2d_parameter_gradients",
     "conv2d_weight_gradient", "dense", "matmul", "sparse_dense", "sparse_dense_gradient",
 )  # fmt: skip
 
-COUNTED = frozenset([*_EACH, *_EACH_OF_INPUT, *_PRODUCTS, *_RECURRENT, *(f"{op}_grad" for op in _RECURRENT)])
+COUNTED = frozenset(
+    [*_EACH, *_EACH_OF_INPUT, *_PRODUCTS, *_RECURRENT, *(f"{op}_gradient" for op in _RECURRENT)]
+)
 
 
 class Forward(NamedTuple):
@@ -131,11 +133,11 @@ def flops_of(graph: Graph, node: int) -> int:
     if op == "part" and len(shape) == 4 and graph.op(graph.inputs(node)[0]) == "conv2d_parameter_gradients":
         _, gradient = graph.inputs(graph.inputs(node)[0])
         return 2 * math.prod(shape[:-1]) * math.prod(graph.shape(gradient))
-    if op in ("attention", "attention_grad"):
+    if op in ("attention", "attention_gradient"):
         packed = len(shapes[0]) == 3  # (batch, time, 3 · features), else q, k, v (batch, time, heads, width)
         keys, queries = (shapes[0][1], sizes[0] // 3) if packed else (shapes[1][1], sizes[0])
         return (4 if op == "attention" else 10) * keys * queries  # of two products, or of five
-    if op.removesuffix("_grad") in _RECURRENT:
+    if op.removesuffix("_gradient") in _RECURRENT:
         return _recurrence(graph, node, op)
     return _EACH_OF_INPUT[op] * sizes[0] if op in _EACH_OF_INPUT else _EACH.get(op, 0) * size
 
@@ -146,7 +148,7 @@ def _is_activated(graph: Graph, node: int) -> bool:
 
 
 def _recurrence(graph: Graph, node: int, op: str) -> int:
-    name = op.removesuffix("_grad")
+    name = op.removesuffix("_gradient")
     gates, each = _RECURRENT[name]
     record = node if op == name else graph.inputs(node)[0]
     batch, steps, wide = graph.shape(graph.inputs(record)[0])
