@@ -68,14 +68,15 @@ def take_turns(contenders: Mapping[str, Callable[[], int]], rounds: int) -> dict
     """Contender -> seconds a piece of work in each of `rounds` rounds, after one to warm up.
 
     A contender is a function that works and returns how many pieces it has done. With several threads each
-    turn begins with a pause and a piece that is not measured: OpenBLAS's threads, and some of OpenMP's, keep
-    a CPU busy for a tenth of a second after their work, in which whoever comes next has it to share.
+    turn begins with work that is not measured: OpenBLAS's threads, and some of OpenMP's, keep a CPU busy for
+    a tenth of a second after their work, in which whoever comes next has it to share, and threads that have
+    slept take as long to be on a CPU each.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds + 1):
         for name, work in contenders.items():
-            if int(os.environ.get(_MARK, "1")) > 1:
-                time.sleep(_SETTLING)
+            settled = time.perf_counter() + (_SETTLING if int(os.environ.get(_MARK, "1")) > 1 else 0)
+            while time.perf_counter() < settled:
                 work()
             begin = time.perf_counter()
             pieces = work()
