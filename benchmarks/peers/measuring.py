@@ -10,6 +10,7 @@ import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -124,8 +125,12 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Package -> version of what is installed."""
-    return {package: version(package) for package, module in _PACKAGES.items() if find_spec(module)}
+    """Package -> version of what is installed. A bpcore made by a CMake preset has no metadata."""
+    installed = {package: module for package, module in _PACKAGES.items() if find_spec(module)}
+    return {
+        package: import_module(module).__version__ if package == "bpcore" else version(package)
+        for package, module in installed.items()
+    }
 
 
 @dataclass
