@@ -1,8 +1,10 @@
 // Block sizes of the matrix product, one line per register file.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include "core/cache.h"
 #include "core/ranges.h"
 #include "kernels/simd.h"
 
@@ -14,9 +16,9 @@ struct GemmBlocks {
   int wide_rows;     // products of no more rows than this ...
   int wide_vectors;  // ... take this many vectors instead: one row alone needs the independent chains
   int depth;         // steps of k for which a panel of B (depth, vectors) stays in the level-1 cache
-  int most_depth;  // most steps of k at a time: a panel of B may come from the level-2 cache in part if C is
-                   // read and written less often for it
-  int row_panels;  // most panels of A in a tile: (row_panels, most_depth, rows) is half a MiB of that cache
+  int most_depth;    // most steps of k at a time, and how many if a level-1 cache is small: the panel of B
+                     // comes from the level-2 cache in part, but C is read and written less often
+  int row_panels;    // most panels of A in a tile: (row_panels, most_depth, rows) is half a MiB of that cache
 };
 
 // rows * vectors accumulators, a row of B (vectors) and one broadcast element of A must fit in the registers,
@@ -49,6 +51,26 @@ constexpr TileLimits tile_limits(int64_t rows, int64_t vectors) {
   const bool fewer = ceil_div(vectors, table.wide_vectors) < ceil_div(vectors, table.vectors);
   if (rows <= table.wide_rows || (as_large && fewer)) return {table.wide_rows, table.wide_vectors};
   return {table.rows, table.vectors};
+}
+
+// Steps of k for which two thirds of the level-1 cache hold a panel of B (depth, vectors); the rest is for
+// what streams past it.
+inline int64_t depth_in_level1(int vectors) {
+  return level1_bytes() * 2 / 3 / (vectors * simd::vector_bytes);
+}
+
+// Whether that are enough, since C is read and written once for so many.
+template <class T>
+bool fits_level1(int vectors) {
+  return depth_in_level1(vectors) >= gemm_blocks<T>().depth * 2 / 3;
+}
+
+// Steps of k at a time in panels of B of so many vectors.
+template <class T>
+int64_t most_depth(int vectors) {
+  constexpr GemmBlocks table = gemm_blocks<T>();
+  return fits_level1<T>(vectors) ? std::min<int64_t>(depth_in_level1(vectors), table.most_depth)
+                                 : table.most_depth;
 }
 
 // Of a cache line.

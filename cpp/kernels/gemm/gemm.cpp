@@ -23,9 +23,8 @@ constexpr int64_t packed_stride = round_up(gemm_blocks<T>().rows, std::min(simd:
 // A product below this many operations is one task; every eightfold beyond it doubles the tasks.
 constexpr double task_flops = 2e6;
 
-// Matrices of more bytes together than this don't stay in the level-2 cache: what comes next is fetched while
-// the product at hand is computed.
-constexpr int64_t fetch_bytes = 2 << 20;
+// Matrices of more bytes together than this don't stay in the level-2 cache.
+constexpr int64_t large_bytes = 2 << 20;
 
 // Rows that read such a large B as it stands, from row to row. A panel of columns reads one piece after the
 // other of it, each from another page.
@@ -55,11 +54,12 @@ template <class T>
 Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   constexpr GemmBlocks table = gemm_blocks<T>();
   const auto [m, n, k] = std::array{shape.m, shape.n, shape.k};
-  fetch_ = (m * n + n * k + k * m) * static_cast<int64_t>(sizeof(T)) > fetch_bytes;
-  const TileLimits tile = fetch_ && m > table.wide_rows
+  const bool large = (m * n + n * k + k * m) * static_cast<int64_t>(sizeof(T)) > large_bytes;
+  const TileLimits tile = large && m > table.wide_rows && !fits_level1<T>(table.wide_vectors)
                               ? TileLimits{table.rows, table.vectors}  // wide panels of B would be far larger
                               : tile_limits<T>(m, ceil_div(n, simd::vector_width<T>));
-  row_panels_ = std::max<int64_t>(1, ceil_div(m, tile.rows));
+  panel_rows_ = tile.rows;
+  row_panels_ = std::max<int64_t>(1, ceil_div(m, panel_rows_));
   const int64_t last = n % simd::vector_width<T>;
   const bool near = !shape.transpose_a || shape.lda * static_cast<int64_t>(sizeof(T)) <= far_bytes;
   const bool narrow = near && n <= most_columns_with_narrow<T> && m >= simd::vector_width<T> &&
@@ -70,15 +70,16 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   column_vectors_ = ceil_div(wide_, simd::vector_width<T>);
   column_panels_ = std::max<int64_t>(1, ceil_div(column_vectors_, tile.vectors));
   panel_columns_ = tile.vectors * simd::vector_width<T>;
-  depth_blocks_ = std::max<int64_t>(1, ceil_div(k, table.most_depth));
+  depth_blocks_ = std::max<int64_t>(1, ceil_div(k, most_depth<T>(tile.vectors)));
   row_cut_ = Cut(m, row_panels_);
   vector_cut_ = Cut(column_vectors_, column_panels_);
   depth_cut_ = Cut(k, depth_blocks_);
   choose_tiles(most_tasks);
+  fetch_ = large || tasks() > 1;
   // Kernels for few rows begin with more columns than a panel's, so that none of their tiles is narrow. A
   // transposed B wants wide vectors: each has one chain a row, whose steps wait for each other.
   const bool few = shape.transpose_b ? row_panels_ == 1 && simd::vector_bytes == 64
-                                     : m == 1 || (m <= most_rows_in_place && fetch_);
+                                     : m == 1 || (m <= most_rows_in_place && large);
   rows_ = few && m > 0 && column_panels_ > 1 && k >= simd::lane_width<T>;
   // Rows of A, or narrow columns of B, by depth: before anything is packed.
   const int64_t by_depth = shape.transpose_b ? k * std::max(rows_ ? m : 0, n - wide_) : 0;
@@ -151,8 +152,7 @@ typename Gemm<T>::Tile Gemm<T>::tile(int64_t task) const {
 // its share. Panels come in order, so all of B is there when the strip begins, if there are enough panels.
 template <class T>
 Ahead<T> Gemm<T>::next_of_b(const T* b_block, int64_t depth, int64_t column, int64_t number) const {
-  constexpr int rows = gemm_blocks<T>().rows;
-  const int64_t columns = std::min(panel_columns_, wide_ - column);
+  const int64_t rows = panel_rows_, columns = std::min(panel_columns_, wide_ - column);
   if (!shape_.transpose_b) {
     const int64_t step = number * rows;
     if (step + rows > depth) return {};
@@ -169,7 +169,7 @@ Ahead<T> Gemm<T>::next_of_b(const T* b_block, int64_t depth, int64_t column, int
 // The panel of A from `row`, whole.
 template <class T>
 Ahead<T> Gemm<T>::next_of_a(const T* a_block, int64_t depth, int64_t row) const {
-  constexpr int rows = gemm_blocks<T>().rows;
+  const int64_t rows = panel_rows_;
   if (row + rows > shape_.m) return {};
   if (!shape_.transpose_a)
     return {a_block + row * shape_.lda, shape_.lda, line_elements<T>,

@@ -107,7 +107,8 @@ class Gemm {
 
   GemmShape shape_;
   int64_t wide_;            // columns that panels hold; what is left is narrow (narrow.h)
-  int64_t row_panels_;      // of nearly equal height, no more than a micro-kernel's rows
+  int64_t panel_rows_;      // most rows of a panel, no more than a micro-kernel's
+  int64_t row_panels_;      // of nearly equal height
   int64_t column_vectors_;  // of vector_width columns, the last perhaps partial
   int64_t column_panels_;   // of nearly equal numbers of vectors, no more than panel_columns_ columns
   int64_t depth_blocks_;    // of nearly equal depth
@@ -119,7 +120,7 @@ class Gemm {
   int64_t scratch_elements_ = 0;
   bool pack_a_ = false;
   bool pack_b_ = false;
-  bool fetch_ = false;   // fetch ahead of use
+  bool fetch_ = false;   // ahead of use what the level-2 cache can't hold, or another core has written
   bool column_ = false;  // B is one column, without gaps
   bool rows_ = false;    // so few rows that B is not packed
 };
