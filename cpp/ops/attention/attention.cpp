@@ -243,7 +243,7 @@ class Attention final : public Op {
 // Inputs of `attention`, then out, sums and the gradient with respect to out → record of the gradients of q,
 // k and v, or of all in one. Out and sums are those that `attention` makes of the same inputs: the second
 // derivative takes them as functions of q, k and v.
-class AttentionGrad final : public Op {
+class AttentionGradient final : public Op {
  public:
   const char* name() const override { return "attention_gradient"; }
 
@@ -331,7 +331,7 @@ class AttentionGrad final : public Op {
 
 void add_attention_ops(OpList& ops) {
   ops.push_back(std::make_unique<Attention>());
-  ops.push_back(std::make_unique<AttentionGrad>());
+  ops.push_back(std::make_unique<AttentionGradient>());
 }
 
 }  // namespace bpcore

@@ -63,7 +63,7 @@ struct Tanh {
 
 // Backward: (gradient g of the output, output y) → gradient of the input.
 
-struct ReluGrad {
+struct ReluGradient {
   static constexpr const char* name = "relu_gradient";
   static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
@@ -75,7 +75,7 @@ struct ReluGrad {
   }
 };
 
-struct SigmoidGrad {  // g · y · (1 - y)
+struct SigmoidGradient {  // g · y · (1 - y)
   static constexpr const char* name = "sigmoid_gradient";
   static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
@@ -88,7 +88,7 @@ struct SigmoidGrad {  // g · y · (1 - y)
   }
 };
 
-struct TanhGrad {  // g · (1 - y²)
+struct TanhGradient {  // g · (1 - y²)
   static constexpr const char* name = "tanh_gradient";
   static constexpr Accepts accepts = Accepts::Floats;
   template <class T>
@@ -126,9 +126,9 @@ void add_activation_ops(OpList& ops) {
   ops.push_back(std::make_unique<UnaryOp<Relu>>());
   ops.push_back(std::make_unique<UnaryOp<Sigmoid>>());
   ops.push_back(std::make_unique<UnaryOp<Tanh>>());
-  ops.push_back(std::make_unique<BinaryOp<ReluGrad>>());
-  ops.push_back(std::make_unique<BinaryOp<SigmoidGrad>>());
-  ops.push_back(std::make_unique<BinaryOp<TanhGrad>>());
+  ops.push_back(std::make_unique<BinaryOp<ReluGradient>>());
+  ops.push_back(std::make_unique<BinaryOp<SigmoidGradient>>());
+  ops.push_back(std::make_unique<BinaryOp<TanhGradient>>());
 }
 
 }  // namespace bpcore

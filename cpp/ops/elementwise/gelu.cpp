@@ -22,7 +22,7 @@ struct Gelu {
 };
 
 // seed, x (of one shape) → seed · (Φ(x) + x · φ(x))
-class GeluGrad final : public ElementwiseOp {
+class GeluGradient final : public ElementwiseOp {
  public:
   const char* name() const override { return "gelu_gradient"; }
 
@@ -59,7 +59,7 @@ class GeluGrad final : public ElementwiseOp {
 
 void add_gelu_ops(OpList& ops) {
   ops.push_back(std::make_unique<UnaryOp<Gelu>>());
-  ops.push_back(std::make_unique<GeluGrad>());
+  ops.push_back(std::make_unique<GeluGradient>());
 }
 
 }  // namespace bpcore

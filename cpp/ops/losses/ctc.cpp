@@ -119,7 +119,7 @@ class CtcLoss final : public Op {
 };
 
 // The derivative of Σ seed · ctc by the scores.
-class CtcGrad final : public Op {
+class CtcGradient final : public Op {
  public:
   const char* name() const override { return "ctc_gradient"; }
 
@@ -159,7 +159,7 @@ class CtcGrad final : public Op {
 
 void add_ctc_ops(OpList& ops) {
   ops.push_back(std::make_unique<CtcLoss>());
-  ops.push_back(std::make_unique<CtcGrad>());
+  ops.push_back(std::make_unique<CtcGradient>());
 }
 
 }  // namespace bpcore

@@ -85,7 +85,7 @@ class CrossEntropy final : public Op {
 };
 
 // logits (..., C), labels (...), seed (...) → (softmax(logits) - one_hot(labels)) · seed
-class CrossEntropyGrad final : public Op {
+class CrossEntropyGradient final : public Op {
  public:
   const char* name() const override { return "cross_entropy_gradient"; }
 
@@ -214,7 +214,7 @@ struct SquaredError {
 
 void add_loss_ops(OpList& ops) {
   ops.push_back(std::make_unique<CrossEntropy>());
-  ops.push_back(std::make_unique<CrossEntropyGrad>());
+  ops.push_back(std::make_unique<CrossEntropyGradient>());
   ops.push_back(std::make_unique<ElementwiseLoss<BinaryCrossEntropy>>());
   ops.push_back(std::make_unique<ElementwiseLoss<SquaredError>>());
 }

@@ -121,7 +121,7 @@ class Gru final : public RecurrentOp {
 };
 
 // The way back. Gradients that nothing needs are not among the inputs; flags say which are.
-class GruGrad final : public Op {
+class GruGradient final : public Op {
  public:
   const char* name() const override { return "gru_gradient"; }
 
@@ -255,7 +255,7 @@ Value Gru::decompose(const std::vector<Value>& inputs, const Attributes&) const 
   return as_record({join_steps(output), h, join_rows(previous), join_rows(gates)});
 }
 
-Value GruGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
+Value GruGradient::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
   const Value saved = inputs[0], weight = inputs[1], h0 = inputs[2];
   const RecurrentShape s{h0.shape()[0], attributes.integer("steps"), weight.shape()[0], gate_count};
   const GruRecord record(s);
@@ -290,7 +290,7 @@ Value GruGrad::decompose(const std::vector<Value>& inputs, const Attributes& att
 
 void add_gru_ops(OpList& ops) {
   ops.push_back(std::make_unique<Gru>());
-  ops.push_back(std::make_unique<GruGrad>());
+  ops.push_back(std::make_unique<GruGradient>());
 }
 
 }  // namespace bpcore

@@ -124,7 +124,7 @@ class Lstm final : public RecurrentOp {
 };
 
 // The way back. Gradients that nothing needs are not among the inputs; flags say which are.
-class LstmGrad final : public Op {
+class LstmGradient final : public Op {
  public:
   const char* name() const override { return "lstm_gradient"; }
 
@@ -264,7 +264,7 @@ Value Lstm::decompose(const std::vector<Value>& inputs, const Attributes&) const
   return as_record({join_steps(output), h, c, join_steps(previous), join_rows(cells), join_rows(gates)});
 }
 
-Value LstmGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
+Value LstmGradient::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
   const Value saved = inputs[0], weight = inputs[1], c0 = inputs[2];
   const RecurrentShape s{c0.shape()[0], attributes.integer("steps"), weight.shape()[0], gate_count};
   const LstmRecord record(s);
@@ -299,7 +299,7 @@ Value LstmGrad::decompose(const std::vector<Value>& inputs, const Attributes& at
 
 void add_lstm_ops(OpList& ops) {
   ops.push_back(std::make_unique<Lstm>());
-  ops.push_back(std::make_unique<LstmGrad>());
+  ops.push_back(std::make_unique<LstmGradient>());
 }
 
 }  // namespace bpcore

@@ -113,7 +113,7 @@ class Rnn final : public RecurrentOp {
 };
 
 // The way back. Gradients that nothing needs are not among the inputs; flags say which are.
-class RnnGrad final : public Op {
+class RnnGradient final : public Op {
  public:
   const char* name() const override { return "rnn_gradient"; }
 
@@ -226,7 +226,7 @@ Value Rnn::decompose(const std::vector<Value>& inputs, const Attributes& attribu
   return as_record({join_steps(output), h, join_steps(previous)});
 }
 
-Value RnnGrad::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
+Value RnnGradient::decompose(const std::vector<Value>& inputs, const Attributes& attributes) const {
   const Value saved = inputs[0], weight = inputs[1], h0 = inputs[2];
   const RecurrentShape s{h0.shape()[0], attributes.integer("steps"), weight.shape()[0], gate_count};
   const OptionalInputs given = optional(attributes);
@@ -248,7 +248,7 @@ Value RnnGrad::decompose(const std::vector<Value>& inputs, const Attributes& att
 
 void add_rnn_ops(OpList& ops) {
   ops.push_back(std::make_unique<Rnn>());
-  ops.push_back(std::make_unique<RnnGrad>());
+  ops.push_back(std::make_unique<RnnGradient>());
 }
 
 }  // namespace bpcore

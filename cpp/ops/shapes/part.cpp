@@ -45,7 +45,7 @@ class Part final : public Op {
   }
 };
 
-class PartGrad final : public Op {
+class PartGradient final : public Op {
  public:
   const char* name() const override { return "part_gradient"; }
 
@@ -81,7 +81,7 @@ class PartGrad final : public Op {
 
 void add_part_ops(OpList& ops) {
   ops.push_back(std::make_unique<Part>());
-  ops.push_back(std::make_unique<PartGrad>());
+  ops.push_back(std::make_unique<PartGradient>());
 }
 
 }  // namespace bpcore

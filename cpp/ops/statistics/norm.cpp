@@ -133,9 +133,9 @@ class Norm final : public Op {
 };
 
 // x, seed (both (..., *sizes))[, weight (*sizes)] → record of the gradients, see Rows
-class NormGrad final : public Op {
+class NormGradient final : public Op {
  public:
-  NormGrad(const char* name, bool centred) : name_(name), centred_(centred) {}
+  NormGradient(const char* name, bool centred) : name_(name), centred_(centred) {}
   const char* name() const override { return name_; }
 
   TensorType infer(const Signature& node) const override {
@@ -215,9 +215,9 @@ class NormGrad final : public Op {
 
 void add_norm_ops(OpList& ops) {
   ops.push_back(std::make_unique<Norm>("layer_norm", "layer_norm_gradient", true));
-  ops.push_back(std::make_unique<NormGrad>("layer_norm_gradient", true));
+  ops.push_back(std::make_unique<NormGradient>("layer_norm_gradient", true));
   ops.push_back(std::make_unique<Norm>("rms_norm", "rms_norm_gradient", false));
-  ops.push_back(std::make_unique<NormGrad>("rms_norm_gradient", false));
+  ops.push_back(std::make_unique<NormGradient>("rms_norm_gradient", false));
 }
 
 }  // namespace bpcore
