@@ -59,7 +59,7 @@ inline int64_t depth_in_level1(int vectors) {
   return level1_bytes() * 2 / 3 / (vectors * simd::vector_bytes);
 }
 
-// Whether that are enough, since C is read and written once for so many.
+// Whether that is enough: C is read and written once for so many steps.
 template <class T>
 bool fits_level1(int vectors) {
   return depth_in_level1(vectors) >= gemm_blocks<T>().depth * 2 / 3;
