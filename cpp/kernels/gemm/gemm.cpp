@@ -26,6 +26,9 @@ constexpr double task_flops = 2e6;
 // Matrices of more bytes together than this don't stay in the level-2 cache.
 constexpr int64_t large_bytes = 2 << 20;
 
+// How many times as large as A such a B is before a team splits its columns rather than the rows of A.
+constexpr int64_t most_rows_kept = 3;
+
 // Rows that read such a large B as it stands, from row to row. A panel of columns reads one piece after the
 // other of it, each from another page.
 constexpr int64_t most_rows_in_place = 4;
@@ -74,7 +77,7 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
   row_cut_ = Cut(m, row_panels_);
   vector_cut_ = Cut(column_vectors_, column_panels_);
   depth_cut_ = Cut(k, depth_blocks_);
-  choose_tiles(most_tasks);
+  choose_tiles(most_tasks, large);
   fetch_ = large || tasks() > 1;
   // Kernels for few rows begin with more columns than a panel's, so that none of their tiles is narrow. A
   // transposed B wants wide vectors: each has one chain a row, whose steps wait for each other.
@@ -89,7 +92,7 @@ Gemm<T>::Gemm(const GemmShape& shape, int64_t most_tasks) : shape_(shape) {
 
 // Takes the grid of tiles and the packing of least cost, in estimated cycles for each step of k.
 template <class T>
-void Gemm<T>::choose_tiles(int64_t most_tasks) {
+void Gemm<T>::choose_tiles(int64_t most_tasks, bool large) {
   const double m = static_cast<double>(shape_.m), n = static_cast<double>(shape_.n);
   const double flops = 2 * m * n * static_cast<double>(shape_.k);
   int64_t wanted = 1;
@@ -109,8 +112,10 @@ void Gemm<T>::choose_tiles(int64_t most_tasks) {
   const int64_t least_rows =
       round_up(ceil_div(row_panels_, gemm_blocks<T>().row_panels), std::max<int64_t>(wanted / 2, 1));
   double least = std::numeric_limits<double>::infinity();
-  // Rows of a row-major A are best taken by the thread that has just made them.
-  for (int64_t split = shape_.transpose_a ? 1 : wanted; split <= wanted; split *= 2) {
+  // Rows of a row-major A are best taken by the thread that has just made them, unless all of a far larger B
+  // would be read, and packed, by every thread for it.
+  const bool any_split = shape_.transpose_a || (large && shape_.n >= most_rows_kept * shape_.m);
+  for (int64_t split = any_split ? 1 : wanted; split <= wanted; split *= 2) {
     const int64_t rows = std::min(std::max(split, least_rows), row_panels_);
     const int64_t columns = std::min(ceil_div(wanted, rows), column_panels_);
     const double pack_a = pack_byte * sizeof(T) * m * static_cast<double>(columns);

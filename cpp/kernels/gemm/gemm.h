@@ -96,7 +96,7 @@ class Gemm {
     const int64_t step = depth_cut_.begin(block), depth = depth_cut_.begin(block + 1) - step;
     return (step * column_panels_ + strip * depth) * panel_columns_;
   }
-  void choose_tiles(int64_t most_tasks);
+  void choose_tiles(int64_t most_tasks, bool large);
   void run_rows(const Tile& tile, const T* a, const T* b, T* c, const Epilogue<T>& epilogue,
                 T* scratch) const;
   void run_narrow(const Panels& tile, const T* a, const T* b, const T* packed_b, T* c,
