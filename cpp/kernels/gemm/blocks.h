@@ -15,7 +15,8 @@ struct GemmBlocks {
   int vectors;       // vectors of C's columns beside each other, for products of many rows
   int wide_rows;     // products of no more rows than this ...
   int wide_vectors;  // ... take this many vectors instead: one row alone needs the independent chains
-  int depth;         // steps of k for which a panel of B (depth, vectors) stays in the level-1 cache
+  int depth;         // steps of k for which 48 KiB of level-1 cache keep a panel of B (depth, vectors):
+                     // convolutions cut their blocks by it, products by the cache that there is
   int most_depth;    // most steps of k at a time, and how many if a level-1 cache is small: the panel of B
                      // comes from the level-2 cache in part, but C is read and written less often
   int row_panels;    // most panels of A in a tile: (row_panels, most_depth, rows) is half a MiB of that cache

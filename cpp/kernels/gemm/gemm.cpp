@@ -26,8 +26,8 @@ constexpr double task_flops = 2e6;
 // Matrices of more bytes together than this don't stay in the level-2 cache.
 constexpr int64_t large_bytes = 2 << 20;
 
-// How many times as large as A such a B is before a team splits its columns rather than the rows of A.
-constexpr int64_t most_rows_kept = 3;
+// How many times as large as A such a B is for a team to split its columns rather than the rows of A.
+constexpr int64_t far_larger = 3;
 
 // Rows that read such a large B as it stands, from row to row. A panel of columns reads one piece after the
 // other of it, each from another page.
@@ -108,13 +108,13 @@ void Gemm<T>::choose_tiles(int64_t most_tasks, bool large) {
     reading = a_bytes % page_bytes == 0 ? aliased_rows : a_bytes >= page_bytes / 2 ? paged_rows : 0;
   const double read_a = multiply * reading;
   const double read_b = multiply * (b_bytes >= page_bytes ? far_rows : near_rows);
-  // As many for each of the threads: one tile more would be waited for by all the others.
-  const int64_t least_rows =
-      round_up(ceil_div(row_panels_, gemm_blocks<T>().row_panels), std::max<int64_t>(wanted / 2, 1));
+  // If several, as many for each of the threads: one tile more would be waited for by all the others.
+  int64_t least_rows = ceil_div(row_panels_, gemm_blocks<T>().row_panels);
+  if (least_rows > 1) least_rows = round_up(least_rows, std::max<int64_t>(wanted / 2, 1));
   double least = std::numeric_limits<double>::infinity();
   // Rows of a row-major A are best taken by the thread that has just made them, unless all of a far larger B
   // would be read, and packed, by every thread for it.
-  const bool any_split = shape_.transpose_a || (large && shape_.n >= most_rows_kept * shape_.m);
+  const bool any_split = shape_.transpose_a || (large && shape_.n >= far_larger * shape_.m);
   for (int64_t split = any_split ? 1 : wanted; split <= wanted; split *= 2) {
     const int64_t rows = std::min(std::max(split, least_rows), row_panels_);
     const int64_t columns = std::min(ceil_div(wanted, rows), column_panels_);
